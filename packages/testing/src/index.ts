@@ -1,0 +1,2 @@
+// Private to the tests: generators, a reference model, guards around host mounts. No product code
+// imports it.
