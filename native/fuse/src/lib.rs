@@ -1,0 +1,1 @@
+//! The FUSE bridge: ABI, host mounting, transport, session.

@@ -1,0 +1,3 @@
+//! The helper binary: watchdog and launcher.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Trees as bytes: what goes to the store, and the export format.

@@ -1,0 +1,154 @@
+//! A chunk: up to 64 KiB of a file's content, shared by reference count.
+//!
+//! A chunk's bytes may be absent (they are then in the store under its hash) and come back
+//! when somebody reads them; its identity does not change thereby. It is written in place
+//! only while nobody else holds it.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::attr::PAGE_SIZE;
+use crate::ids::BlockHash;
+
+/// Bytes in a full chunk.
+pub const CHUNK_SIZE: u64 = 64 * 1024;
+/// Pages in a full chunk.
+pub const CHUNK_PAGES: u32 = (CHUNK_SIZE / PAGE_SIZE) as u32;
+
+/// Bytes shared between readers and the chunk that owns them.
+pub type Bytes = Arc<Vec<u8>>;
+
+/// Up to `CHUNK_SIZE` bytes at a multiple of `CHUNK_SIZE`; what lies past `len` reads as zero.
+pub struct Chunk {
+    hash: OnceLock<BlockHash>,
+    stored: AtomicBool,
+    len: u32,
+    /// Bit n is set when page n of the chunk holds data; clear pages are holes and are zero.
+    present: u16,
+    data: RwLock<Option<Bytes>>,
+}
+
+/// The bitmap of a chunk of `len` bytes without holes.
+pub fn full_pages(len: usize) -> u16 {
+    let pages = len.div_ceil(PAGE_SIZE as usize) as u32;
+    if pages >= CHUNK_PAGES { u16::MAX } else { (1u16 << pages) - 1 }
+}
+
+impl Chunk {
+    /// A chunk of these bytes; `present` tells data pages from holes (see `full_pages`).
+    pub fn new(bytes: Vec<u8>, present: u16) -> Chunk {
+        debug_assert!(bytes.len() as u64 <= CHUNK_SIZE);
+        Chunk {
+            hash: OnceLock::new(),
+            stored: AtomicBool::new(false),
+            len: bytes.len() as u32,
+            present,
+            data: RwLock::new(Some(Arc::new(bytes))),
+        }
+    }
+
+    /// A chunk whose bytes are in the store.
+    pub fn in_store(hash: BlockHash, len: u32, present: u16) -> Chunk {
+        Chunk {
+            hash: OnceLock::from(hash),
+            stored: AtomicBool::new(true),
+            len,
+            present,
+            data: RwLock::new(None),
+        }
+    }
+
+    /// Number of bytes held.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it holds no byte.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Which pages hold data.
+    pub fn present(&self) -> u16 {
+        self.present
+    }
+
+    /// Number of pages that hold data.
+    pub fn data_pages(&self) -> u64 {
+        u64::from(self.present.count_ones())
+    }
+
+    /// The bytes, or `None` when only the store has them.
+    pub fn bytes(&self) -> Option<Bytes> {
+        self.data.read().clone()
+    }
+
+    /// The content hash when it is already known.
+    pub fn known_hash(&self) -> Option<BlockHash> {
+        self.hash.get().copied()
+    }
+
+    /// The content hash, computed now if need be; `None` only if neither is at hand, which a
+    /// chunk's constructors rule out.
+    pub fn hash(&self) -> Option<BlockHash> {
+        if let Some(hash) = self.hash.get() {
+            return Some(*hash);
+        }
+        let bytes = self.bytes()?;
+        Some(*self.hash.get_or_init(|| BlockHash(*blake3::hash(&bytes).as_bytes())))
+    }
+
+    /// Whether the store holds these bytes durably.
+    pub fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    /// Notes that the store holds these bytes durably.
+    pub fn mark_stored(&self) {
+        self.stored.store(true, Ordering::Release);
+    }
+
+    /// Puts bytes back that came from the store; the caller has verified the hash.
+    /// Returns false when their length is not this chunk's.
+    pub fn fill(&self, bytes: Bytes) -> bool {
+        if bytes.len() != self.len() {
+            return false;
+        }
+        let mut data = self.data.write();
+        if data.is_none() {
+            *data = Some(bytes);
+        }
+        true
+    }
+
+    /// Drops the bytes of a stored chunk; true when memory was given back.
+    pub fn evict(&self) -> bool {
+        self.is_stored() && self.hash.get().is_some() && self.data.write().take().is_some()
+    }
+
+    /// Changes the bytes through `edit` (which may lengthen or shorten them and returns the
+    /// new page bitmap). In place when `this` is the only owner, else on a copy that replaces it.
+    /// Returns `None`, with nothing changed, when the bytes are not in memory.
+    pub fn edit(this: &mut Arc<Chunk>, edit: impl FnOnce(&mut Vec<u8>, u16) -> u16) -> Option<()> {
+        if let Some(chunk) = Arc::get_mut(this) {
+            let bytes = chunk.data.get_mut().as_mut()?;
+            // A reader may still hold the bytes: it keeps the old ones.
+            let bytes = Arc::make_mut(bytes);
+            chunk.present = edit(bytes, chunk.present);
+            debug_assert!(bytes.len() as u64 <= CHUNK_SIZE);
+            chunk.len = bytes.len() as u32;
+            chunk.hash = OnceLock::new();
+            chunk.stored = AtomicBool::new(false);
+        } else {
+            let old = this.bytes()?;
+            let mut bytes = Vec::with_capacity(old.capacity().max(old.len()));
+            bytes.extend_from_slice(&old);
+            let present = edit(&mut bytes, this.present);
+            *this = Arc::new(Chunk::new(bytes, present));
+        }
+        Some(())
+    }
+}

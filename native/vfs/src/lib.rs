@@ -1,0 +1,44 @@
+//! The devdev engine: a POSIX file system over an inode table, without an operating system.
+//!
+//! It knows no kernel, no clock and no randomness: the clock is handed in, so the same
+//! operations give the same state. Bridges translate their requests into calls of `Vfs`.
+//!
+//! Lock order, outermost first (asserted in debug builds where the locks are taken):
+//! 1. the gate (shared by every operation, exclusive to freeze and restore),
+//! 2. the rename lock (directory moves between directories),
+//! 3. name locks (striped by inode, in stripe order),
+//! 4. the tree's structure lock, 5. a node's children, 6. a leaf's data,
+//! 7. a shard of the holds table, 8. a chunk's data.
+//! Never held while waiting for the store, JavaScript or a notification: any of them.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod attr;
+mod chunk;
+mod content;
+mod dir;
+mod errno;
+mod ids;
+mod inode;
+mod outcome;
+mod tree;
+mod vfs;
+
+pub use attr::{
+    Attr, Caller, Clock, MAX_FILE_SIZE, NAME_MAX, PAGE_SIZE, PATH_MAX, S_IFBLK, S_IFCHR, S_IFDIR,
+    S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_IXGRP, SetAttr, SetTime,
+    Timespec,
+};
+pub use chunk::{Bytes, CHUNK_PAGES, CHUNK_SIZE, Chunk, full_pages};
+pub use content::{Content, SEGMENT_CHUNKS, Segment};
+pub use dir::{Dentry, Dir, DirPage, PAGE_ENTRIES, name_cookie};
+pub use errno::{Errno, Result};
+pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
+pub use inode::{Body, Inode, Xattrs};
+pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
+pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
+pub use vfs::{
+    DirEntry, Entry, Hold, Invalidator, Limits, ReadPiece, RenameFlags, Restored, SetXattr, StatFs,
+    Tree, Usage, Vfs, VfsOptions, Whence, WriteFlags,
+};
