@@ -1,2 +1,39 @@
 // The Workspace interface, and the messages, schemas and framing between daemon and clients. Separate
 // because the in-process library and the client implement the same interface.
+
+export type {
+  Data,
+  EncodingOption,
+  FsOperations,
+  PathArgument,
+  ReaddirOptions,
+  ReadOptions,
+  TimeArgument,
+  WorkspaceFileHandle,
+  WorkspaceFs,
+  WriteOptions,
+} from "./workspace-fs.js";
+export type {
+  BytePath,
+  ChangeKind,
+  DiffEntry,
+  DiffOptions,
+  DiffResult,
+  DiffStat,
+  ExecOptions,
+  ExecProcess,
+  ExecRecord,
+  ExecResult,
+  ExitStatus,
+  FileKind,
+  HostMountOptions,
+  RestoreOptions,
+  RestoreResult,
+  Snapshot,
+  SnapshotInfo,
+  SnapshotOptions,
+  SnapshotResult,
+  Workspace,
+  WorkspaceOptions,
+  WorkspaceUsage,
+} from "./workspace.js";
