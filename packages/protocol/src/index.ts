@@ -37,3 +37,17 @@ export type {
   WorkspaceOptions,
   WorkspaceUsage,
 } from "./workspace.js";
+export { decodeFileCall, encodeFileCall, type FileCall } from "./file-call.js";
+export {
+  encodeFrame,
+  encodeJsonFrame,
+  type Frame,
+  FrameDecoder,
+  FrameType,
+  jsonPayload,
+  MAX_FRAME,
+  RPC_PREAMBLE,
+  STREAM_PREAMBLE,
+  writeFrame,
+} from "./frame.js";
+export { dataPaths, type DataPaths } from "./paths.js";
