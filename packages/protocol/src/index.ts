@@ -51,3 +51,18 @@ export {
   writeFrame,
 } from "./frame.js";
 export { dataPaths, type DataPaths } from "./paths.js";
+export {
+  type DaemonStatus,
+  type DoctorCheck,
+  type Method,
+  type Open,
+  openSchema,
+  type Params,
+  type Progress,
+  PROTOCOL_VERSION,
+  requestSchemas,
+  type Results,
+  VERSION,
+  type WorkspaceStatus,
+  type WorkspaceSummary,
+} from "./messages.js";

@@ -1,0 +1,203 @@
+// The JSON-RPC methods of the daemon: names, parameters (checked by the daemon with these schemas) and results.
+
+import { z } from "zod";
+import type {
+  DiffResult,
+  ExecRecord,
+  RestoreResult,
+  SnapshotInfo,
+  WorkspaceUsage,
+} from "./workspace.js";
+
+/** Grows with every change that an older peer would misunderstand. */
+export const PROTOCOL_VERSION = 1;
+/** The version of devdev. */
+export const VERSION = "0.1.0";
+
+const ref = z.union([z.string().min(1), z.number().int().negative()]);
+/** How a request names a workspace: its name or id, or a path inside its mount. */
+const workspace = z.string().min(1);
+
+/** Parameters by method. */
+export const requestSchemas = {
+  hello: z.object({ version: z.string(), protocol: z.number().int() }),
+  "daemon/status": z.object({}),
+  "daemon/stop": z.object({}),
+  "workspace/list": z.object({}),
+  /** Finds the workspace a command is for; see WorkspaceSelector. */
+  "workspace/select": z.object({ workspace: workspace.optional(), cwd: z.string().optional() }),
+  "workspace/mount": z.object({
+    /** Absolute host path; made if missing. */
+    path: z.string().min(1),
+    /** An existing workspace (or a new one's name); default: the workspace last mounted at `path`, else a new one. */
+    name: z.string().min(1).optional(),
+    ephemeral: z.boolean().optional(),
+    allowOther: z.boolean().optional(),
+    xattrs: z.boolean().optional(),
+    maxBytes: z.number().int().positive().optional(),
+    maxInodes: z.number().int().positive().optional(),
+  }),
+  /** A workspace without a mount (the SDK's Workspace.create through a daemon). */
+  "workspace/create": z.object({
+    name: z.string().min(1).optional(),
+    ephemeral: z.boolean().optional(),
+    xattrs: z.boolean().optional(),
+    maxBytes: z.number().int().positive().optional(),
+    maxInodes: z.number().int().positive().optional(),
+  }),
+  "workspace/unmount": z.object({ workspace, force: z.boolean().optional() }),
+  "workspace/remove": z.object({ workspace, force: z.boolean().optional() }),
+  "workspace/status": z.object({ workspace }),
+  "workspace/usage": z.object({ workspace }),
+  "workspace/checkpoint": z.object({ workspace }),
+  "workspace/processes": z.object({ workspace }),
+  "snapshot/take": z.object({
+    workspace,
+    name: z.string().optional(),
+    message: z.string().optional(),
+  }),
+  "snapshot/list": z.object({ workspace }),
+  "snapshot/restore": z.object({
+    workspace,
+    ref,
+    live: z.boolean().optional(),
+    kill: z.boolean().optional(),
+  }),
+  "snapshot/diff": z.object({
+    workspace,
+    a: z.string().optional(),
+    b: z.string().optional(),
+    patch: z.boolean().optional(),
+    stat: z.boolean().optional(),
+  }),
+  /** Writes the export format to an absolute path (refuses to overwrite unless `force`). */
+  "snapshot/export": z.object({
+    workspace,
+    ref: ref.optional(),
+    file: z.string().min(1),
+    force: z.boolean().optional(),
+  }),
+  /** Makes a workspace from an exported file. */
+  "workspace/import": z.object({
+    file: z.string().min(1),
+    name: z.string().min(1).optional(),
+    numericOwner: z.boolean().optional(),
+  }),
+  doctor: z.object({ repair: z.boolean().optional() }),
+} as const;
+
+export type Method = keyof typeof requestSchemas;
+export type Params<M extends Method> = z.input<(typeof requestSchemas)[M]>;
+
+/** One workspace as lists show it. */
+export interface WorkspaceSummary {
+  id: string;
+  name: string;
+  /** Where it is mounted now. */
+  mountPoint?: string;
+  /** Where it was mounted last. */
+  lastMountPoint?: string;
+  ephemeral: boolean;
+  createdAt: number;
+  snapshots: number;
+}
+
+/** One workspace in full. */
+export interface WorkspaceStatus extends WorkspaceSummary {
+  usage: WorkspaceUsage;
+  processes: ExecRecord[];
+  latestSnapshot?: SnapshotInfo;
+}
+
+export interface DaemonStatus {
+  pid: number;
+  version: string;
+  protocol: number;
+  uptimeMs: number;
+  startedAt: number;
+  home: string;
+  socket: string;
+  memory: { rss: number; heapUsed: number; external: number };
+  workspaces: WorkspaceSummary[];
+}
+
+/** One thing doctor looked at. */
+export interface DoctorCheck {
+  name: string;
+  ok: boolean;
+  /** What was found, one sentence. */
+  detail: string;
+  /** What to do about it. */
+  hint?: string;
+}
+
+/** Results by method. */
+export interface Results {
+  hello: { version: string; protocol: number; pid: number };
+  "daemon/status": DaemonStatus;
+  "daemon/stop": { workspaces: number };
+  "workspace/list": WorkspaceSummary[];
+  "workspace/select": WorkspaceSummary;
+  "workspace/mount": WorkspaceSummary & { created: boolean; durationMs: number };
+  "workspace/create": WorkspaceSummary;
+  "workspace/unmount": { mountPoint: string };
+  "workspace/remove": { id: string; name: string };
+  "workspace/status": WorkspaceStatus;
+  "workspace/usage": WorkspaceUsage;
+  "workspace/checkpoint": null;
+  "workspace/processes": ExecRecord[];
+  "snapshot/take": SnapshotInfo & { durationMs: number; pauseMs: number; filesChanged: number };
+  "snapshot/list": SnapshotInfo[];
+  "snapshot/restore": RestoreResult;
+  "snapshot/diff": DiffResult;
+  "snapshot/export": { file: string; bytes: number; id: string; durationMs: number };
+  "workspace/import": WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo };
+  doctor: DoctorCheck[];
+}
+
+/** Sent by the daemon while a request runs (JSON-RPC notification `progress`). */
+export interface Progress {
+  /** The request's `progressToken`. */
+  token: string;
+  /** What is being done, for people: "storing blocks". */
+  stage: string;
+  done?: number;
+  total?: number;
+}
+
+/** First frame of a stream connection. */
+export const openSchema = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("exec"),
+    workspace: workspace.optional(),
+    /** Host directory of the caller, to find the workspace (and the working directory inside it). */
+    callerCwd: z.string().optional(),
+    argv: z.array(z.union([z.string(), z.object({ b64: z.string() })])).min(1),
+    options: z.object({
+      cwd: z.string().optional(),
+      env: z.record(z.string(), z.string()).optional(),
+      profiles: z.array(z.string()).optional(),
+      path: z.array(z.string()).optional(),
+      pty: z
+        .union([
+          z.boolean(),
+          z.object({
+            cols: z.number().int().min(1).max(65535),
+            rows: z.number().int().min(1).max(65535),
+            term: z.string().optional(),
+          }),
+        ])
+        .optional(),
+      timeoutMs: z.number().positive().optional(),
+      killGraceMs: z.number().nonnegative().optional(),
+      umask: z.number().int().min(0).max(0o777).optional(),
+      /** The user's login shell instead of argv (`devdev shell`). */
+      shell: z.boolean().optional(),
+    }),
+  }),
+  /** File calls on a workspace's `fs`, and on its snapshots. */
+  z.object({ kind: z.literal("files"), workspace }),
+  /** Where the daemon hands its log over: the last `lines`, then (follow) as it is written. */
+  z.object({ kind: z.literal("logs"), lines: z.number().int().nonnegative(), follow: z.boolean() }),
+]);
+export type Open = z.input<typeof openSchema>;
