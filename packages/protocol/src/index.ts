@@ -24,6 +24,7 @@ export type {
   ExecProcess,
   ExecRecord,
   ExecResult,
+  ExecWord,
   ExitStatus,
   FileKind,
   HostMountOptions,

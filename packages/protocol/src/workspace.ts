@@ -56,6 +56,9 @@ export interface ExecOptions {
   umask?: number;
 }
 
+/** A word of a command: bytes where it is not UTF-8. */
+export type ExecWord = string | Buffer;
+
 /** How a command ended. */
 export interface ExitStatus {
   /** 0..255; 128+n for signal n; 124 timeout; 126 not executable; 127 not found. */
@@ -221,8 +224,8 @@ export interface Workspace extends AsyncDisposable {
   mount(path?: string, options?: HostMountOptions): Promise<string>;
   /** EBUSY (listing who uses it) unless `force`. */
   unmount(options?: { force?: boolean }): Promise<void>;
-  exec(file: string, args?: readonly string[], options?: ExecOptions): Promise<ExecResult>;
-  spawn(file: string, args?: readonly string[], options?: ExecOptions): Promise<ExecProcess>;
+  exec(file: ExecWord, args?: readonly ExecWord[], options?: ExecOptions): Promise<ExecResult>;
+  spawn(file: ExecWord, args?: readonly ExecWord[], options?: ExecOptions): Promise<ExecProcess>;
   /** Commands started by exec and spawn that still run. */
   processes(): Promise<ExecRecord[]>;
   snapshot(options?: SnapshotOptions): Promise<SnapshotResult>;
