@@ -1,1 +1,24 @@
-//! The FUSE bridge: ABI, host mounting, transport, session.
+//! The FUSE bridge: ABI, host mounting, transport, session. It translates the kernel's requests
+//! into calls of `devdev_vfs::Vfs` and holds no file state of its own.
+//!
+//! Entry points: `Session::mount` serves a `Vfs` on a directory of the host; `devdev_mounts`,
+//! `clear_dead_mount` and `mount_users` look at host mounts from outside.
+
+#![cfg(target_os = "linux")]
+#![warn(missing_docs)]
+
+mod busy;
+mod counters;
+mod errors;
+mod flush;
+mod mount_table;
+mod options;
+mod session;
+
+pub use busy::{MountUse, MountUser, mount_users};
+pub use counters::OpCount;
+pub use errors::{HostMountError, UnmountError};
+pub use flush::FlushReport;
+pub use mount_table::{HostMount, clear_dead_mount, devdev_mounts};
+pub use options::{EndReason, EndSink, LogLevel, LogSink, MountOptions, Permissions, RequestHook};
+pub use session::Session;
