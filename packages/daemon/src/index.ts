@@ -1,2 +1,5 @@
-// The daemon: owns workspaces and serves the protocol over a socket. Separate because it is the only
-// process that hosts mounts.
+// Owns workspaces and serves the protocol. Only bin/ starts it.
+
+export { Daemon } from "./daemon.js";
+export { selectWorkspace } from "./select.js";
+export { inside, workingDirectory } from "./exec-stream.js";

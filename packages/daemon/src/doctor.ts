@@ -1,0 +1,142 @@
+// What `devdev doctor` looks at: the pieces a workspace needs on this host, what is left of dead mounts
+// (which it clears when asked), and whether the store is whole.
+
+import { access, constants, readFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import type { DataPaths, DoctorCheck } from "@devdev/protocol";
+import { clearDeadMount, helperPath, hostMounts } from "@devdev/vfs";
+import type { WorkspaceHost } from "@devdev/workspace";
+
+const TOOLS = ["git", "node", "npm", "cargo", "python3", "go", "rg"] as const;
+
+/** Runs every check; with `repair` dead mounts are cleared. */
+export async function examine(
+  host: WorkspaceHost,
+  paths: DataPaths,
+  repair: boolean,
+): Promise<DoctorCheck[]> {
+  const checks = await Promise.all([
+    fuseDevice(),
+    fusermount(),
+    helper(),
+    userNamespaces(),
+    ioUring(),
+    store(host, paths),
+  ]);
+  return [...checks, ...(await deadMounts(repair)), ...(await tools())];
+}
+
+async function usable(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function fuseDevice(): Promise<DoctorCheck> {
+  const ok = await usable("/dev/fuse", constants.R_OK | constants.W_OK);
+  const name = "FUSE device";
+  if (ok) return { name, ok, detail: "/dev/fuse can be opened" };
+  return {
+    name,
+    ok,
+    detail: "/dev/fuse is missing or not accessible: nothing can be mounted",
+    hint: "load the kernel module with `modprobe fuse`; in a container, pass the device in",
+  };
+}
+
+async function onPath(program: string): Promise<string | undefined> {
+  for (const directory of (process.env["PATH"] ?? "/usr/bin:/bin").split(delimiter)) {
+    const path = join(directory, program);
+    if (await usable(path, constants.X_OK)) return path;
+  }
+  return undefined;
+}
+
+async function fusermount(): Promise<DoctorCheck> {
+  const name = "fusermount3";
+  if (process.getuid?.() === 0)
+    return { name, ok: true, detail: "not needed: root mounts directly" };
+  const path = await onPath("fusermount3");
+  if (path) return { name, ok: true, detail: path };
+  return {
+    name,
+    ok: false,
+    detail: "not found: a user cannot mount",
+    hint: "install the package fuse3",
+  };
+}
+
+async function helper(): Promise<DoctorCheck> {
+  const path = helperPath();
+  const ok = await usable(path, constants.X_OK);
+  const check = { name: "helper", ok, detail: ok ? path : `${path} is missing or not executable` };
+  return ok ? check : { ...check, hint: "build it with scripts/build" };
+}
+
+async function firstLine(path: string): Promise<string | undefined> {
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  return text?.trim();
+}
+
+async function userNamespaces(): Promise<DoctorCheck> {
+  const name = "user namespaces";
+  const limit = await firstLine("/proc/sys/user/max_user_namespaces");
+  const restricted = await firstLine("/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
+  const ok = limit !== "0" && restricted !== "1";
+  return {
+    name,
+    ok: true,
+    detail: ok ? "available (not needed yet)" : "switched off on this host (not needed yet)",
+  };
+}
+
+async function ioUring(): Promise<DoctorCheck> {
+  const enabled = await firstLine("/sys/module/fuse/parameters/enable_uring");
+  const state =
+    enabled === undefined ? "not offered by this kernel" : enabled === "Y" ? "on" : "off";
+  return {
+    name: "FUSE over io_uring",
+    ok: true,
+    detail: `${state} (not used yet: requests go through /dev/fuse)`,
+  };
+}
+
+async function store(host: WorkspaceHost, paths: DataPaths): Promise<DoctorCheck> {
+  const problems = await host.check();
+  const ok = problems.length === 0;
+  const check = {
+    name: "store",
+    ok,
+    detail: ok ? `${paths.storeFile} is whole` : problems.slice(0, 5).join("; "),
+  };
+  return ok
+    ? check
+    : { ...check, hint: "export what can still be read and keep the file for a report" };
+}
+
+async function deadMounts(repair: boolean): Promise<DoctorCheck[]> {
+  const mounts = await hostMounts();
+  const dead = mounts.filter((m) => !m.alive);
+  if (dead.length === 0)
+    return [{ name: "dead mounts", ok: true, detail: `none (${mounts.length} alive)` }];
+  return Promise.all(
+    dead.map(async ({ path }) => {
+      const name = "dead mount";
+      if (!repair)
+        return {
+          name,
+          ok: false,
+          detail: `${path} has no daemon any more`,
+          hint: "clear it with `devdev doctor --repair`",
+        };
+      await clearDeadMount(path);
+      return { name, ok: true, detail: `${path} was cleared` };
+    }),
+  );
+}
+
+async function tools(): Promise<DoctorCheck[]> {
+  const found = await Promise.all(TOOLS.map(async (tool) => ({ tool, path: await onPath(tool) })));
+  return found.map(({ tool, path }) => ({ name: tool, ok: true, detail: path ?? "not installed" }));
+}

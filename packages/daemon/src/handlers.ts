@@ -1,0 +1,179 @@
+// The daemon's methods. Each converts between the protocol and the library; none knows the wire.
+
+import { DevdevError } from "@devdev/errno";
+import {
+  type DaemonStatus,
+  type DataPaths,
+  PROTOCOL_VERSION,
+  type Results,
+  type SnapshotInfo,
+  VERSION,
+  type Workspace,
+  type WorkspaceSummary,
+} from "@devdev/protocol";
+import type { WorkspaceHost } from "@devdev/workspace";
+import { examine } from "./doctor.js";
+import type { CallContext, Handlers } from "./rpc.js";
+import { selectWorkspace } from "./select.js";
+
+export interface HandlerContext {
+  host: WorkspaceHost;
+  paths: DataPaths;
+  status(): Promise<DaemonStatus>;
+  stop(reason: string): Promise<void>;
+}
+
+/** Handlers over one host. */
+export function createHandlers(context: HandlerContext): Handlers {
+  const { host } = context;
+  const opened = (name: string): Promise<Workspace> => open(host, name);
+  return {
+    hello: () => ({ version: VERSION, protocol: PROTOCOL_VERSION, pid: process.pid }),
+    "daemon/status": () => context.status(),
+    "daemon/stop": async () => {
+      const { length } = (await host.list()).filter((w) => w.mountPoint !== undefined);
+      await context.stop("asked by a client");
+      return { workspaces: length };
+    },
+    "workspace/list": () => host.list(),
+    "workspace/select": (params) => selectWorkspace(host, params.workspace, params.cwd),
+    "workspace/create": async (params) => summary(host, (await host.create(params)).id),
+    "workspace/mount": (params, call) => mount(host, params, call),
+    "workspace/unmount": async ({ workspace, force }) => {
+      const target = await opened(workspace);
+      const { mountPoint } = target;
+      if (mountPoint === undefined) {
+        throw new DevdevError("ERR_NOT_MOUNTED", `workspace ${target.name} is not mounted`);
+      }
+      await target.unmount(force === undefined ? {} : { force });
+      return { mountPoint };
+    },
+    "workspace/remove": async ({ workspace, force }) => {
+      const { id, name } = await selectWorkspace(host, workspace, undefined);
+      await host.remove(id, { force: force ?? false });
+      return { id, name };
+    },
+    "workspace/status": async ({ workspace }) => status(host, await opened(workspace)),
+    "workspace/usage": async ({ workspace }) => (await opened(workspace)).usage(),
+    "workspace/processes": async ({ workspace }) => (await opened(workspace)).processes(),
+    "workspace/checkpoint": async ({ workspace }) => {
+      await (await opened(workspace)).checkpoint();
+      return null;
+    },
+    "snapshot/take": async ({ workspace, ...options }, call) => {
+      call.progress("storing the snapshot");
+      const { durationMs, pauseMs, filesChanged, ...taken } = await (
+        await opened(workspace)
+      ).snapshot(defined(options));
+      return { ...snapshotInfo(taken), durationMs, pauseMs, filesChanged };
+    },
+    "snapshot/list": async ({ workspace }) =>
+      (await (await opened(workspace)).snapshots()).map(snapshotInfo),
+    "snapshot/restore": async ({ workspace, ref, ...options }, call) => {
+      call.progress("restoring");
+      return (await opened(workspace)).restore(ref, defined(options));
+    },
+    "snapshot/diff": async ({ workspace, a, b, ...options }, call) => {
+      call.progress("comparing");
+      return (await opened(workspace)).diff(a, b, defined(options));
+    },
+    "snapshot/export": (params, call) => exportSnapshot(host, params, call),
+    "workspace/import": async ({ file, ...options }, call) => {
+      call.progress("reading the file");
+      return host.import(file, defined(options));
+    },
+    doctor: ({ repair }) => examine(host, context.paths, repair ?? false),
+  };
+}
+
+async function open(host: WorkspaceHost, name: string): Promise<Workspace> {
+  return host.open((await selectWorkspace(host, name, undefined)).id);
+}
+
+async function summary(host: WorkspaceHost, id: string): Promise<WorkspaceSummary> {
+  return selectWorkspace(host, id, undefined);
+}
+
+async function mount(
+  host: WorkspaceHost,
+  params: Parameters<Handlers["workspace/mount"]>[0],
+  call: CallContext,
+): Promise<Results["workspace/mount"]> {
+  const started = performance.now();
+  const { path, name, allowOther, ...options } = params;
+  const all = await host.list();
+  const there = all.find((w) => w.mountPoint === path);
+  if (there) {
+    throw new DevdevError(
+      "EBUSY",
+      `${path} is already the mount point of workspace ${there.name}`,
+      {
+        hint: "unmount it first, or choose another directory",
+      },
+    );
+  }
+  const known =
+    name === undefined
+      ? lastMountedAt(all, path)
+      : all.find((w) => w.name === name || w.id === name);
+  call.progress(known ? "bringing the workspace back" : "making a workspace");
+  const workspace = known
+    ? await host.open(known.id)
+    : await host.create({ ...defined(options), ...defined({ name }), mountPath: path });
+  try {
+    await workspace.mount(path, allowOther === undefined ? {} : { allowOther });
+  } catch (error) {
+    if (!known) await host.remove(workspace.id, { force: true });
+    throw error;
+  }
+  const created = known === undefined;
+  return {
+    ...(await summary(host, workspace.id)),
+    created,
+    durationMs: performance.now() - started,
+  };
+}
+
+function lastMountedAt(all: WorkspaceSummary[], path: string): WorkspaceSummary | undefined {
+  return all.findLast((w) => w.mountPoint === undefined && w.lastMountPoint === path);
+}
+
+async function status(
+  host: WorkspaceHost,
+  workspace: Workspace,
+): Promise<Results["workspace/status"]> {
+  const [base, usage, processes, snapshots] = await Promise.all([
+    summary(host, workspace.id),
+    workspace.usage(),
+    workspace.processes(),
+    workspace.snapshots(),
+  ]);
+  const latest = snapshots.at(-1);
+  return { ...base, usage, processes, ...(latest && { latestSnapshot: snapshotInfo(latest) }) };
+}
+
+async function exportSnapshot(
+  host: WorkspaceHost,
+  params: Parameters<Handlers["snapshot/export"]>[0],
+  call: CallContext,
+): Promise<Results["snapshot/export"]> {
+  const started = performance.now();
+  const { id } = await selectWorkspace(host, params.workspace, undefined);
+  call.progress("writing the file");
+  const written = await host.export(id, params.file, {
+    ...defined({ ref: params.ref, force: params.force }),
+    onProgress: (done) => call.progress("writing the file", done),
+  });
+  return { ...written, file: params.file, durationMs: performance.now() - started };
+}
+
+function snapshotInfo(snapshot: SnapshotInfo): SnapshotInfo {
+  const { id, sequence, name, message, automatic, createdAt, bytes, inodes } = snapshot;
+  return { id, sequence, automatic, createdAt, bytes, inodes, ...defined({ name, message }) };
+}
+
+// Optional parameters that were not given are absent, not undefined.
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
+}

@@ -1,0 +1,48 @@
+// What the daemon asks of the keeper of a data directory's workspaces. WorkspaceHost implements it.
+
+import type { SnapshotInfo, Workspace, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+
+export interface HostOptions {
+  /** The data directory (DEVDEV_HOME or ~/.devdev): `store/` is below it. */
+  dataDir: string;
+  /** For the launcher's socket. */
+  runDir: string;
+  /** pino-shaped. */
+  log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
+}
+
+export interface Host {
+  /** Every workspace of the data directory and every ephemeral one, oldest first. */
+  list(): Promise<WorkspaceSummary[]>;
+  /** The one open Workspace of this id; brings it back as last checkpointed when it is not open. ENOENT. */
+  open(id: string): Promise<Workspace>;
+  /** A new one; its name (from `mountPath` or random when not given) is made unique. EEXIST when given and taken. */
+  create(
+    options: Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string },
+  ): Promise<Workspace>;
+  /** Removes it with its snapshots. EBUSY when it is mounted or runs commands, unless `force`. */
+  remove(id: string, options: { force: boolean }): Promise<void>;
+  /** Writes a snapshot (default: the live state) to a file, complete or not at all. EEXIST unless `force`. */
+  export(
+    id: string,
+    file: string,
+    options: {
+      ref?: string | number;
+      force?: boolean;
+      onProgress?: (bytesDone: number) => void;
+    },
+  ): Promise<{ id: string; bytes: number }>;
+  /** A new workspace from an exported file, with one snapshot of it. */
+  import(
+    file: string,
+    options: { name?: string; numericOwner?: boolean },
+  ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }>;
+  /** Problems of the store, one sentence each; empty when it is whole. */
+  check(): Promise<string[]>;
+  /** Checkpoints and unmounts everything, closes the store, gives the lock back. */
+  close(): Promise<void>;
+}
