@@ -1,1 +1,7 @@
-// The typed client of the daemon: the same Workspace interface as the in-process library, over a socket.
+// Typed client of the daemon: the same Workspace interface as the library, and the daemon's methods.
+
+export { collectOutput } from "./collect-output.js";
+export { checkVersion, connectDaemon, type ConnectOptions, startDaemon } from "./connect.js";
+export { RemoteProcess, type RemoteCommand } from "./remote-process.js";
+export { RemoteWorkspace } from "./remote-workspace.js";
+export { type CallOptions, RpcClient } from "./rpc-client.js";

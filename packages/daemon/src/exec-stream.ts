@@ -14,6 +14,8 @@ import {
   FrameType,
   jsonPayload,
   type Open,
+  PROTOCOL_VERSION,
+  VERSION,
   type Workspace,
   writeFrame,
 } from "@devdev/protocol";
@@ -34,7 +36,13 @@ export async function runExec(
   socket.once("close", () => {
     if (!ended) process.kill("SIGHUP").catch(() => undefined); // It may have ended meanwhile.
   });
-  socket.write(encodeJsonFrame(FrameType.opened, { pid: process.pid }));
+  socket.write(
+    encodeJsonFrame(FrameType.opened, {
+      pid: process.pid,
+      version: VERSION,
+      protocol: PROTOCOL_VERSION,
+    }),
+  );
   let flowing = Promise.resolve();
   process.onOutput((chunk, stream) => {
     const type = stream === "stderr" ? FrameType.stderr : FrameType.stdout;

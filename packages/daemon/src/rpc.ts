@@ -10,7 +10,7 @@ import {
   ResponseError,
   StreamMessageReader,
   StreamMessageWriter,
-} from "vscode-jsonrpc/node.js";
+} from "vscode-jsonrpc/node";
 import type { Logger } from "./log.js";
 
 /** What a handler may use beside its parameters. */

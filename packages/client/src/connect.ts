@@ -1,0 +1,156 @@
+// Reaching the daemon: connect to its socket, start it when it is not there, say what to do when it is
+// of another version.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DevdevError, errorFromPlain, type PlainError } from "@devdev/errno";
+import { type DataPaths, dataPaths, PROTOCOL_VERSION, VERSION } from "@devdev/protocol";
+
+/** A daemon that does not answer within this time is not there. */
+const START_LIMIT_MS = 20_000;
+
+export interface ConnectOptions {
+  /** Environment that decides where the daemon is (DEVDEV_HOME); default this process's. */
+  env?: Record<string, string | undefined>;
+  /** Start a daemon when none runs (default true); otherwise ERR_NO_DAEMON. */
+  start?: boolean;
+  /** Also talk to a daemon of another protocol version (to stop it). */
+  anyVersion?: boolean;
+}
+
+/** A connection that has sent `preamble`. */
+export async function connectDaemon(
+  preamble: string,
+  options: ConnectOptions = {},
+): Promise<Socket> {
+  const paths = dataPaths(options.env);
+  let socket = await tryConnect(paths.socket);
+  if (!socket) {
+    if (options.start === false) {
+      throw new DevdevError("ERR_NO_DAEMON", "no daemon is running", {
+        hint: "start one with `devdev daemon start`",
+      });
+    }
+    await startDaemon(options.env);
+    socket = await tryConnect(paths.socket);
+    if (!socket) throw new DevdevError("ERR_NO_DAEMON", `nothing listens on ${paths.socket}`);
+  }
+  socket.write(preamble);
+  return socket;
+}
+
+async function tryConnect(path: string): Promise<Socket | undefined> {
+  const socket = connect(path);
+  try {
+    await once(socket, "connect");
+    return socket;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    throw new DevdevError(code ?? "ERR_CONNECT", `cannot connect to the daemon at ${path}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Starts a detached daemon and waits until it listens; one that another client starts meanwhile will do. */
+export async function startDaemon(
+  env: Record<string, string | undefined> = process.env,
+): Promise<void> {
+  const paths = dataPaths(env);
+  const deadline = Date.now() + START_LIMIT_MS;
+  for (;;) {
+    const failure = await launch(env, deadline);
+    if (!failure) return;
+    const other =
+      failure.code === "ERR_LOCKED"
+        ? await waitForSocket(paths, Math.min(deadline, Date.now() + 5000))
+        : false;
+    if (other) return;
+    // The one that held the lock may have been about to stop.
+    if (failure.code !== "ERR_LOCKED" || Date.now() > deadline) throw failure;
+  }
+}
+
+async function launch(
+  env: Record<string, string | undefined>,
+  deadline: number,
+): Promise<(Error & { code?: string }) | undefined> {
+  const child = spawn(daemonLauncher(env), ["__daemon"], {
+    cwd: "/",
+    detached: true,
+    env: env as NodeJS.ProcessEnv,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const exit = once(child, "exit").then(([code]) => `it exited with code ${String(code)}`, String);
+  const timer = setTimeout(() => child.stdout.destroy(), Math.max(0, deadline - Date.now()));
+  let text = "";
+  try {
+    for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
+      text += String(chunk);
+      if (text.includes("\n")) break;
+    }
+  } catch {
+    // Destroyed by the timer: told below as not having started.
+  }
+  clearTimeout(timer);
+  child.stdout.destroy();
+  child.unref();
+  const line = text.split("\n", 1)[0] ?? "";
+  if (line === "") {
+    const how =
+      Date.now() >= deadline ? `it said nothing for ${START_LIMIT_MS / 1000} s` : await exit;
+    return new DevdevError("ERR_DAEMON_START", `the daemon did not start: ${how}`, {
+      hint: `see ${dataPaths(env).logDir}`,
+    });
+  }
+  const message = JSON.parse(line) as { error?: PlainError };
+  return message.error ? errorFromPlain(message.error) : undefined;
+}
+
+async function waitForSocket(paths: DataPaths, deadline: number): Promise<boolean> {
+  while (Date.now() < deadline) {
+    const socket = await tryConnect(paths.socket);
+    socket?.destroy();
+    if (socket) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
+}
+
+// The launcher that started us, else the one of the checkout or package that this file is part of.
+function daemonLauncher(env: Record<string, string | undefined>): string {
+  const given = env["DEVDEV_BIN"] ?? process.env["DEVDEV_BIN"];
+  if (given) return given;
+  const name = process.platform === "win32" ? "devdev.cmd" : "devdev";
+  let directory = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const candidate = join(directory, "bin", name);
+    if (existsSync(candidate)) return candidate;
+    const parent = dirname(directory);
+    if (parent === directory)
+      throw new DevdevError("ERR_NO_LAUNCHER", "bin/devdev was not found", {
+        hint: "set DEVDEV_BIN to its path",
+      });
+    directory = parent;
+  }
+}
+
+/** Refuses a daemon that speaks another protocol, with what to do about it. */
+export function checkVersion(daemon: { version: string; protocol: number }): void {
+  if (daemon.protocol === PROTOCOL_VERSION) return;
+  const older = daemon.protocol < PROTOCOL_VERSION;
+  throw new DevdevError(
+    "ERR_VERSION",
+    `the running daemon is ${older ? "older" : "newer"} (${daemon.version}) than this client (${VERSION})`,
+    {
+      hint: older
+        ? "stop it with `devdev daemon stop` (workspaces are checkpointed); the next command starts the new one"
+        : "use the client that belongs to it, or stop it with `devdev daemon stop`",
+    },
+  );
+}
