@@ -1,0 +1,96 @@
+// Runs every test runner, whatever the ones before it did, and closes with one line that counts the
+// tests of all of them. A runner that dies, hangs or counts nothing is a failure of its own.
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { runners, type Counts, type Runner } from "./runners.ts";
+
+interface Result extends Counts {
+  name: string;
+  seconds: number;
+  problem?: string;
+}
+
+const KILL_AFTER_MS = 10_000;
+
+function run(runner: Runner): Promise<{ output: string; code: number | null; timedOut: boolean }> {
+  const [program = "", ...args] = runner.command;
+  return new Promise((resolve) => {
+    // A group of its own, so that a runner that hangs takes its children along.
+    const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    let timedOut = false;
+    const show = (chunk: Buffer): void => {
+      output += chunk.toString();
+      process.stdout.write(chunk);
+    };
+    const signal = (name: NodeJS.Signals): void => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, name);
+      } catch {
+        // The group is gone already.
+      }
+    };
+    const timer = setTimeout(() => {
+      timedOut = true;
+      signal("SIGTERM");
+      setTimeout(() => signal("SIGKILL"), KILL_AFTER_MS).unref();
+    }, runner.timeoutMs);
+    child.stdout.on("data", show);
+    child.stderr.on("data", show);
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      resolve({ output: `${output}${error.message}`, code: 127, timedOut });
+    });
+    child.on("exit", (code) => {
+      clearTimeout(timer);
+      // Orphans that hold the pipes must not hold us.
+      setTimeout(() => resolve({ output, code, timedOut }), 200);
+    });
+  });
+}
+
+async function measure(runner: Runner): Promise<Result> {
+  console.log(`\n== ${runner.name}: ${runner.command.join(" ")}`);
+  const started = Date.now();
+  const { output, code, timedOut } = await run(runner);
+  const counted = runner.count(output);
+  const counts = counted ?? { passed: 0, failed: 0, skipped: 0 };
+  const result: Result = { name: runner.name, seconds: (Date.now() - started) / 1000, ...counts };
+  const tests = counts.passed + counts.failed + counts.skipped;
+  if (timedOut) result.problem = `stopped after ${runner.timeoutMs / 60_000} minutes`;
+  else if (counted === undefined || (tests === 0 && !runner.gate))
+    result.problem = "counted no test";
+  else if (code !== 0 && counts.failed === 0) result.problem = `exit code ${code}`;
+  if (result.problem !== undefined) result.failed += 1;
+  return result;
+}
+
+/** Tests clean up after themselves: a host mount that is still there is a failure. */
+function hostMounts(): string[] {
+  try {
+    const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
+    return mounts.filter((line) => / fuse(\.devdev)? /.test(line) && /devdev/.test(line));
+  } catch {
+    return []; // no /proc: no host mounts either
+  }
+}
+
+const mountsBefore = new Set(hostMounts());
+const results: Result[] = [];
+for (const runner of runners()) results.push(await measure(runner));
+const left = hostMounts().filter((line) => !mountsBefore.has(line));
+const total = { passed: 0, failed: left.length, skipped: 0 };
+console.log("");
+for (const { name, passed, failed, skipped, seconds, problem } of results) {
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
+  const note = problem === undefined ? "" : `  <- ${problem}`;
+  console.log(
+    `${name}: ${passed} ok, ${failed} not, ${skipped} skipped, ${seconds.toFixed(0)} s${note}`,
+  );
+}
+for (const line of left) console.log(`a host mount was left behind: ${line}`);
+const skips = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
+console.log(`${total.passed} passed, ${total.failed} failed${skips}`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

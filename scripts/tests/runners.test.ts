@@ -1,0 +1,22 @@
+// The closing count of scripts/test is only as good as what is read from each runner.
+import { expect, test } from "vitest";
+import { countCargo, countChecks } from "./runners.ts";
+
+test("cargo's counts are summed over its binaries", () => {
+  const output = [
+    "test a ... ok",
+    "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s",
+    "test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out; finished",
+  ].join("\n");
+  expect(countCargo(output)).toEqual({ passed: 5, failed: 4, skipped: 1 });
+});
+
+test("a build that failed has no count", () => {
+  expect(countCargo("error: could not compile `devdev-vfs`")).toBeUndefined();
+});
+
+test("a gate counts the parts that failed", () => {
+  const output = "check: rustfmt    ok        1 s\ncheck: tidy       FAILED    0 s\n";
+  expect(countChecks(output)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  expect(countChecks("check: node_modules is missing")).toBeUndefined();
+});

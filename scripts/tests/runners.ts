@@ -1,0 +1,104 @@
+// The test runners of the repository: how each is started and how its own count is read. Separate
+// from the loop that runs them, so that a new suite is one entry here.
+import { readFileSync, rmSync } from "node:fs";
+
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+export interface Runner {
+  name: string;
+  command: string[];
+  timeoutMs: number;
+  /** A gate holds no tests: it counts only what failed. */
+  gate?: boolean;
+  /** Reads the count from what the runner printed or wrote; undefined when it wrote none. */
+  count(output: string): Counts | undefined;
+}
+
+const MINUTE = 60_000;
+
+function vitest(project: string, timeoutMs: number): Runner {
+  const report = `node_modules/.cache/vitest-${project}.json`;
+  rmSync(report, { force: true });
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  return {
+    name: `vitest ${project}`,
+    command: ["vitest", "run", "--project", project, ...reporters],
+    timeoutMs,
+    count: () => {
+      const result = readJson(report);
+      if (result === undefined) return undefined;
+      // A file that does not load holds no test, but it is a failure.
+      const broken = result.testResults.filter(
+        ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+      );
+      return {
+        passed: result.numPassedTests,
+        failed: result.numFailedTests + broken.length,
+        skipped: result.numPendingTests + result.numTodoTests,
+      };
+    },
+  };
+}
+
+interface VitestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+  testResults: { status: string; assertionResults: unknown[] }[];
+}
+
+function readJson(path: string): VitestReport | undefined {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return undefined; // not written: the runner died before its end
+  }
+}
+
+/** Sums the `test result:` line that cargo prints for each test binary. */
+export function countCargo(output: string): Counts | undefined {
+  const lines = output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/gm);
+  let total: Counts | undefined;
+  for (const [, passed, failed, skipped] of lines) {
+    total ??= { passed: 0, failed: 0, skipped: 0 };
+    total.passed += Number(passed);
+    total.failed += Number(failed);
+    total.skipped += Number(skipped);
+  }
+  return total;
+}
+
+/** scripts/check prints one line for each part; unit tests are a runner of their own here. */
+export function countChecks(output: string): Counts | undefined {
+  const parts = [...output.matchAll(/^check: \w+ +(ok|FAILED) /gm)];
+  const failed = parts.filter(([, verdict]) => verdict === "FAILED").length;
+  return parts.length === 0 ? undefined : { passed: 0, failed, skipped: 0 };
+}
+
+const CHECKS = ["rustfmt", "format", "tidy", "types", "lint", "clippy", "generated"];
+
+export function runners(): Runner[] {
+  const manifest = ["--manifest-path", "native/Cargo.toml"];
+  return [
+    {
+      name: "check",
+      command: ["scripts/check", ...CHECKS],
+      timeoutMs: 10 * MINUTE,
+      gate: true,
+      count: countChecks,
+    },
+    {
+      name: "cargo",
+      command: ["cargo", "test", "--locked", ...manifest, "--workspace", "--no-fail-fast"],
+      timeoutMs: 15 * MINUTE,
+      count: countCargo,
+    },
+    vitest("unit", 5 * MINUTE),
+    vitest("suites", 20 * MINUTE),
+  ];
+}
