@@ -37,6 +37,19 @@ pub fn full_pages(len: usize) -> u16 {
     if pages >= CHUNK_PAGES { u16::MAX } else { (1u16 << pages) - 1 }
 }
 
+/// What the store keeps of a chunk's bytes: all but the zeros at their end. So equal content has
+/// one block and one hash, however long the chunk is, and a hole is the same as zeros.
+pub fn block_bytes(bytes: &[u8]) -> &[u8] {
+    let mut end = bytes.len();
+    while end >= 64 && bytes[end - 64..end] == [0; 64] {
+        end -= 64;
+    }
+    while end > 0 && bytes[end - 1] == 0 {
+        end -= 1;
+    }
+    &bytes[..end]
+}
+
 impl Chunk {
     /// A chunk of these bytes; `present` tells data pages from holes (see `full_pages`).
     pub fn new(bytes: Vec<u8>, present: u16) -> Chunk {
@@ -86,19 +99,19 @@ impl Chunk {
         self.data.read().clone()
     }
 
-    /// The content hash when it is already known.
+    /// The hash of its block when it is already known.
     pub fn known_hash(&self) -> Option<BlockHash> {
         self.hash.get().copied()
     }
 
-    /// The content hash, computed now if need be; `None` only if neither is at hand, which a
-    /// chunk's constructors rule out.
+    /// The hash of its block (see `block_bytes`), computed now if need be; `None` only if neither
+    /// is at hand, which a chunk's constructors rule out.
     pub fn hash(&self) -> Option<BlockHash> {
         if let Some(hash) = self.hash.get() {
             return Some(*hash);
         }
         let bytes = self.bytes()?;
-        Some(*self.hash.get_or_init(|| BlockHash(*blake3::hash(&bytes).as_bytes())))
+        Some(*self.hash.get_or_init(|| BlockHash::of(block_bytes(&bytes))))
     }
 
     /// Whether the store holds these bytes durably.
@@ -111,11 +124,14 @@ impl Chunk {
         self.stored.store(true, Ordering::Release);
     }
 
-    /// Puts bytes back that came from the store; the caller has verified the hash.
-    /// Returns false when their length is not this chunk's.
-    pub fn fill(&self, bytes: Bytes) -> bool {
-        if bytes.len() != self.len() {
+    /// Puts a block back that came from the store; the caller has verified the hash. What the
+    /// block lacks of the chunk's length is zero. False when it is longer than the chunk.
+    pub fn fill(&self, mut bytes: Bytes) -> bool {
+        if bytes.len() > self.len() {
             return false;
+        }
+        if bytes.len() < self.len() {
+            Arc::make_mut(&mut bytes).resize(self.len(), 0);
         }
         let mut data = self.data.write();
         if data.is_none() {
@@ -150,5 +166,28 @@ impl Chunk {
             *this = Arc::new(Chunk::new(bytes, present));
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_lacks_the_zeros_at_the_end() {
+        for (data, zeros) in [(0, 0), (0, 1), (0, 65536), (1, 0), (63, 1), (64, 64), (65, 4000)] {
+            let mut bytes = vec![7u8; data];
+            bytes.resize(data + zeros, 0);
+            assert_eq!(block_bytes(&bytes), &bytes[..data]);
+        }
+        let mut bytes = vec![7u8; 100];
+        bytes.resize(5000, 0);
+        let chunk = Chunk::new(bytes.clone(), full_pages(5000));
+        let hash = BlockHash::of(&bytes[..100]);
+        assert_eq!(chunk.hash(), Some(hash));
+        let stored = Chunk::in_store(hash, 5000, full_pages(5000));
+        assert!(!stored.fill(Arc::new(vec![1; 5001])));
+        assert!(stored.fill(Arc::new(bytes[..100].to_vec())));
+        assert_eq!(*stored.bytes().unwrap(), bytes);
     }
 }

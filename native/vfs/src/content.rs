@@ -174,6 +174,18 @@ impl Content {
         }
     }
 
+    /// The chunk with the highest index.
+    pub fn last_chunk(&self) -> Option<(u64, &Arc<Chunk>)> {
+        match self {
+            Content::Empty => None,
+            Content::One(chunk) => Some((0, chunk)),
+            Content::Many(segments) => segments.iter().rev().find_map(|(key, segment)| {
+                let slot = segment.slots.iter().rposition(Option::is_some)?;
+                Some((key * SEGMENT_CHUNKS + slot as u64, segment.slots[slot].as_ref()?))
+            }),
+        }
+    }
+
     /// Whether both are the same object: then nothing in them differs.
     pub fn same(&self, other: &Content) -> bool {
         match (self, other) {

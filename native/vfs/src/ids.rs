@@ -77,13 +77,28 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// blake3-256 of a chunk's bytes: its name in the block store.
+/// blake3-256 of a block (a chunk's bytes without the zeros at their end): its name in the
+/// block store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockHash(pub [u8; 32]);
 
 /// blake3-256 of an encoded tree page: its name in the metadata store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageId(pub [u8; 32]);
+
+impl BlockHash {
+    /// The hash of a block.
+    pub fn of(block: &[u8]) -> BlockHash {
+        BlockHash(*blake3::hash(block).as_bytes())
+    }
+}
+
+impl PageId {
+    /// The id of an encoded page.
+    pub fn of(page: &[u8]) -> PageId {
+        PageId(*blake3::hash(page).as_bytes())
+    }
+}
 
 fn hex(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))

@@ -15,28 +15,42 @@
 #![warn(missing_docs)]
 
 mod attr;
+mod builder;
+mod check;
 mod chunk;
+pub mod codec;
 mod content;
 mod dir;
 mod errno;
 mod ids;
 mod inode;
+mod load;
 mod outcome;
+pub mod page;
+mod persist;
+pub mod record;
 mod tree;
 mod vfs;
+
+#[cfg(test)]
+mod sample;
 
 pub use attr::{
     Attr, Caller, Clock, MAX_FILE_SIZE, NAME_MAX, PAGE_SIZE, PATH_MAX, S_IFBLK, S_IFCHR, S_IFDIR,
     S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_IXGRP, SetAttr, SetTime,
     Timespec,
 };
-pub use chunk::{Bytes, CHUNK_PAGES, CHUNK_SIZE, Chunk, full_pages};
+pub use builder::TreeBuilder;
+pub use chunk::{Bytes, CHUNK_PAGES, CHUNK_SIZE, Chunk, block_bytes, full_pages};
+pub use codec::Corrupt;
 pub use content::{Content, SEGMENT_CHUNKS, Segment};
 pub use dir::{Dentry, Dir, DirPage, PAGE_ENTRIES, name_cookie};
 pub use errno::{Errno, Result};
 pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
 pub use inode::{Body, Inode, Xattrs};
+pub use load::TreeLoader;
 pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
+pub use persist::Persist;
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
 pub use vfs::{
     DirEntry, Entry, Hold, Invalidator, Limits, ReadPiece, RenameFlags, Restored, SetXattr, StatFs,
