@@ -1,1 +1,3 @@
-// The devdev command: parse, call the client, print. It holds no logic that the client lacks.
+// The devdev command.
+
+export { buildProgram, run } from "./program.js";

@@ -1,0 +1,57 @@
+// devdev diff.
+
+import type { DiffEntry, DiffStat } from "@devdev/protocol";
+import { line, printJson, quotePath } from "../print.js";
+import type { GlobalOptions } from "../program.js";
+import { Session } from "../session.js";
+
+const LETTERS = { added: "A", removed: "D", modified: "M", renamed: "R" } as const;
+const BAR = 40;
+
+export async function diff(
+  a: string | undefined,
+  b: string | undefined,
+  options: GlobalOptions & { stat?: boolean; patch?: boolean },
+): Promise<void> {
+  using session = await Session.open(options);
+  const { id } = await session.workspace();
+  const result = await session.call("snapshot/diff", {
+    workspace: id,
+    ...(a !== undefined && { a }),
+    ...(b !== undefined && { b }),
+    ...(options.stat && { stat: true }),
+    ...(options.patch && { patch: true }),
+  });
+  if (options.json) return printJson(result);
+  if (options.patch) process.stdout.write(result.patch ?? "");
+  else if (options.stat) printStats(result.stats ?? []);
+  else result.entries.forEach(printEntry);
+}
+
+function printEntry(entry: DiffEntry): void {
+  const slash = entry.fileKind === "directory" ? "/" : "";
+  const path = `${quotePath(entry.path)}${slash}`;
+  const from = entry.oldPath === undefined ? "" : `${quotePath(entry.oldPath)}${slash} -> `;
+  const detail =
+    entry.kind === "modified" && !entry.changed.includes("content")
+      ? ` (${entry.changed.join(", ")})`
+      : "";
+  line(`${LETTERS[entry.kind]} ${from}${path}${detail}`);
+}
+
+function printStats(stats: DiffStat[]): void {
+  const width = Math.max(0, ...stats.map((s) => quotePath(s.path).length));
+  const most = Math.max(1, ...stats.map((s) => s.added + s.removed));
+  let [added, removed] = [0, 0];
+  for (const stat of stats) {
+    const scale = (n: number): number =>
+      n === 0 ? 0 : Math.max(1, Math.round((n * Math.min(BAR, most)) / most));
+    const bar = stat.binary
+      ? "binary"
+      : `${stat.added + stat.removed} ${"+".repeat(scale(stat.added))}${"-".repeat(scale(stat.removed))}`;
+    line(` ${quotePath(stat.path).padEnd(width)} | ${bar}`);
+    added += stat.added;
+    removed += stat.removed;
+  }
+  line(` ${stats.length} files changed, ${added} insertions(+), ${removed} deletions(-)`);
+}

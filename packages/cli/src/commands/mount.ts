@@ -1,0 +1,63 @@
+// devdev mount, devdev unmount.
+
+import { realpath } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import type { Params } from "@devdev/protocol";
+import { duration, line, printJson } from "../print.js";
+import type { GlobalOptions } from "../program.js";
+import { absolute, Session } from "../session.js";
+
+interface MountOptions extends GlobalOptions {
+  name?: string;
+  ephemeral?: boolean;
+  allowOther?: boolean;
+  xattrs: boolean;
+  limit?: number;
+  maxInodes?: number;
+}
+
+export async function mount(directory: string | undefined, options: MountOptions): Promise<void> {
+  using session = await Session.open(options);
+  const params: Params<"workspace/mount"> = { path: await hostPath(directory ?? "ws") };
+  const name = options.name ?? options.workspace;
+  if (name !== undefined) params.name = name;
+  if (options.ephemeral) params.ephemeral = true;
+  if (options.allowOther) params.allowOther = true;
+  if (!options.xattrs) params.xattrs = false;
+  if (options.limit !== undefined) params.maxBytes = options.limit;
+  if (options.maxInodes !== undefined) params.maxInodes = options.maxInodes;
+  const mounted = await session.call("workspace/mount", params);
+  if (options.json) return printJson(mounted);
+  const what = mounted.created ? "new workspace" : "workspace";
+  line(
+    `${what} ${mounted.name} mounted at ${mounted.mountPoint ?? params.path} (${duration(mounted.durationMs)})`,
+  );
+}
+
+export async function unmount(
+  workspace: string | undefined,
+  options: GlobalOptions & { force?: boolean },
+): Promise<void> {
+  using session = await Session.open(options);
+  const named = workspace ?? options.workspace;
+  const { id, name } = await session.workspace(named === undefined ? undefined : asGiven(named));
+  const result = await session.call("workspace/unmount", {
+    workspace: id,
+    ...(options.force && { force: true }),
+  });
+  if (options.json) return printJson(result);
+  line(`workspace ${name} unmounted from ${result.mountPoint}`);
+}
+
+// `devdev unmount ws` means ./ws as well as a workspace called ws: names win, and paths are tried by the daemon.
+function asGiven(named: string): string {
+  return named.startsWith(".") || named.includes("/") ? absolute(named) : named;
+}
+
+// The mount point may not exist yet, or be a dead mount on which nothing answers: only its parent is asked.
+async function hostPath(directory: string): Promise<string> {
+  const path = resolve(directory);
+  const parent = dirname(path);
+  const real = await realpath(parent).catch(() => parent);
+  return join(real, basename(path));
+}

@@ -1,0 +1,46 @@
+// devdev ls, devdev status.
+
+import { duration, line, printJson, shortId, size, table, time } from "../print.js";
+import type { GlobalOptions } from "../program.js";
+import { Session } from "../session.js";
+
+export async function list(options: GlobalOptions): Promise<void> {
+  using session = await Session.open(options);
+  const workspaces = await session.call("workspace/list", {});
+  if (options.json) return printJson(workspaces);
+  if (workspaces.length === 0) return line("no workspaces; make one with `devdev mount DIRECTORY`");
+  const rows = workspaces.map((w) => [
+    w.name,
+    w.mountPoint ?? (w.lastMountPoint === undefined ? "-" : `(${w.lastMountPoint})`),
+    w.ephemeral ? "ephemeral" : "kept",
+    String(w.snapshots),
+    time(w.createdAt),
+  ]);
+  table(["NAME", "MOUNTED AT", "STATE", "SNAPSHOTS", "CREATED"], rows);
+}
+
+export async function status(options: GlobalOptions): Promise<void> {
+  using session = await Session.open(options);
+  const { id } = await session.workspace();
+  const s = await session.call("workspace/status", { workspace: id });
+  if (options.json) return printJson(s);
+  const { usage } = s;
+  line(`workspace    ${s.name}${s.ephemeral ? " (ephemeral)" : ""}`);
+  line(`mounted at   ${s.mountPoint ?? "-"}`);
+  line(
+    `content      ${size(usage.bytes)} of ${size(usage.maxBytes)}, ${usage.inodes} of ${usage.maxInodes} inodes`,
+  );
+  line(
+    `not stored   ${size(usage.dirtyBytes)}${usage.dirtyBytes > 0 ? " (a crash of the daemon would lose them)" : ""}`,
+  );
+  if (usage.lastCheckpointAt !== undefined)
+    line(`checkpoint   ${duration(Date.now() - usage.lastCheckpointAt)} ago`);
+  const latest = s.latestSnapshot;
+  if (latest)
+    line(
+      `snapshots    ${s.snapshots}, newest ${shortId(latest.id)} ${latest.name ?? latest.message ?? ""}`,
+    );
+  for (const { pid, command, startedAt } of s.processes) {
+    line(`running      ${pid} ${command} (since ${duration(Date.now() - startedAt)})`);
+  }
+}

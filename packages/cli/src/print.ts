@@ -1,0 +1,77 @@
+// Printing for people: tables, sizes, times, paths; and JSON for programs.
+
+import type { BytePath } from "@devdev/protocol";
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+export function line(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Columns as wide as their widest cell. */
+export function table(head: string[], rows: string[][]): void {
+  const widths = head.map((cell, n) =>
+    Math.max(cell.length, ...rows.map((row) => (row[n] ?? "").length)),
+  );
+  for (const row of [head, ...rows]) {
+    line(
+      row.map((cell, n) => (n === row.length - 1 ? cell : cell.padEnd(widths[n] ?? 0))).join("  "),
+    );
+  }
+}
+
+export function size(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let [value, unit] = [bytes, 0];
+  while (value >= 1024 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+export function duration(ms: number): string {
+  if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function time(ms: number): string {
+  const date = new Date(ms);
+  const two = (n: number): string => String(n).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** A snapshot's id as lists show it. */
+export function shortId(id: string): string {
+  return id.slice(0, 12);
+}
+
+const ESCAPES: Record<number, string> = {
+  7: "\\a",
+  8: "\\b",
+  9: "\\t",
+  10: "\\n",
+  11: "\\v",
+  12: "\\f",
+  13: "\\r",
+  34: '\\"',
+  92: "\\\\",
+};
+
+/** A path as git prints it: in quotes with octal escapes where it has bytes that a terminal should not get. */
+export function quotePath(path: BytePath): string {
+  const bytes = typeof path === "string" ? Buffer.from(path) : Buffer.from(path.b64, "base64");
+  const odd = (byte: number): boolean => byte < 32 || byte === 34 || byte === 92 || byte === 127;
+  const isText = typeof path === "string";
+  if (isText && !bytes.some(odd)) return path;
+  const escape = (byte: number): string => {
+    if (ESCAPES[byte] !== undefined) return ESCAPES[byte];
+    if (odd(byte) || (byte > 127 && !isText)) return `\\${byte.toString(8).padStart(3, "0")}`;
+    return String.fromCharCode(byte);
+  };
+  if (!isText) return `"${[...bytes].map(escape).join("")}"`;
+  return `"${[...path].map((char) => (char.charCodeAt(0) < 128 ? escape(char.charCodeAt(0)) : char)).join("")}"`;
+}
