@@ -1,2 +1,33 @@
-// BlockStore, MetadataStore and their SQLite implementation. Separate so that the only code that knows
-// SQL runs in its own worker threads.
+// Block store and metadata store over SQLite. Separate from the engine, which knows trees, and from the
+// workspace, which knows when to keep what.
+
+export { check, checkSteps } from "./check.js";
+export type { CheckReport } from "./check.js";
+export { Collector } from "./collect.js";
+export type { CollectionResult } from "./collect.js";
+export { StoreError } from "./errors.js";
+export type { StoreErrorCode } from "./errors.js";
+export { lockDirectory } from "./lock.js";
+export { createMemoryStore } from "./memory/store.js";
+export { DATABASE_FILE } from "./sqlite/connection.js";
+export { openSqliteReader, openSqliteStore } from "./sqlite/store.js";
+export type { StoreReader } from "./sqlite/store.js";
+export { hexOf, ID_BYTES, idAt, isMissing } from "./store.js";
+export type {
+  Block,
+  BlockStore,
+  Checkpoint,
+  MetadataStore,
+  NewSnapshot,
+  NewWorkspace,
+  ObjectCodec,
+  Page,
+  PageStore,
+  Scan,
+  SnapshotRow,
+  Store,
+  StoredBlock,
+  TransactionOptions,
+  WorkspaceChange,
+  WorkspaceRow,
+} from "./store.js";

@@ -1,0 +1,33 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { createMemoryStore, openSqliteStore } from "./index.js";
+import {
+  blockStoreConformance,
+  metadataStoreConformance,
+  storeConformance,
+} from "./test-kit/index.js";
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "devdev-store-"));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+for (const [name, open] of [
+  ["memory", createMemoryStore],
+  ["SQLite", () => openSqliteStore(directory)],
+] as const) {
+  describe(`the store over ${name}`, () => {
+    for (const suite of [blockStoreConformance, metadataStoreConformance, storeConformance]) {
+      it.each(suite(open))("$name", ({ run }) => {
+        expect(run).not.toThrow();
+      });
+    }
+  });
+}

@@ -1,0 +1,198 @@
+// A store in memory: for ephemeral use and as the plain statement of what a store does. It runs the same
+// conformance suites as the one over SQLite.
+
+import { StoreError } from "../errors.js";
+import { Journal, JournalMap, Objects } from "./objects.js";
+import type {
+  Block,
+  BlockStore,
+  Checkpoint,
+  MetadataStore,
+  NewSnapshot,
+  NewWorkspace,
+  Page,
+  Scan,
+  SnapshotRow,
+  Store,
+  StoredBlock,
+  WorkspaceChange,
+  WorkspaceRow,
+} from "../store.js";
+
+class MemoryBlocks implements BlockStore {
+  readonly #objects: Objects<Block>;
+  readonly #journal: Journal;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+    this.#objects = new Objects(journal);
+  }
+
+  missing(ids: Uint8Array): Uint8Array {
+    return this.#objects.missing(ids);
+  }
+
+  put(blocks: Iterable<Block>): number {
+    return this.#journal.run(() => this.#objects.put(blocks));
+  }
+
+  get(id: Uint8Array): StoredBlock | undefined {
+    return this.#objects.get(id);
+  }
+
+  delete(ids: Iterable<Uint8Array>): number {
+    return this.#objects.delete(ids);
+  }
+
+  scan(from: number, limit: number): Scan {
+    return this.#objects.scan(from, limit);
+  }
+}
+
+class MemoryMetadata implements MetadataStore {
+  readonly #journal: Journal;
+  readonly #pages: Objects<Page>;
+  readonly #workspaces: JournalMap<string, WorkspaceRow & { lastSequence: number }>;
+  readonly #snapshots: JournalMap<string, SnapshotRow>;
+  readonly #counters: JournalMap<string, number>;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+    this.#pages = new Objects(journal);
+    this.#workspaces = new JournalMap(journal);
+    this.#snapshots = new JournalMap(journal);
+    this.#counters = new JournalMap(journal);
+  }
+
+  missingPages(ids: Uint8Array): Uint8Array {
+    return this.#pages.missing(ids);
+  }
+
+  putPages(pages: Iterable<Page>): number {
+    return this.#journal.run(() => this.#pages.put(pages));
+  }
+
+  page(id: Uint8Array): Uint8Array | undefined {
+    return this.#pages.get(id)?.data;
+  }
+
+  deletePages(ids: Iterable<Uint8Array>): number {
+    return this.#pages.delete(ids);
+  }
+
+  scanPages(from: number, limit: number): Scan {
+    return this.#pages.scan(from, limit);
+  }
+
+  createWorkspace(row: NewWorkspace): void {
+    if (this.#workspaces.map.has(row.id)) {
+      throw new StoreError("ERR_STORE_EXISTS", `workspace ${row.id} is there already`);
+    }
+    this.#refuseTaken(row.name, row.id);
+    this.#workspaces.set(row.id, { ...structuredClone(row), lastSequence: 0 });
+  }
+
+  workspaces(): WorkspaceRow[] {
+    return [...this.#workspaces.map.values()].map(withoutCounter);
+  }
+
+  workspace(id: string): WorkspaceRow | undefined {
+    const row = this.#workspaces.map.get(id);
+    return row && withoutCounter(row);
+  }
+
+  workspaceByName(name: string): WorkspaceRow | undefined {
+    return this.workspaces().find((row) => row.name === name);
+  }
+
+  updateWorkspace(id: string, change: WorkspaceChange): void {
+    const { mountPath, ...row } = this.#existing(id);
+    if (change.name !== undefined) this.#refuseTaken(change.name, id);
+    const path = change.mountPath === undefined ? mountPath : (change.mountPath ?? undefined);
+    this.#workspaces.set(id, {
+      ...row,
+      name: change.name ?? row.name,
+      options: structuredClone(change.options ?? row.options),
+      ...(path === undefined ? {} : { mountPath: path }),
+    });
+  }
+
+  setCheckpoint(id: string, checkpoint: Checkpoint): void {
+    const kept = { root: new Uint8Array(checkpoint.root), at: checkpoint.at };
+    this.#workspaces.set(id, { ...this.#existing(id), checkpoint: kept });
+  }
+
+  removeWorkspace(id: string): boolean {
+    for (const row of this.snapshots(id)) this.removeSnapshot(id, row.sequence);
+    return this.#workspaces.delete(id);
+  }
+
+  addSnapshot(row: NewSnapshot): SnapshotRow {
+    const workspace = this.#existing(row.workspace);
+    const taken = this.snapshots(row.workspace).some((other) => other.name === row.name);
+    if (row.name !== undefined && taken) {
+      throw new StoreError("ERR_STORE_EXISTS", `there is a snapshot called ${row.name} already`);
+    }
+    const sequence = workspace.lastSequence + 1;
+    const added = { ...row, sequence, root: new Uint8Array(row.root) };
+    this.#journal.run(() => {
+      this.#workspaces.set(row.workspace, { ...workspace, lastSequence: sequence });
+      this.#snapshots.set(`${row.workspace}/${sequence}`, added);
+    });
+    return { ...added };
+  }
+
+  snapshots(workspace: string): SnapshotRow[] {
+    return [...this.#snapshots.map.values()]
+      .filter((row) => row.workspace === workspace)
+      .toSorted((a, b) => a.sequence - b.sequence);
+  }
+
+  removeSnapshot(workspace: string, sequence: number): boolean {
+    return this.#snapshots.delete(`${workspace}/${sequence}`);
+  }
+
+  roots(): Uint8Array[] {
+    const checkpoints = this.workspaces().flatMap((row) => row.checkpoint?.root ?? []);
+    return [...checkpoints, ...[...this.#snapshots.map.values()].map((row) => row.root)];
+  }
+
+  counter(name: string): number {
+    return this.#counters.map.get(name) ?? 0;
+  }
+
+  setCounter(name: string, value: number): void {
+    this.#counters.set(name, value);
+  }
+
+  #existing(id: string): WorkspaceRow & { lastSequence: number } {
+    const row = this.#workspaces.map.get(id);
+    if (!row) throw new StoreError("ERR_STORE_NOT_FOUND", `there is no workspace ${id}`);
+    return row;
+  }
+
+  #refuseTaken(name: string, id: string): void {
+    const other = this.workspaceByName(name);
+    if (other && other.id !== id) {
+      throw new StoreError("ERR_STORE_EXISTS", `there is a workspace called ${name} already`);
+    }
+  }
+}
+
+function withoutCounter(row: WorkspaceRow & { lastSequence: number }): WorkspaceRow {
+  const { lastSequence: _, ...rest } = row;
+  return rest;
+}
+
+/** A store that ends with the process. */
+export function createMemoryStore(): Store {
+  const journal = new Journal();
+  return {
+    blocks: new MemoryBlocks(journal),
+    metadata: new MemoryMetadata(journal),
+    transaction: (run) => journal.run(run),
+    verify: () => [],
+    maintain: () => false,
+    close: () => undefined,
+  };
+}

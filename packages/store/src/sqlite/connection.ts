@@ -1,0 +1,84 @@
+// Opens connections to the database of a data directory: one that writes, any number that read. Here is every
+// setting that durability and file layout rest on.
+
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+import BetterSqlite3 from "better-sqlite3";
+import type { Database } from "better-sqlite3";
+
+import { asStoreError, StoreError } from "../errors.js";
+import { migrate, SCHEMA_VERSION, versionOf } from "./schema.js";
+
+export const DATABASE_FILE = "devdev.sqlite";
+
+/** Milliseconds a connection waits for another one's lock; only housekeeping ever makes it wait. */
+const BUSY_TIMEOUT_MS = 5000;
+
+/** The connection that writes. The caller holds the lock of the directory. */
+export function openWriter(directory: string): Database {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const path = join(directory, DATABASE_FILE);
+  return opening(path, () => {
+    const db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS });
+    return configuring(db, () => {
+      // These two only count before the first table.
+      db.pragma("page_size = 16384");
+      db.pragma("auto_vacuum = INCREMENTAL");
+      if (db.pragma("journal_mode = WAL", { simple: true }) !== "wal") {
+        throw new StoreError("ERR_STORE_IO", `${path}: the file system cannot hold a WAL database`);
+      }
+      // better-sqlite3 is built with NORMAL, with which a power loss takes back commits.
+      db.pragma("synchronous = FULL");
+      // A checkpoint inside a commit would make a snapshot wait for it: maintain() does them.
+      db.pragma("wal_autocheckpoint = 0");
+      db.pragma("foreign_keys = ON");
+      db.pragma("cache_size = -32768");
+      migrate(db);
+    });
+  });
+}
+
+/** A connection that only reads. The database must be there and of this version. */
+export function openReader(directory: string): Database {
+  const path = join(directory, DATABASE_FILE);
+  if (!existsSync(path))
+    throw new StoreError("ERR_STORE_NOT_FOUND", `there is no store at ${path}`);
+  return opening(path, () => {
+    const db = new BetterSqlite3(path, { readonly: true, timeout: BUSY_TIMEOUT_MS });
+    return configuring(db, () => {
+      db.pragma("cache_size = -8192");
+      const version = versionOf(db);
+      if (version !== SCHEMA_VERSION) {
+        throw new StoreError(
+          "ERR_STORE_VERSION",
+          `${path} has version ${version}, not ${SCHEMA_VERSION}`,
+        );
+      }
+    });
+  });
+}
+
+/** Bytes of the write-ahead log, 0 when there is none. */
+export function walBytes(db: Database): number {
+  return statSync(`${db.name}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function opening<T>(path: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    throw asStoreError(error, `cannot open ${path}`);
+  }
+}
+
+/** Closes the connection when its settings cannot be made. */
+function configuring(db: Database, configure: () => void): Database {
+  try {
+    configure();
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}

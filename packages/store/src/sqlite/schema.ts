@@ -1,0 +1,86 @@
+// The tables, and how a database of an older version becomes one of this version. A version is the number of
+// migrations applied (user_version); a database of a newer version is refused.
+//
+// Objects are in rowid tables with an index over the id: measured against WITHOUT ROWID, ids being random,
+// they are written 2 to 4 times and found 3 times as fast (16 KiB database pages, objects of 1.5 to 64 KiB).
+
+import type { Database } from "better-sqlite3";
+
+import { StoreError } from "../errors.js";
+
+/** "devd", so that file(1) and we can tell whose database it is. */
+const APPLICATION_ID = 0x64657664;
+
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE blocks (
+    id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 32),
+    encoding INTEGER NOT NULL,
+    raw_len INTEGER NOT NULL,
+    data BLOB NOT NULL
+  );
+  CREATE TABLE pages (
+    id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 32),
+    data BLOB NOT NULL
+  );
+  CREATE TABLE workspaces (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    mount_path TEXT,
+    options TEXT NOT NULL CHECK (json_valid(options)),
+    created INTEGER NOT NULL,
+    checkpoint_root BLOB CHECK (length(checkpoint_root) = 32),
+    checkpoint_at INTEGER,
+    last_sequence INTEGER NOT NULL DEFAULT 0,
+    CHECK ((checkpoint_root IS NULL) = (checkpoint_at IS NULL))
+  ) STRICT;
+  CREATE TABLE snapshots (
+    id INTEGER PRIMARY KEY,
+    workspace TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,
+    content_id TEXT NOT NULL CHECK (length(content_id) = 64),
+    root BLOB NOT NULL CHECK (length(root) = 32),
+    name TEXT,
+    message TEXT,
+    automatic INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    inodes INTEGER NOT NULL,
+    UNIQUE (workspace, sequence),
+    UNIQUE (workspace, name)
+  ) STRICT;
+  CREATE TABLE counters (name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) STRICT;
+  `,
+];
+
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** Brings a writable database to this version, one transaction a step; refuses one that is not ours. */
+export function migrate(db: Database): void {
+  const version = versionOf(db);
+  for (const [step, statements] of MIGRATIONS.entries()) {
+    if (step < version) continue;
+    db.transaction(() => {
+      db.exec(statements);
+      db.pragma(`application_id = ${APPLICATION_ID}`);
+      db.pragma(`user_version = ${step + 1}`);
+    }).immediate();
+  }
+}
+
+/** The version of a database that this devdev can read. */
+export function versionOf(db: Database): number {
+  const version = db.pragma("user_version", { simple: true }) as number;
+  const application = db.pragma("application_id", { simple: true }) as number;
+  const tables = db.prepare("SELECT count(*) FROM sqlite_schema").pluck().get() as number;
+  if (application !== APPLICATION_ID && (version !== 0 || tables !== 0)) {
+    throw new StoreError("ERR_STORE_CORRUPT", `${db.name} is a database, but not one of devdev`);
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new StoreError(
+      "ERR_STORE_VERSION",
+      `${db.name} was written by a newer devdev (version ${version}, this one reads ${SCHEMA_VERSION})`,
+    );
+  }
+  return version;
+}

@@ -1,0 +1,140 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import BetterSqlite3 from "better-sqlite3";
+import { afterEach, beforeEach, expect, it } from "vitest";
+
+import { check, DATABASE_FILE, openSqliteReader, openSqliteStore } from "../index.js";
+import { blockOf, commitTree, kitCodec, sampleWorkspace } from "../test-kit/index.js";
+import { SCHEMA_VERSION } from "./schema.js";
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "devdev-store-"));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const database = () => join(directory, DATABASE_FILE);
+
+it("makes a database with the settings that the design rests on", () => {
+  openSqliteStore(directory).close();
+  const db = new BetterSqlite3(database(), { readonly: true });
+  const settings = ["page_size", "auto_vacuum", "journal_mode", "user_version"].map((name) =>
+    db.pragma(name, { simple: true }),
+  );
+  db.close();
+  expect(settings).toEqual([16384, 2, "wal", SCHEMA_VERSION]);
+});
+
+it("keeps everything over a close, and a reader sees it at once", () => {
+  const store = openSqliteStore(directory);
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  const reader = openSqliteReader(directory);
+  const root = commitTree(store, "w", "text", "name");
+  expect(reader.blocks.get(blockOf("text a").id)?.data.toString()).toBe("text a");
+  expect(Buffer.from(reader.pages.page(root.id)!)).toEqual(Buffer.from(root.data));
+  reader.close();
+  store.close();
+  const again = openSqliteStore(directory);
+  expect(again.metadata.snapshots("w").map((row) => row.name)).toEqual(["name"]);
+  expect(check(again, kitCodec)).toMatchObject({ ok: true, pages: 2, blocks: 3 });
+  again.close();
+});
+
+it("shrinks its log and, when much was deleted, its file", () => {
+  const store = openSqliteStore(directory);
+  const many = Array.from({ length: 400 }, (_, i) => blockOf(`${i}`.repeat(20_000)));
+  store.blocks.put(many);
+  expect(statSync(`${database()}-wal`).size).toBeGreaterThan(1 << 24);
+  while (store.maintain(true));
+  expect(statSync(`${database()}-wal`).size).toBe(0);
+  const full = statSync(database()).size;
+  store.blocks.delete(many.map(({ id }) => id));
+  while (store.maintain(true));
+  expect(statSync(database()).size).toBeLessThan(full / 10);
+  store.close();
+});
+
+it("is refused to a second opener, also in this process", () => {
+  const store = openSqliteStore(directory);
+  expect(() => openSqliteStore(directory)).toThrow(
+    expect.objectContaining({
+      code: "ERR_STORE_LOCKED",
+      message: `${directory} is in use by process ${process.pid}`,
+    }) as Error,
+  );
+  store.close();
+  openSqliteStore(directory).close();
+});
+
+it("is refused while another process has it, and free when that was killed", async () => {
+  const entry = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
+  const program = `import { openSqliteStore } from ${JSON.stringify(entry)};
+    globalThis.held = openSqliteStore(${JSON.stringify(directory)}); console.log("open"); setInterval(() => {}, 1000);`;
+  const owner = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const gone = once(owner, "exit");
+  try {
+    await once(owner.stdout, "data");
+    expect(() => openSqliteStore(directory)).toThrow(`in use by process ${owner.pid}`);
+  } finally {
+    owner.kill("SIGKILL");
+    await gone;
+  }
+  openSqliteStore(directory).close();
+});
+
+it("refuses what a newer devdev wrote, what is not ours and what is no database", () => {
+  openSqliteStore(directory).close();
+  const db = new BetterSqlite3(database());
+  db.pragma(`user_version = ${SCHEMA_VERSION + 1}`);
+  db.close();
+  expect(() => openSqliteStore(directory)).toThrow(
+    expect.objectContaining({ code: "ERR_STORE_VERSION" }) as Error,
+  );
+  rmSync(database());
+  const foreign = new BetterSqlite3(database());
+  foreign.exec("CREATE TABLE songs (title TEXT)");
+  foreign.close();
+  expect(() => openSqliteStore(directory)).toThrow(
+    expect.objectContaining({ code: "ERR_STORE_CORRUPT" }) as Error,
+  );
+  rmSync(database());
+  writeFileSync(database(), "no database at all".repeat(1000));
+  expect(() => openSqliteStore(directory)).toThrow(
+    expect.objectContaining({ code: "ERR_STORE_CORRUPT" }) as Error,
+  );
+});
+
+it("says so when a full disk stops a commit, and keeps what was committed", () => {
+  const store = openSqliteStore(directory);
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  commitTree(store, "w", "kept", "kept");
+  store.close();
+  const program = `import { openSqliteStore } from "./packages/store/dist/index.js";
+    const store = openSqliteStore(${JSON.stringify(directory)});
+    try { store.blocks.put([{ id: Buffer.alloc(32, 1), encoding: 0, rawLength: 0, data: Buffer.alloc(1 << 23, 1) }]); }
+    catch (error) { console.log(error.code); }`;
+  // A limit on the size of files is what a full disk looks like to SQLite (EFBIG instead of ENOSPC).
+  const printed = execFileSync(
+    "/bin/sh",
+    [
+      "-c",
+      `ulimit -f 4096; trap "" XFSZ; exec "$0" --input-type=module -e "$1"`,
+      process.execPath,
+      program,
+    ],
+    { cwd: fileURLToPath(new URL("../../../..", import.meta.url)), encoding: "utf8" },
+  );
+  expect(printed.trim()).toMatch(/^ERR_STORE_(FULL|IO)$/);
+  const again = openSqliteStore(directory);
+  expect(check(again, kitCodec)).toMatchObject({ ok: true, roots: 1, blocks: 3 });
+  again.close();
+});

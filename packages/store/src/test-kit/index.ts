@@ -1,0 +1,10 @@
+// The conformance suites of a store, for any implementation and any test runner, and a store that fails on
+// purpose. An entry of its own, so that nothing of it is loaded at run time.
+
+export { blockStoreConformance } from "./block-store.js";
+export type { ConformanceCase, StoreFactory } from "./block-store.js";
+export { makeFaulty } from "./faults.js";
+export type { FaultyStore } from "./faults.js";
+export { metadataStoreConformance, sampleSnapshot, sampleWorkspace } from "./metadata-store.js";
+export { blockOf, idOf, idsOf, kitCodec, pageOf } from "./objects.js";
+export { collectAll, commitTree, storeConformance } from "./store.js";
