@@ -37,7 +37,7 @@ export function remoteFs(
     fs[op] = async (...args: unknown[]) => revived(await channel.call(op, args));
     fs[`${op}Sync`] = (...args: unknown[]) => syncCall(sync, op, args);
   }
-  return fs as WorkspaceFs;
+  return fs as unknown as WorkspaceFs;
 }
 
 function syncCall(sync: SyncChannel, op: string, args: unknown[]): unknown {

@@ -41,32 +41,39 @@ async function exactWords(words: string[]): Promise<ExecWord[]> {
   return all.slice(-words.length);
 }
 
-async function run(argv: ExecWord[], options: RunOptions, shellOption: boolean): Promise<number> {
-  // -T: never; -t: always; else when both ends are a terminal. `exec cmd | less` and `< file` get pipes.
-  const terminal =
-    options.tty === false
-      ? false
-      : options.tty === true
-        ? process.argv.some((a) => a === "-t" || a === "--tty") || onTerminal()
-        : onTerminal();
-  const process_ = await RemoteProcess.start({
+async function run(argv: ExecWord[], options: RunOptions, shell: boolean): Promise<number> {
+  const terminal = wantsTerminal(options);
+  const command = await RemoteProcess.start({
     argv,
     callerCwd: process.cwd(),
     ...(options.workspace !== undefined && { workspace: absolute(options.workspace) }),
-    options: { ...execOptions(options, terminal), shell: shellOption },
+    options: { ...execOptions(options, terminal), shell },
   });
-  const restore = terminal ? attachTerminal(process_) : attachPipes(process_);
+  if (options.json) return runForJson(command, terminal);
+  const detach = terminal ? attachTerminal(command) : attachPipes(command);
   try {
-    const status = await process_.wait();
-    if (options.json) printJson(status);
-    return status.exitCode;
+    return (await command.wait()).exitCode;
   } finally {
-    restore();
+    detach();
   }
 }
 
-function onTerminal(): boolean {
-  return process.stdin.isTTY && process.stdout.isTTY;
+// -T: never; -t: always; else when both ends are terminals, so `exec cmd | less` and `exec cmd < file` get pipes.
+function wantsTerminal(options: RunOptions): boolean {
+  if (options.tty === false || options.json) return options.tty === true;
+  return options.tty === true || (process.stdin.isTTY && process.stdout.isTTY);
+}
+
+async function runForJson(command: RemoteProcess, terminal: boolean): Promise<number> {
+  const detach = attachInput(command);
+  const { bytes: _, stdout, stderr, ...result } = await collect(command, terminal);
+  detach();
+  printJson({
+    ...result,
+    ...(stdout && { stdout: stdout.toString() }),
+    ...(stderr && { stderr: stderr.toString() }),
+  });
+  return result.exitCode;
 }
 
 function execOptions(options: RunOptions, terminal: boolean): ExecOptions {
@@ -119,6 +126,10 @@ function attachTerminal(command: RemoteProcess): () => void {
 
 function attachPipes(command: RemoteProcess): () => void {
   deliver(command);
+  return attachInput(command);
+}
+
+function attachInput(command: RemoteProcess): () => void {
   const { stdin } = process;
   const feed = async (): Promise<void> => {
     for await (const chunk of stdin) await command.write(chunk as Buffer);
