@@ -1,0 +1,87 @@
+//! Reading a frozen tree by path, without making a live one of it.
+
+use std::sync::Arc;
+
+use super::wait::Waiting;
+use crate::content::Content;
+use crate::errno::{Errno, Result};
+use crate::ids::Ino;
+use crate::inode::{Body, Inode};
+use crate::outcome::Need;
+use crate::{CHUNK_SIZE, Chunk, Tree, Vfs};
+
+/// A frozen tree, and the engine through whose store its missing bytes come.
+pub struct FrozenTree<'a> {
+    /// What is read.
+    pub tree: &'a Tree,
+    /// Without it a byte that is not in memory is EIO.
+    pub store: Option<&'a Vfs>,
+}
+
+impl FrozenTree<'_> {
+    /// The content of a regular file. Symlinks are not followed: paths come from a diff.
+    pub fn read_file(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let ino = self.walk(path)?;
+        let (size, content) = self.look(ino, |inode| match &inode.body {
+            Body::File(content) => Ok((inode.size, content.clone())),
+            Body::Dir(_) => Err(Errno::IsDir),
+            Body::Symlink(_) => Err(Errno::Loop),
+            Body::Special => Err(Errno::NxIo),
+        })?;
+        if size > super::MAX_WHOLE_FILE {
+            return Err(Errno::FBig);
+        }
+        self.bring(&content)?;
+        let mut bytes = vec![0; size as usize];
+        for (index, chunk) in content.chunks() {
+            let start = (index * CHUNK_SIZE) as usize;
+            let data = chunk.bytes().ok_or(Errno::Io)?;
+            let end = bytes.len().min(start + data.len());
+            if let Some(to) = bytes.get_mut(start..end) {
+                to.copy_from_slice(&data[..end - start]);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The target of a symlink.
+    pub fn readlink(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let ino = self.walk(path)?;
+        self.look(ino, |inode| match &inode.body {
+            Body::Symlink(target) => Ok(target.to_vec()),
+            _ => Err(Errno::Inval),
+        })
+    }
+
+    // All the chunks of a file that only the store has.
+    fn bring(&self, content: &Content) -> Result<()> {
+        let missing = |chunk: &Arc<Chunk>| chunk.bytes().is_none();
+        let chunks = content.chunks().map(|(_, chunk)| chunk);
+        let needs: Vec<Need> =
+            chunks.filter(|c| missing(c)).map(|c| Need::Block(c.clone())).collect();
+        if needs.is_empty() {
+            return Ok(());
+        }
+        Waiting(self.store.ok_or(Errno::Io)?).arrival(needs)
+    }
+
+    fn walk(&self, path: &[u8]) -> Result<Ino> {
+        let mut at = Ino::ROOT;
+        for name in path.split(|b| *b == b'/').filter(|name| !name.is_empty()) {
+            at = match (at, name) {
+                (Ino::ROOT, b".devdev") => Ino::SNAPSHOT_CONTROL,
+                (Ino::SNAPSHOT_CONTROL, b"home") => Ino::HOME,
+                (Ino::SNAPSHOT_CONTROL, _) => return Err(Errno::NoEnt),
+                _ => self.look(at, |inode| match &inode.body {
+                    Body::Dir(dir) => dir.get(name).map(|d| d.ino).ok_or(Errno::NoEnt),
+                    _ => Err(Errno::NotDir),
+                })?,
+            };
+        }
+        Ok(at)
+    }
+
+    fn look<R>(&self, ino: Ino, look: impl FnOnce(&Inode) -> Result<R>) -> Result<R> {
+        self.tree.root.get(ino, look).unwrap_or(Err(Errno::NoEnt))
+    }
+}

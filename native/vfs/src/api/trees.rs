@@ -1,0 +1,173 @@
+//! Operations on whole trees: removing and copying.
+
+use super::names::{parent_path, trimmed};
+use super::walk::{Last, Place, is_dir, is_symlink};
+use super::{Api, Failure};
+use crate::attr::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use crate::errno::{Errno, Result};
+use crate::{Entry, NodeId};
+
+/// How `copy_tree` copies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CopyTree {
+    /// Directories too; without it a directory is EISDIR.
+    pub recursive: bool,
+    /// Replace what is there; else it is kept.
+    pub force: bool,
+}
+
+impl Api {
+    /// Removes a file or, when `recursive`, a directory with all it holds. A directory without
+    /// `recursive` is EISDIR.
+    pub fn remove(&self, path: &[u8], recursive: bool) -> Result<()> {
+        let place = self.place(trimmed(path))?;
+        match place.last {
+            Last::Root => return Err(Errno::Busy),
+            Last::Dot | Last::DotDot => return Err(Errno::Inval),
+            Last::Name => {}
+        }
+        let entry = self.look(&place)?.ok_or(Errno::NoEnt)?;
+        if !is_dir(&entry) {
+            return self.remove_name(&place, entry.attr.node);
+        }
+        if !recursive {
+            return Err(Errno::IsDir);
+        }
+        self.remove_dir(place, entry.attr.node)
+    }
+
+    // Depth first, with a stack of our own: a tree may be deeper than a thread's stack.
+    fn remove_dir(&self, place: Place, dir: NodeId) -> Result<()> {
+        let mut open = vec![(place, dir, self.list(dir)?.into_iter())];
+        while let Some((_, dir, names)) = open.last_mut() {
+            let dir = *dir;
+            if let Some(listed) = names.next() {
+                let place = Place { parent: dir, name: listed.name, last: Last::Name, slash: false };
+                let Some(entry) = self.look(&place)? else { continue };
+                if is_dir(&entry) {
+                    let names = self.list(entry.attr.node)?.into_iter();
+                    open.push((place, entry.attr.node, names));
+                } else {
+                    match self.remove_name(&place, entry.attr.node) {
+                        Ok(()) | Err(Errno::NoEnt) => {}
+                        Err(errno) => return Err(errno),
+                    }
+                }
+                continue;
+            }
+            if let Some((place, ..)) = open.pop() {
+                self.vfs.rmdir(place.parent, &place.name)?;
+                self.tell_name(place.parent, &place.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a file, a symlink (as it is) or a tree; directories that are there are merged
+    /// into. `step` of a failure is "cp" for what only a copy refuses.
+    pub fn copy_tree(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        how: CopyTree,
+    ) -> std::result::Result<(), Failure> {
+        let source = self.node(trimmed(from), false)?;
+        if is_dir(&source) && !how.recursive {
+            return Err(Failure::at("cp")(Errno::IsDir));
+        }
+        let (real, parent) = (self.realpath_of(from)?, parent_path(trimmed(to)));
+        self.mkdir_all(parent, 0o777)?;
+        let into = [&self.realpath(parent)?, &trimmed(to)[parent.len()..]].concat();
+        if is_dir(&source) && is_below(&real, &squeezed(&into)) {
+            return Err(Failure::at("cp")(Errno::Inval));
+        }
+        let mut todo = vec![(trimmed(from).to_vec(), trimmed(to).to_vec())];
+        while let Some((from, to)) = todo.pop() {
+            let Some(names) = self.copy_one(&from, &to, how)? else { continue };
+            todo.extend(names.into_iter().map(|name| {
+                ([&from, b"/".as_slice(), &name].concat(), [&to, b"/".as_slice(), &name].concat())
+            }));
+        }
+        Ok(())
+    }
+
+    // The real path of a name itself: a final symlink is not followed.
+    fn realpath_of(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let path = trimmed(path);
+        let parent = parent_path(path);
+        let real = [&self.realpath(parent)?, b"/".as_slice(), &path[parent.len()..]].concat();
+        Ok(squeezed(&real))
+    }
+
+    // Copies one entry; of a directory returns the names in it.
+    fn copy_one(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        how: CopyTree,
+    ) -> std::result::Result<Option<Vec<Box<[u8]>>>, Failure> {
+        let source = self.node(from, false)?;
+        let target = match self.node(to, false) {
+            Ok(entry) => Some(entry),
+            Err(Errno::NoEnt) => None,
+            Err(errno) => return Err(errno.into()),
+        };
+        self.check_copy(&source, target.as_ref())?;
+        let kind = source.attr.mode & S_IFMT;
+        if kind == S_IFDIR {
+            if target.is_none() {
+                self.mkdir(to, 0o777)?;
+                self.chmod(to, source.attr.mode & 0o7777)?;
+            }
+            return Ok(Some(self.list(source.attr.node)?.into_iter().map(|l| l.name).collect()));
+        }
+        if let Some(target) = &target {
+            if !how.force {
+                return Ok(None);
+            }
+            if kind == S_IFLNK || is_symlink(target) {
+                self.unlink(to)?;
+            }
+        }
+        match kind {
+            S_IFREG => self.copy_file(from, to, false)?,
+            S_IFLNK => self.symlink(&self.readlink(from)?, to)?,
+            _ => return Err(Failure::at("cp")(Errno::OpNotSupp)),
+        }
+        Ok(None)
+    }
+
+    fn check_copy(
+        &self,
+        source: &Entry,
+        target: Option<&Entry>,
+    ) -> std::result::Result<(), Failure> {
+        let Some(target) = target else { return Ok(()) };
+        if source.attr.node == target.attr.node {
+            return Err(Failure::at("cp")(Errno::Inval));
+        }
+        match (is_dir(source), is_dir(target)) {
+            (true, false) => Err(Failure::at("cp")(Errno::NotDir)),
+            (false, true) => Err(Failure::at("cp")(Errno::Exist)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A path with every run of slashes made one, and none at its end.
+fn squeezed(path: &[u8]) -> Vec<u8> {
+    let mut squeezed = Vec::with_capacity(path.len());
+    for byte in trimmed(path) {
+        if *byte != b'/' || squeezed.last() != Some(&b'/') {
+            squeezed.push(*byte);
+        }
+    }
+    squeezed
+}
+
+fn is_below(dir: &[u8], path: &[u8]) -> bool {
+    match path.strip_prefix(dir) {
+        Some(rest) => rest.is_empty() || rest.starts_with(b"/") || dir == b"/",
+        None => false,
+    }
+}
