@@ -124,6 +124,7 @@ function execCommands(add: Add, act: Act): void {
       .option("--pass-env <name>", "take a variable over from here (repeatable)", gather, [])
       .option("--path <dir>", "directory in front of the PATH (repeatable)", gather, [])
       .option("--profile <name>", "toolchain: node, rust, python, go (repeatable)", gather, [])
+      .option("-t, --tty", "a terminal even when output is no terminal")
       .option("-T, --no-tty", "plain pipes instead of a terminal");
   common(
     add("exec <command> [args...]", "run a command in the workspace", [
@@ -133,7 +134,6 @@ function execCommands(add: Add, act: Act): void {
       "devdev exec --timeout 60 -- npm test",
     ]),
   )
-    .option("-t, --tty", "a terminal even when output is no terminal")
     .option("--timeout <seconds>", "TERM after this time, KILL 2 s later; exit code 124", seconds)
     .passThroughOptions()
     .action(act(async () => (await import("./commands/exec.js")).exec));

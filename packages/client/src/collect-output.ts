@@ -7,19 +7,25 @@ export async function collectOutput(
   process: ExecProcess,
   options: ExecOptions,
 ): Promise<ExecResult> {
+  // A command may end without reading its input: what matters is how it ended.
+  const fed = feed(process, options.stdin).catch(() => undefined);
+  const result = await gatherOutput(process, options.pty !== false);
+  await fed;
+  return result;
+}
+
+/** Waits for the end and returns what was printed; somebody else feeds the input. */
+export async function gatherOutput(process: ExecProcess, terminal: boolean): Promise<ExecResult> {
   const all: Buffer[] = [];
   const streams = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   process.onOutput((chunk, stream) => {
     all.push(chunk);
     streams[stream].push(chunk);
   });
-  // A command may end without reading its input: what matters is how it ended.
-  const fed = feed(process, options.stdin).catch(() => undefined);
   const status = await process.wait();
-  await fed;
   const bytes = Buffer.concat(all);
   const result = { ...status, bytes, output: bytes.toString("utf8") };
-  if (options.pty !== false) return result;
+  if (terminal) return result;
   return {
     ...result,
     stdout: Buffer.concat(streams.stdout),

@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { constants } from "node:os";
-import { RemoteProcess } from "@devdev/client";
+import { gatherOutput, RemoteProcess } from "@devdev/client";
 import type { ExecOptions, ExecWord } from "@devdev/protocol";
 import { UsageError } from "../failure.js";
 import { printJson } from "../print.js";
@@ -66,7 +66,7 @@ function wantsTerminal(options: RunOptions): boolean {
 
 async function runForJson(command: RemoteProcess, terminal: boolean): Promise<number> {
   const detach = attachInput(command);
-  const { bytes: _, stdout, stderr, ...result } = await collect(command, terminal);
+  const { bytes: _, stdout, stderr, ...result } = await gatherOutput(command, terminal);
   detach();
   printJson({
     ...result,
