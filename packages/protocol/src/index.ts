@@ -60,10 +60,9 @@ export {
   openSchema,
   type Params,
   type Progress,
-  PROTOCOL_VERSION,
   requestSchemas,
   type Results,
-  VERSION,
   type WorkspaceStatus,
   type WorkspaceSummary,
 } from "./messages.js";
+export { PROTOCOL_VERSION, VERSION } from "./version.js";

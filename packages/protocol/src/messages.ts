@@ -9,11 +9,6 @@ import type {
   WorkspaceUsage,
 } from "./workspace.js";
 
-/** Grows with every change that an older peer would misunderstand. */
-export const PROTOCOL_VERSION = 1;
-/** The version of devdev. */
-export const VERSION = "0.1.0";
-
 const ref = z.union([z.string().min(1), z.number().int().negative()]);
 /** How a request names a workspace: its name or id, or a path inside its mount. */
 const workspace = z.string().min(1);
