@@ -1,1 +1,13 @@
-//! Trees as bytes: what goes to the store, and the export format.
+//! Moves trees between the engine and bytes: compressing what a store lacks into buffers, and
+//! snapshots as one portable stream. Apart from the engine, because it needs zstd.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod encoding;
+mod pace;
+mod persist_job;
+
+pub use encoding::{MAX_PAGE, RAW, UnpackError, ZSTD, unpack_block, unpack_page};
+pub use pace::Pace;
+pub use persist_job::{Packed, PersistError, PersistJob};

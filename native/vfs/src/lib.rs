@@ -32,8 +32,8 @@ pub mod record;
 mod tree;
 mod vfs;
 
-#[cfg(test)]
-mod sample;
+#[cfg(any(test, feature = "sample"))]
+pub mod sample;
 
 pub use attr::{
     Attr, Caller, Clock, MAX_FILE_SIZE, NAME_MAX, PAGE_SIZE, PATH_MAX, S_IFBLK, S_IFCHR, S_IFDIR,

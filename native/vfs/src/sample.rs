@@ -1,4 +1,4 @@
-//! Random trees for the tests of this crate: small alphabets, every file type, holes, hard links.
+//! Random trees for tests, of this crate and of others (feature `sample`): small alphabets, every file type, holes, hard links.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::inode::{Body, Inode, Xattrs};
 pub struct Random(pub u64);
 
 impl Random {
+    /// Any number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e3779b97f4a7c15);
         let mut z = self.0;
@@ -21,6 +22,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// A number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
@@ -48,6 +50,7 @@ pub fn chunk(random: &mut Random) -> Arc<Chunk> {
     Arc::new(Chunk::new(bytes, present))
 }
 
+/// A chunk map, and a length at or behind its end.
 pub fn content(random: &mut Random) -> (Content, u64) {
     let mut content = Content::default();
     let chunks = [0, 1, 1, 1, 3, 30, 100][random.below(7) as usize];
