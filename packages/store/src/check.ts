@@ -58,9 +58,9 @@ function checkPage(
   problems: string[],
 ): { pages: Uint8Array; blocks: Uint8Array } {
   try {
-    const data = store.metadata.page(id);
-    if (!data) problems.push(`page ${hexOf(id)} is missing`);
-    else if (codec.verifyPage(id, data)) return codec.references(data);
+    const page = store.metadata.page(id);
+    if (!page) problems.push(`page ${hexOf(id)} is missing`);
+    else if (codec.verifyPage(id, page)) return codec.references(page);
     else problems.push(`page ${hexOf(id)} has other bytes than its id says`);
   } catch (error) {
     problems.push(`page ${hexOf(id)}: ${(error as Error).message}`);

@@ -10,7 +10,7 @@
 import { StoreError } from "./errors.js";
 import { IdSet } from "./id-set.js";
 import { hexOf, ID_BYTES, idAt } from "./store.js";
-import type { ObjectCodec, Scan, Store } from "./store.js";
+import type { ObjectCodec, Scan, Store, StoredObject } from "./store.js";
 
 /** Objects looked at per slice; a slice of blocks that all go is a transaction of a few megabytes of index. */
 const SLICE = 256;
@@ -81,7 +81,7 @@ export class Collector {
     }
   }
 
-  #page(id: Uint8Array): Uint8Array {
+  #page(id: Uint8Array): StoredObject {
     const page = this.#store.metadata.page(id);
     if (page) return page;
     throw new StoreError(

@@ -1,9 +1,11 @@
 // What can go wrong in a store, as one error class with a closed set of codes. Separate because the worker
 // that owns the database sends these across a thread boundary and rebuilds them on the other side.
 
+import { DevdevError } from "@devdev/errno";
+
 export type StoreErrorCode =
   /** Another process (or another store of this one) has the data directory open. */
-  | "ERR_STORE_LOCKED"
+  | "ERR_LOCKED"
   /** The database or an object in it is not what it must be. */
   | "ERR_STORE_CORRUPT"
   /** Written by a newer devdev. */
@@ -19,13 +21,11 @@ export type StoreErrorCode =
   /** Used after close. */
   | "ERR_STORE_CLOSED";
 
-export class StoreError extends Error {
-  readonly code: StoreErrorCode;
+export class StoreError extends DevdevError {
+  declare readonly code: StoreErrorCode;
 
-  constructor(code: StoreErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
-    this.name = "StoreError";
-    this.code = code;
+  constructor(code: StoreErrorCode, message: string, cause?: unknown) {
+    super(code, message, { cause });
   }
 }
 
@@ -35,7 +35,7 @@ export function asStoreError(error: unknown, doing: string): unknown {
   if (error instanceof StoreError || typeof code !== "string" || !code.startsWith("SQLITE_")) {
     return error;
   }
-  return new StoreError(situation(code), `${doing}: ${(error as Error).message}`, { cause: error });
+  return new StoreError(situation(code), `${doing}: ${(error as Error).message}`, error);
 }
 
 function situation(sqlite: string): StoreErrorCode {
@@ -44,7 +44,7 @@ function situation(sqlite: string): StoreErrorCode {
   }
   if (sqlite === "SQLITE_FULL") return "ERR_STORE_FULL";
   if (sqlite.startsWith("SQLITE_CORRUPT") || sqlite === "SQLITE_NOTADB") return "ERR_STORE_CORRUPT";
-  if (sqlite.startsWith("SQLITE_BUSY") || sqlite === "SQLITE_LOCKED") return "ERR_STORE_LOCKED";
+  if (sqlite.startsWith("SQLITE_BUSY") || sqlite === "SQLITE_LOCKED") return "ERR_LOCKED";
   // What is left (IOERR, CANTOPEN, READONLY, NOMEM, ...) are refusals of the host.
   return "ERR_STORE_IO";
 }

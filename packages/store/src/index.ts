@@ -26,7 +26,7 @@ export type {
   Scan,
   SnapshotRow,
   Store,
-  StoredBlock,
+  StoredObject,
   TransactionOptions,
   WorkspaceChange,
   WorkspaceRow,

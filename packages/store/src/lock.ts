@@ -14,7 +14,7 @@ const LOCK_FILE = "lock";
 /** Who holds it: only for the message. */
 const OWNER_FILE = "owner";
 
-/** Returns what unlocks it. ERR_STORE_LOCKED when another store has it, in this process or another. */
+/** Returns what unlocks it. ERR_LOCKED when another store has it, in this process or another. */
 export function lockDirectory(directory: string): () => void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const db = connect(join(directory, LOCK_FILE));
@@ -24,7 +24,7 @@ export function lockDirectory(directory: string): () => void {
     db.close();
     if ((error as { code?: string }).code !== "SQLITE_BUSY") throw asStoreError(error, "locking");
     const message = `${directory} is in use by ${ownerOf(directory)}`;
-    throw new StoreError("ERR_STORE_LOCKED", message, { cause: error });
+    throw new StoreError("ERR_LOCKED", message, error);
   }
   writeFileSync(join(directory, OWNER_FILE), `${process.pid}\n`);
   return () => db.close();

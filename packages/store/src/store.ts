@@ -7,20 +7,21 @@
 /** Bytes of an id: BLAKE3-256. */
 export const ID_BYTES = 32;
 
-/** A block as it is kept: `data` is the content in this encoding, `rawLength` its length without. */
-export interface Block {
-  id: Uint8Array;
+/** An object as it is kept: `data` is the content in this encoding, `rawLength` its length without. */
+export interface StoredObject {
   encoding: number;
   rawLength: number;
   data: Uint8Array;
 }
 
-export type StoredBlock = Omit<Block, "id">;
-
-/** A node of a tree, encoded by the engine; only the engine looks inside. */
-export interface Page {
+/** A piece of a file. */
+export interface Block extends StoredObject {
   id: Uint8Array;
-  data: Uint8Array;
+}
+
+/** A node of a tree; only the engine looks inside. */
+export interface Page extends StoredObject {
+  id: Uint8Array;
 }
 
 /** A stretch of a listing: `next` is where the following one starts, undefined after the last. */
@@ -35,7 +36,7 @@ export interface BlockStore {
   missing(ids: Uint8Array): Uint8Array;
   /** All or none of them; returns the bytes that were added. */
   put(blocks: Iterable<Block>): number;
-  get(id: Uint8Array): StoredBlock | undefined;
+  get(id: Uint8Array): StoredObject | undefined;
   /** Returns the bytes that became free; ids that are not there are no error. */
   delete(ids: Iterable<Uint8Array>): number;
   /** Lists everything in pieces; objects put meanwhile may or may not appear. Start with 0. */
@@ -45,7 +46,7 @@ export interface BlockStore {
 export interface PageStore {
   missingPages(ids: Uint8Array): Uint8Array;
   putPages(pages: Iterable<Page>): number;
-  page(id: Uint8Array): Uint8Array | undefined;
+  page(id: Uint8Array): StoredObject | undefined;
   deletePages(ids: Iterable<Uint8Array>): number;
   scanPages(from: number, limit: number): Scan;
 }
@@ -140,11 +141,11 @@ export interface Store {
 /** What the engine knows about objects and a store does not: which refer to which, and which are whole. */
 export interface ObjectCodec {
   /** The ids (32 bytes each) that a page refers to. Throws when it is none. */
-  references(page: Uint8Array): { pages: Uint8Array; blocks: Uint8Array };
+  references(page: StoredObject): { pages: Uint8Array; blocks: Uint8Array };
   /** Whether these bytes are the page of this id. */
-  verifyPage(id: Uint8Array, data: Uint8Array): boolean;
+  verifyPage(id: Uint8Array, page: StoredObject): boolean;
   /** Whether these bytes decode to the block of this id. */
-  verifyBlock(id: Uint8Array, block: StoredBlock): boolean;
+  verifyBlock(id: Uint8Array, block: StoredObject): boolean;
 }
 
 /** The i-th id of an array of ids. */

@@ -1,7 +1,7 @@
 // What the memory store is made of: maps whose changes a failed transaction takes back, and objects by id.
 
 import { hexOf, missingBitmap } from "../store.js";
-import type { Scan } from "../store.js";
+import type { Block, Scan } from "../store.js";
 
 /** Takes back what a failed transaction did, newest first. */
 export class Journal {
@@ -52,8 +52,8 @@ export class JournalMap<K, V> {
 }
 
 /** Objects by id, in the order they came. */
-export class Objects<T extends { id: Uint8Array; data: Uint8Array }> {
-  readonly #byId: JournalMap<string, { object: T; order: number }>;
+export class Objects {
+  readonly #byId: JournalMap<string, { object: Block; order: number }>;
   #last = 0;
 
   constructor(journal: Journal) {
@@ -64,7 +64,7 @@ export class Objects<T extends { id: Uint8Array; data: Uint8Array }> {
     return missingBitmap(ids, (id) => this.#byId.map.has(hexOf(id)));
   }
 
-  put(objects: Iterable<T>): number {
+  put(objects: Iterable<Block>): number {
     let added = 0;
     for (const object of objects) {
       const key = hexOf(object.id);
@@ -76,7 +76,7 @@ export class Objects<T extends { id: Uint8Array; data: Uint8Array }> {
     return added;
   }
 
-  get(id: Uint8Array): T | undefined {
+  get(id: Uint8Array): Block | undefined {
     return this.#byId.map.get(hexOf(id))?.object;
   }
 

@@ -14,13 +14,13 @@ import type {
   Scan,
   SnapshotRow,
   Store,
-  StoredBlock,
+  StoredObject,
   WorkspaceChange,
   WorkspaceRow,
 } from "../store.js";
 
 class MemoryBlocks implements BlockStore {
-  readonly #objects: Objects<Block>;
+  readonly #objects: Objects;
   readonly #journal: Journal;
 
   constructor(journal: Journal) {
@@ -36,7 +36,7 @@ class MemoryBlocks implements BlockStore {
     return this.#journal.run(() => this.#objects.put(blocks));
   }
 
-  get(id: Uint8Array): StoredBlock | undefined {
+  get(id: Uint8Array): StoredObject | undefined {
     return this.#objects.get(id);
   }
 
@@ -51,7 +51,7 @@ class MemoryBlocks implements BlockStore {
 
 class MemoryMetadata implements MetadataStore {
   readonly #journal: Journal;
-  readonly #pages: Objects<Page>;
+  readonly #pages: Objects;
   readonly #workspaces: JournalMap<string, WorkspaceRow & { lastSequence: number }>;
   readonly #snapshots: JournalMap<string, SnapshotRow>;
   readonly #counters: JournalMap<string, number>;
@@ -72,8 +72,8 @@ class MemoryMetadata implements MetadataStore {
     return this.#journal.run(() => this.#pages.put(pages));
   }
 
-  page(id: Uint8Array): Uint8Array | undefined {
-    return this.#pages.get(id)?.data;
+  page(id: Uint8Array): StoredObject | undefined {
+    return this.#pages.get(id);
   }
 
   deletePages(ids: Iterable<Uint8Array>): number {

@@ -11,20 +11,21 @@ import type {
   Page,
   Scan,
   SnapshotRow,
+  StoredObject,
   WorkspaceChange,
   WorkspaceRow,
 } from "../store.js";
-import { ObjectTable } from "./objects.js";
+import { SqliteObjects } from "./objects.js";
 import { snapshotOf, statementsOf, workspaceOf } from "./rows.js";
 import type { SnapshotColumns, Statements, WorkspaceColumns } from "./rows.js";
 
 export class SqliteMetadata implements MetadataStore {
-  readonly #pages: ObjectTable;
+  readonly #pages: SqliteObjects;
   readonly #sql: Statements;
   readonly #together: <T>(work: () => T) => T;
 
   constructor(db: Database, together: <T>(work: () => T) => T) {
-    this.#pages = new ObjectTable(db, "pages", ["data"]);
+    this.#pages = new SqliteObjects(db, "pages", together);
     this.#sql = statementsOf(db);
     this.#together = together;
   }
@@ -34,19 +35,15 @@ export class SqliteMetadata implements MetadataStore {
   }
 
   putPages(pages: Iterable<Page>): number {
-    return this.#together(() => {
-      let added = 0;
-      for (const { id, data } of pages) if (this.#pages.insert(id, data)) added += data.length;
-      return added;
-    });
+    return this.#pages.put(pages);
   }
 
-  page(id: Uint8Array): Uint8Array | undefined {
-    return (this.#pages.get(id) as { data: Buffer } | undefined)?.data;
+  page(id: Uint8Array): StoredObject | undefined {
+    return this.#pages.get(id);
   }
 
   deletePages(ids: Iterable<Uint8Array>): number {
-    return this.#together(() => this.#pages.delete(ids));
+    return this.#pages.delete(ids);
   }
 
   scanPages(from: number, limit: number): Scan {
@@ -168,7 +165,7 @@ function named(what: string, name: string | undefined, work: () => void): void {
     const failure = asStoreError(error, "writing the store");
     if (failure instanceof StoreError && failure.code === "ERR_STORE_EXISTS") {
       const message = `there is a ${what} called ${name} already`;
-      throw new StoreError(failure.code, message, { cause: error });
+      throw new StoreError(failure.code, message, error);
     }
     throw failure;
   }

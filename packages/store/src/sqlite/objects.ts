@@ -1,31 +1,33 @@
-// Blocks and pages in SQLite. Both tables are alike but for the columns beside the data, so the statements
-// are prepared once per table here and the two faces only name their columns.
+// Blocks and pages in SQLite: two tables of the same columns.
 
 import type { Database, Statement } from "better-sqlite3";
 
 import { asStoreError } from "../errors.js";
 import { missingBitmap } from "../store.js";
-import type { Block, BlockStore, Scan, StoredBlock } from "../store.js";
+import type { Block, BlockStore, Scan, StoredObject } from "../store.js";
 
-/** The statements over one table of objects. */
-export class ObjectTable {
+/** One table of objects. A put or a delete of several is one transaction. */
+export class SqliteObjects implements BlockStore {
   readonly #table: "blocks" | "pages";
+  readonly #together: <T>(work: () => T) => T;
   readonly #has: Statement;
   readonly #get: Statement;
   readonly #insert: Statement;
   readonly #remove: Statement;
   readonly #scan: Statement;
 
-  constructor(db: Database, table: "blocks" | "pages", columns: readonly string[]) {
+  constructor(db: Database, table: "blocks" | "pages", together: <T>(work: () => T) => T) {
     this.#table = table;
-    const names = ["id", ...columns].join(", ");
-    const marks = ["?", ...columns.map(() => "?")].join(", ");
+    this.#together = together;
     this.#has = db.prepare(`SELECT 1 FROM ${table} WHERE id = ?`).pluck();
-    this.#get = db.prepare(`SELECT ${columns.join(", ")} FROM ${table} WHERE id = ?`);
-    this.#insert = db.prepare(`INSERT OR IGNORE INTO ${table} (${names}) VALUES (${marks})`);
+    this.#get = db.prepare(`SELECT encoding, raw_len, data FROM ${table} WHERE id = ?`);
+    this.#insert = db.prepare(
+      `INSERT OR IGNORE INTO ${table} (id, encoding, raw_len, data) VALUES (?, ?, ?, ?)`,
+    );
     this.#remove = db.prepare(`DELETE FROM ${table} WHERE id = ? RETURNING length(data)`).pluck();
     this.#scan = db.prepare(
-      `SELECT rowid AS row, id, length(data) AS bytes FROM ${table} WHERE rowid > ? ORDER BY rowid LIMIT ?`,
+      `SELECT rowid AS row, id, length(data) AS bytes FROM ${table}
+       WHERE rowid > ? ORDER BY rowid LIMIT ?`,
     );
   }
 
@@ -35,21 +37,36 @@ export class ObjectTable {
     );
   }
 
-  /** Returns whether it was added. */
-  insert(...values: unknown[]): boolean {
-    return this.#guard("writing", () => this.#insert.run(...values).changes === 1);
+  put(objects: Iterable<Block>): number {
+    return this.#together(() =>
+      this.#guard("writing", () => {
+        let added = 0;
+        for (const { id, encoding, rawLength, data } of objects) {
+          const { changes } = this.#insert.run(id, encoding, rawLength, data);
+          if (changes === 1) added += data.length;
+        }
+        return added;
+      }),
+    );
   }
 
-  get(id: Uint8Array): unknown {
-    return this.#guard("reading", () => this.#get.get(id));
+  get(id: Uint8Array): StoredObject | undefined {
+    return this.#guard("reading", () => {
+      const row = this.#get.get(id) as
+        | { encoding: number; raw_len: number; data: Buffer }
+        | undefined;
+      return row && { encoding: row.encoding, rawLength: row.raw_len, data: row.data };
+    });
   }
 
   delete(ids: Iterable<Uint8Array>): number {
-    return this.#guard("deleting", () => {
-      let freed = 0;
-      for (const id of ids) freed += (this.#remove.get(id) as number | undefined) ?? 0;
-      return freed;
-    });
+    return this.#together(() =>
+      this.#guard("deleting", () => {
+        let freed = 0;
+        for (const id of ids) freed += (this.#remove.get(id) as number | undefined) ?? 0;
+        return freed;
+      }),
+    );
   }
 
   scan(from: number, limit: number): Scan {
@@ -68,44 +85,5 @@ export class ObjectTable {
     } catch (error) {
       throw asStoreError(error, `${doing} ${this.#table}`);
     }
-  }
-}
-
-export class SqliteBlocks implements BlockStore {
-  readonly #table: ObjectTable;
-  readonly #together: <T>(work: () => T) => T;
-
-  constructor(db: Database, together: <T>(work: () => T) => T) {
-    this.#table = new ObjectTable(db, "blocks", ["encoding", "raw_len", "data"]);
-    this.#together = together;
-  }
-
-  missing(ids: Uint8Array): Uint8Array {
-    return this.#table.missing(ids);
-  }
-
-  put(blocks: Iterable<Block>): number {
-    return this.#together(() => {
-      let added = 0;
-      for (const { id, encoding, rawLength, data } of blocks) {
-        if (this.#table.insert(id, encoding, rawLength, data)) added += data.length;
-      }
-      return added;
-    });
-  }
-
-  get(id: Uint8Array): StoredBlock | undefined {
-    const row = this.#table.get(id) as
-      | { encoding: number; raw_len: number; data: Buffer }
-      | undefined;
-    return row && { encoding: row.encoding, rawLength: row.raw_len, data: row.data };
-  }
-
-  delete(ids: Iterable<Uint8Array>): number {
-    return this.#together(() => this.#table.delete(ids));
-  }
-
-  scan(from: number, limit: number): Scan {
-    return this.#table.scan(from, limit);
   }
 }

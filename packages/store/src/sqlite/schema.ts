@@ -21,6 +21,8 @@ const MIGRATIONS: readonly string[] = [
   );
   CREATE TABLE pages (
     id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 32),
+    encoding INTEGER NOT NULL,
+    raw_len INTEGER NOT NULL,
     data BLOB NOT NULL
   );
   CREATE TABLE workspaces (

@@ -38,7 +38,7 @@ it("keeps everything over a close, and a reader sees it at once", () => {
   const reader = openSqliteReader(directory);
   const root = commitTree(store, "w", "text", "name");
   expect(reader.blocks.get(blockOf("text a").id)?.data.toString()).toBe("text a");
-  expect(Buffer.from(reader.pages.page(root.id)!)).toEqual(Buffer.from(root.data));
+  expect(Buffer.from(reader.pages.page(root.id)!.data)).toEqual(Buffer.from(root.data));
   reader.close();
   store.close();
   const again = openSqliteStore(directory);
@@ -65,7 +65,7 @@ it("is refused to a second opener, also in this process", () => {
   const store = openSqliteStore(directory);
   expect(() => openSqliteStore(directory)).toThrow(
     expect.objectContaining({
-      code: "ERR_STORE_LOCKED",
+      code: "ERR_LOCKED",
       message: `${directory} is in use by process ${process.pid}`,
     }) as Error,
   );

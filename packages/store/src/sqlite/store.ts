@@ -7,7 +7,7 @@ import { lockDirectory } from "../lock.js";
 import type { BlockStore, MetadataStore, PageStore, Store, TransactionOptions } from "../store.js";
 import { openReader, openWriter, walBytes } from "./connection.js";
 import { SqliteMetadata } from "./metadata.js";
-import { SqliteBlocks } from "./objects.js";
+import { SqliteObjects } from "./objects.js";
 
 /** The log is copied into the database when it has grown past this, even if commits keep coming. */
 const WAL_LIMIT = 64 << 20;
@@ -24,7 +24,7 @@ class SqliteStore implements Store {
     this.#db = db;
     this.#unlock = unlock;
     const together = <T>(work: () => T): T => this.transaction(work);
-    this.blocks = new SqliteBlocks(db, together);
+    this.blocks = new SqliteObjects(db, "blocks", together);
     this.metadata = new SqliteMetadata(db, together);
   }
 
@@ -104,7 +104,7 @@ export interface StoreReader {
 export function openSqliteReader(directory: string): StoreReader {
   const db = openReader(directory);
   return {
-    blocks: new SqliteBlocks(db, alone),
+    blocks: new SqliteObjects(db, "blocks", alone),
     pages: new SqliteMetadata(db, alone),
     close: () => db.close(),
   };

@@ -58,7 +58,7 @@ function objectCases(define: Define): ConformanceCase[] {
     define("keeps pages as a block store keeps blocks", (metadata) => {
       assert.equal(metadata.page(page.id), undefined);
       assert.equal(metadata.putPages([page, other, page]), page.data.length + other.data.length);
-      assert.deepEqual(Buffer.from(metadata.page(page.id) ?? []), page.data);
+      assert.deepEqual(Buffer.from(metadata.page(page.id)?.data ?? []), page.data);
       const never = pageOf([other], []);
       const bitmap = metadata.missingPages(idsOf(page, never, other));
       assert.deepEqual(

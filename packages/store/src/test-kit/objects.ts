@@ -21,7 +21,7 @@ export function pageOf(pages: readonly Page[], blocks: readonly Block[]): Page {
     blocks: blocks.map((block) => hexOf(block.id)),
   };
   const data = Buffer.from(JSON.stringify(refs));
-  return { id: idOf(data), data };
+  return { id: idOf(data), encoding: 0, rawLength: data.length, data };
 }
 
 export function idsOf(...objects: ReadonlyArray<{ id: Uint8Array }>): Uint8Array {
@@ -30,12 +30,15 @@ export function idsOf(...objects: ReadonlyArray<{ id: Uint8Array }>): Uint8Array
 
 export const kitCodec: ObjectCodec = {
   references(page) {
-    const refs = JSON.parse(Buffer.from(page).toString()) as { pages: string[]; blocks: string[] };
+    const refs = JSON.parse(Buffer.from(page.data).toString()) as {
+      pages: string[];
+      blocks: string[];
+    };
     return {
       pages: Buffer.from(refs.pages.join(""), "hex"),
       blocks: Buffer.from(refs.blocks.join(""), "hex"),
     };
   },
-  verifyPage: (id, data) => hexOf(idOf(data)) === hexOf(id),
+  verifyPage: (id, page) => hexOf(idOf(page.data)) === hexOf(id),
   verifyBlock: (id, block) => hexOf(idOf(block.data)) === hexOf(id),
 };
