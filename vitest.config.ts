@@ -20,6 +20,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 60_000,
+          globalSetup: ["test/harness/global-setup.ts"],
         },
       },
     ],

@@ -1,0 +1,51 @@
+// Before the suites: a directory for the run, and what an earlier run that was killed left behind.
+// After them: nothing may be left, and what is, is taken away and reported.
+
+import { mkdirSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { base, BASE_PREFIX } from "./base.ts";
+import { BIND_DIRECTORY, isRoot } from "./identity.ts";
+import { clearMounts, mountsBelow } from "./mounts.ts";
+import { endProcesses, isAlive } from "./processes.ts";
+import { run } from "./run.ts";
+
+export default async function setup(): Promise<() => Promise<void>> {
+  await sweepOld();
+  const directory = base();
+  // Below it the ordinary user makes directories of its own.
+  mkdirSync(join(directory, "fixtures"), { recursive: true });
+  await run(["chmod", "0755", directory]);
+  await run(["chmod", "1777", join(directory, "fixtures")]);
+  return teardown;
+}
+
+async function teardown(): Promise<void> {
+  const directory = base();
+  const left = await sweep(directory);
+  if (isRoot()) {
+    for (const { mountPoint } of mountsBelow(BIND_DIRECTORY)) {
+      await run(["umount", mountPoint], { timeoutMs: 10_000 });
+    }
+  }
+  if (left.length > 0) throw new Error(`the suites left behind: ${left.join(", ")}`);
+}
+
+/** Ends daemons, mounts and files of a run; returns what was there of the first two. */
+export async function sweep(directory: string): Promise<string[]> {
+  const processes = await endProcesses(directory);
+  const mounts = await clearMounts(directory);
+  if (mountsBelow(directory).length === 0) {
+    await run(["rm", "-rf", "--one-file-system", directory], { timeoutMs: 60_000 });
+  }
+  return [...processes, ...mounts];
+}
+
+/** What runs left whose process is gone: they were killed. */
+async function sweepOld(): Promise<void> {
+  const parent = dirname(BASE_PREFIX);
+  for (const path of readdirSync(parent).map((name) => join(parent, name))) {
+    const owner = path.startsWith(BASE_PREFIX) ? path.slice(BASE_PREFIX.length) : "";
+    const pid = /^(\d+)-/.exec(owner)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await sweep(path);
+  }
+}

@@ -1,0 +1,58 @@
+// Finding the processes of a test: those whose environment or command line names its directory. It
+// is how a daemon is found that no pid file tells of, and no other process is ever touched.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { sleep } from "./run.ts";
+
+export interface ProcessEntry {
+  pid: number;
+  command: string;
+}
+
+function read(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return ""; // gone, or not ours
+  }
+}
+
+/** R, S, D, T, Z; empty when there is no such process. */
+export function processState(pid: number): string {
+  return /^State:\s+(\S)/m.exec(read(pid, "status"))?.[1] ?? "";
+}
+
+export function isAlive(pid: number): boolean {
+  const state = processState(pid);
+  return state !== "" && state !== "Z";
+}
+
+/** Processes that carry `directory` in DEVDEV_HOME, HOME or their arguments. */
+export function processesOf(directory: string): ProcessEntry[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const found: ProcessEntry[] = [];
+  for (const pid of pids.map(Number)) {
+    if (pid === process.pid || pid === process.ppid) continue;
+    const command = read(pid, "cmdline").replaceAll("\0", " ").trim();
+    const environment = read(pid, "environ").split("\0");
+    const names = environment.some((entry) =>
+      /^(DEVDEV_HOME|HOME|TMPDIR)=/.test(entry) ? entry.includes(directory) : false,
+    );
+    if ((names || command.includes(directory)) && isAlive(pid)) found.push({ pid, command });
+  }
+  return found;
+}
+
+/** Kills them; returns what was there. */
+export async function endProcesses(directory: string): Promise<string[]> {
+  const found = processesOf(directory);
+  for (const { pid } of found) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // Ended by itself.
+    }
+  }
+  for (let i = 0; i < 50 && found.some(({ pid }) => isAlive(pid)); i++) await sleep(40);
+  return found.map(({ pid, command }) => `process ${pid} (${command.slice(0, 120)})`);
+}

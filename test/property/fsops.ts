@@ -1,0 +1,80 @@
+// The differential tester (native/fsops), built and run against a mounted workspace: the same random
+// operations on tmpfs and on the mount, or threads racing in the mount.
+
+import { copyFileSync, existsSync, mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { base, CHECKOUT } from "../harness/base.ts";
+import type { Devdev } from "../harness/devdev.ts";
+import type { Identity } from "../harness/identity.ts";
+import { mounts } from "../harness/mounts.ts";
+import { must, run, type RunResult } from "../harness/run.ts";
+
+/** Builds the tester; returns a copy that every identity can execute. */
+export async function buildFsops(): Promise<string> {
+  const manifest = join(CHECKOUT, "native/Cargo.toml");
+  const build = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest];
+  await must([...build, "-p", "devdev-fsops"], { timeoutMs: 10 * 60_000 });
+  const target = process.env["CARGO_TARGET_DIR"] ?? join(CHECKOUT, "native/target");
+  const copy = join(base(), "devdev-fsops");
+  if (!existsSync(copy)) copyFileSync(join(target, "release/devdev-fsops"), copy);
+  return copy;
+}
+
+/** A fresh directory on tmpfs that belongs to the identity. */
+export async function onTmpfs(who: Identity): Promise<string> {
+  const shm = "/dev/shm";
+  if (!mounts().some(({ mountPoint, type }) => mountPoint === shm && type === "tmpfs")) {
+    throw new Error(`${shm} is no tmpfs: there is nothing to compare with`);
+  }
+  const directory = mkdtempSync(join(shm, "devdev-suite-"));
+  await must(["chown", `${who.uid}:${who.gid}`, directory]);
+  return directory;
+}
+
+export interface PropertyOptions {
+  seconds: number;
+  seed: number;
+  threads?: number;
+  umask?: string;
+  /** Operations in a sequence, and after how many the trees are compared. */
+  ops?: number;
+  every?: number;
+}
+
+function flags(options: PropertyOptions): string[] {
+  const { seconds, seed, threads, umask, ops, every } = options;
+  const all = { seconds, seed, threads, umask, ops, every };
+  return Object.entries(all).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, String(value)],
+  );
+}
+
+/** Time to find the shortest sequence after a mismatch, and for a mount that got stuck. */
+const GRACE_SECONDS = 60;
+
+/** The same operations on tmpfs and on `directory`. */
+export async function compareWithTmpfs(
+  fsops: string,
+  devdev: Devdev,
+  directory: string,
+  options: PropertyOptions,
+): Promise<RunResult> {
+  const tmpfs = await onTmpfs(devdev.identity);
+  const timeoutMs = (options.seconds + GRACE_SECONDS) * 1000;
+  const command = [fsops, "diff", tmpfs, directory, ...flags(options)];
+  const result = await run(devdev.identity.wrap(command), { env: devdev.env, timeoutMs });
+  await must(["rm", "-rf", tmpfs]);
+  return result;
+}
+
+/** Threads that collide in `directory`. */
+export function race(
+  fsops: string,
+  devdev: Devdev,
+  directory: string,
+  options: PropertyOptions,
+): Promise<RunResult> {
+  const timeoutMs = (options.seconds + GRACE_SECONDS) * 1000;
+  const command = [fsops, "race", directory, ...flags(options)];
+  return run(devdev.identity.wrap(command), { env: devdev.env, timeoutMs });
+}

@@ -1,0 +1,54 @@
+// A minute of random operations for each identity: what tmpfs answers, the mount must answer. The
+// seed comes from the clock and is printed; scripts/property runs longer, and one seed again.
+
+import { expect, test } from "vitest";
+import { Devdev } from "../harness/devdev.ts";
+import { describe as report, must, type RunResult } from "../harness/run.ts";
+import { forEachIdentity } from "../harness/suite.ts";
+import { buildFsops, compareWithTmpfs, onTmpfs, race } from "./fsops.ts";
+
+const seed = Number(process.env["DEVDEV_SEED"] ?? Date.now() % 1_000_000);
+
+function expectOk(result: RunResult): void {
+  if (result.code !== 0) expect.fail(report(result));
+  expect(result.stdout).toMatch(/^ok: [1-9]\d* /m);
+}
+
+forEachIdentity("random operations", (who, as) => {
+  const longer = as === "root" ? 1 : 0.6;
+
+  test("one thread, umask 0: equal to tmpfs", async () => {
+    const fsops = await buildFsops();
+    await using devdev = await Devdev.create(await who(), "property");
+    const mount = await devdev.mount();
+    const seconds = 25 * longer;
+    expectOk(await compareWithTmpfs(fsops, devdev, mount, { seconds, seed }));
+  });
+
+  test("four threads, umask 027: equal to tmpfs", async () => {
+    const fsops = await buildFsops();
+    await using devdev = await Devdev.create(await who(), "property");
+    const mount = await devdev.mount();
+    const options = { seconds: 20 * longer, seed: seed + 1_000_000, threads: 4, umask: "27" };
+    expectOk(await compareWithTmpfs(fsops, devdev, mount, options));
+  });
+
+  test("racing threads leave a consistent tree", async () => {
+    const fsops = await buildFsops();
+    await using devdev = await Devdev.create(await who(), "property");
+    const mount = await devdev.mount();
+    expectOk(await race(fsops, devdev, mount, { seconds: 15 * longer, seed }));
+  });
+
+  test("tmpfs is equal to itself, so a difference is the mount's", async () => {
+    const fsops = await buildFsops();
+    await using devdev = await Devdev.create(await who(), "property");
+    const other = await onTmpfs(devdev.identity);
+    try {
+      expectOk(await compareWithTmpfs(fsops, devdev, other, { seconds: 3, seed }));
+      expectOk(await race(fsops, devdev, other, { seconds: 3, seed }));
+    } finally {
+      await must(["rm", "-rf", other]);
+    }
+  });
+});
