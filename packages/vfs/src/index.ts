@@ -30,6 +30,12 @@ export interface VfsUsage {
 export interface HostMountConfig {
   /** Let other users enter (FUSE's allow_other). */
   allowOther?: boolean;
+  /** Honour set-user-id bits and devices (root only). */
+  suidAndDevices?: boolean;
+  /** The bridge's messages. */
+  onLog?: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** Called once when the mount is gone: by `unmount`, or lost (unmounted by others, connection aborted). */
+  onEnd?: (reason: "unmounted" | "lost") => void;
 }
 
 export interface RestoreReport {
@@ -151,52 +157,78 @@ export declare class Tree implements Disposable {
   [Symbol.dispose](): void;
 }
 
-/** A row for the store. */
-export interface StoreItem {
-  kind: "block" | "page";
+/** An object of the store: a block or a page, as the store's interfaces take it. */
+export interface StoreObject {
   /** blake3-256 of the raw bytes: the key. */
   id: Uint8Array;
-  /** How `bytes` are encoded; goes back to `supplyBlock` or `TreeLoader.supply` as it is. */
+  /** How `data` is encoded; goes back to `supplyBlock` or `TreeLoader.supply` as it is. */
   encoding: number;
   rawLength: number;
-  bytes: Uint8Array;
+  data: Uint8Array;
 }
 
-/** Brings what the store lacks of a tree out in batches, hashed and compressed off this thread. */
+/** "full": somebody waits. "background": at most a quarter of a core. */
+export type Pace = "full" | "background";
+
+/**
+ * Brings what the store lacks of a tree out in batches, hashed and compressed off this thread. In this order: `hash`, `setMissing`, `blocks` until empty, `pages` until
+ * empty, the store's commit with `root`, `committed`.
+ */
 export declare class PersistJob implements Disposable {
   private constructor();
-  /** `batchBytes`: about how many encoded bytes a batch holds (default 16 MiB). */
+  /** `batchBytes`: the size of the buffer that batches are packed into (default 16 MiB). */
   static start(tree: Tree, options?: { batchBytes?: number }): PersistJob;
-  /** The next batch, children before parents; undefined when all were given. Its bytes are valid until the next call. */
-  next(): Promise<StoreItem[] | undefined>;
-  /** After the last batch: the key of the tree's root page, to be kept in a checkpoint or snapshot row. */
-  rootId(): Uint8Array;
-  /** After the transaction was committed: notes in the tree that the store has all of it. */
-  commit(): void;
-  /** Forgets the job; nothing is marked as stored. Also what disposing does before commit. */
-  abort(): void;
+  /** Ids of the blocks that the store may lack, 32 bytes each, in one array. */
+  hash(pace?: Pace): Promise<Uint8Array>;
+  /** Which of them it lacks: what `BlockStore.missing` answered. */
+  setMissing(bitmap: Uint8Array): void;
+  /** Blocks to come, and their bytes before packing. */
+  left(): { blocks: number; bytes: number };
+  /** The next batch of missing blocks; empty when all were given. Its `data` is valid until the next call. */
+  blocks(pace?: Pace): Promise<StoreObject[]>;
+  /** The next batch of pages, children before parents; empty when all were given. */
+  pages(): Promise<StoreObject[]>;
+  /** After the last page: the id of the tree's own page, for a checkpoint or snapshot row. */
+  root(): Uint8Array;
+  /** After the commit that made it durable and referred to: notes in the tree that the store has all of it. */
+  committed(): void;
+  /** After a commit that failed: `setMissing` comes next. */
+  rewind(): void;
+  /** Lets the job go; without `committed` nothing is noted. */
+  close(): void;
   [Symbol.dispose](): void;
 }
 
 /** Builds a tree from the store's pages (blocks come later, as needs). */
 export declare class TreeLoader implements Disposable {
   private constructor();
-  static start(rootId: Uint8Array): TreeLoader;
-  /** Keys of the pages that are wanted now; empty when the tree is complete. */
+  /** With a `reference` (such as the live state, frozen) the tree shares with it what is equal. */
+  static start(rootId: Uint8Array, options?: { reference?: Tree }): TreeLoader;
+  /** Ids of the pages that are wanted now; empty when the tree is complete. */
   wanted(): Uint8Array[];
-  /** One page; throws when the bytes are not what the key says. */
-  supply(id: Uint8Array, encoding: number, rawLength: number, bytes: Uint8Array): void;
-  finish(): Tree;
-  abort(): void;
+  /** One page; throws when the bytes are not what the id says. */
+  supply(page: StoreObject): void;
+  /** The tree, checked as a whole. */
+  finish(): Promise<Tree>;
+  close(): void;
   [Symbol.dispose](): void;
 }
+
+/** What a page refers to: ids of 32 bytes each. Throws when it is none. (The store's ObjectCodec.) */
+export declare function pageReferences(page: Omit<StoreObject, "id">): {
+  pages: Uint8Array;
+  blocks: Uint8Array;
+};
+/** Whether the bytes are the page, or the block, of this id. */
+export declare function verifyPage(page: StoreObject): boolean;
+export declare function verifyBlock(block: StoreObject): boolean;
 
 export type Need = { kind: "block"; hash: Uint8Array } | { kind: "snapshot"; name: Buffer };
 
 /** Answers the needs of one engine, in the thread that called `serveNeeds`. */
 export interface NeedsServer extends Disposable {
   /** Verified against the hash in native code; a mismatch fails the need with EIO. */
-  supplyBlock(hash: Uint8Array, encoding: number, rawLength: number, bytes: Uint8Array): void;
+  supplyBlock(block: StoreObject): void;
   supplySnapshot(name: Buffer, tree: Tree): void;
   /** `code`: ENOENT, EIO ... */
   fail(need: Need, code: string): void;
