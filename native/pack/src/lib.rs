@@ -10,4 +10,4 @@ mod persist_job;
 
 pub use encoding::{MAX_PAGE, RAW, UnpackError, ZSTD, unpack_block, unpack_page};
 pub use pace::Pace;
-pub use persist_job::{Packed, PersistError, PersistJob};
+pub use persist_job::{Packed, PersistError, PersistJob, content_id};

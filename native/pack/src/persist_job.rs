@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use devdev_vfs::{BlockHash, CHUNK_SIZE, Chunk, PageId, Persist, Tree, block_bytes};
+use devdev_vfs::{BlockHash, CHUNK_SIZE, Chunk, ContentId, PageId, Persist, Tree, block_bytes};
 
 use crate::encoding::Packer;
 use crate::pace::Pace;
@@ -210,6 +210,13 @@ impl PersistJob {
         self.persist.committed();
         Ok(())
     }
+}
+
+/// The content id of a tree; hashes what is not hashed yet on the threads of `pace`.
+pub fn content_id(tree: &Arc<Tree>, pace: Pace) -> ContentId {
+    let persist = Persist::new(tree);
+    pace.each(persist.chunks(), |chunk| _ = chunk.hash());
+    devdev_vfs::content_id(tree)
 }
 
 struct FillWork<'a> {

@@ -9,6 +9,7 @@
 //! 3. name locks (striped by inode, in stripe order),
 //! 4. the tree's structure lock, 5. a node's children, 6. a leaf's data,
 //! 7. a shard of the holds table, 8. a chunk's data.
+//!
 //! Never held while waiting for the store, JavaScript or a notification: any of them.
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ mod check;
 mod chunk;
 pub mod codec;
 mod content;
+mod content_id;
 mod dir;
 mod errno;
 mod ids;
@@ -44,6 +46,7 @@ pub use builder::TreeBuilder;
 pub use chunk::{Bytes, CHUNK_PAGES, CHUNK_SIZE, Chunk, block_bytes, full_pages};
 pub use codec::Corrupt;
 pub use content::{Content, SEGMENT_CHUNKS, Segment};
+pub use content_id::{ContentId, content_id};
 pub use dir::{Dentry, Dir, DirPage, PAGE_ENTRIES, name_cookie};
 pub use errno::{Errno, Result};
 pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};

@@ -14,7 +14,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e3779b97f4a7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58476d1ce4e5b9);
@@ -24,7 +24,7 @@ impl Random {
 
     /// A number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.number() % n
     }
 
     fn time(&mut self) -> Timespec {
@@ -36,11 +36,11 @@ impl Random {
 pub fn chunk(random: &mut Random) -> Arc<Chunk> {
     let most = if random.below(8) == 0 { CHUNK_SIZE } else { 9000 };
     let len = 1 + random.below(most) as usize;
-    let seed = random.next();
+    let seed = random.number();
     let mut bytes: Vec<u8> = (0..len).map(|n| (seed >> (n % 8 * 8)) as u8).collect();
     let mut present = full_pages(len);
     if random.below(3) == 0 {
-        present &= random.next() as u16;
+        present &= random.number() as u16;
     }
     for (page, bytes) in bytes.chunks_mut(4096).enumerate() {
         if present >> page & 1 == 0 || random.below(6) == 0 {

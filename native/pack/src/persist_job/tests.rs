@@ -80,6 +80,7 @@ fn a_tree_goes_through_the_buffer() {
         assert_eq!((loaded.inodes, loaded.bytes), (tree.inodes, tree.bytes));
         assert_eq!(store.put(&tree, pace), (root, 0));
         assert_eq!(store.put(&loaded, pace), (root, 0));
+        assert_eq!(content_id(&loaded, pace), content_id(&tree, pace));
     }
 }
 
