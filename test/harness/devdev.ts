@@ -85,8 +85,14 @@ export class Devdev implements AsyncDisposable {
   }
 
   /** A command in the workspace over pipes; it must succeed. */
-  exec(argv: readonly string[], options: CliOptions & { flags?: string[] } = {}): Promise<RunResult> {
-    return this.ok(["exec", "-w", this.mountPoint, "-T", ...(options.flags ?? []), "--", ...argv], options);
+  exec(
+    argv: readonly string[],
+    options: CliOptions & { flags?: string[] } = {},
+  ): Promise<RunResult> {
+    return this.ok(
+      ["exec", "-w", this.mountPoint, "-T", ...(options.flags ?? []), "--", ...argv],
+      options,
+    );
   }
 
   /** A shell script in the workspace; it must succeed. */

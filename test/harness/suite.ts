@@ -15,7 +15,8 @@ export function forEachIdentity(
   if (!identityNames.includes("root")) {
     test.skip(`${name} as root: the suites do not run as root`, () => {});
   }
-  for (const as of identityNames) mounting(`${name} as ${as}`, () => define(() => identity(as), as));
+  for (const as of identityNames)
+    mounting(`${name} as ${as}`, () => define(() => identity(as), as));
 }
 
 /** A describe of tests that need host mounts. */
