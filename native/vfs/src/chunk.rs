@@ -140,6 +140,18 @@ impl Chunk {
         true
     }
 
+    /// A chunk of the same bytes of which the store is not said to have them (it may have them
+    /// for another tree only). `None` when the bytes are not in memory.
+    pub fn unstored(&self) -> Option<Arc<Chunk>> {
+        Some(Arc::new(Chunk {
+            hash: self.hash.clone(),
+            stored: AtomicBool::new(false),
+            len: self.len,
+            present: self.present,
+            data: RwLock::new(Some(self.bytes()?)),
+        }))
+    }
+
     /// Drops the bytes of a stored chunk; true when memory was given back.
     pub fn evict(&self) -> bool {
         self.is_stored() && self.hash.get().is_some() && self.data.write().take().is_some()

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod api;
 mod attr;
 mod builder;
 mod check;
@@ -22,17 +23,34 @@ mod chunk;
 pub mod codec;
 mod content;
 mod content_id;
+mod control;
+mod data;
+mod delta;
 mod dir;
 mod errno;
+mod freeze;
+mod gate;
+mod holds;
 mod ids;
 mod inode;
 mod load;
+mod locks;
+mod names;
 mod outcome;
 pub mod page;
 mod persist;
+mod rank;
+mod readdir;
 pub mod record;
+mod rename;
+mod setattr;
+mod space;
 mod tree;
+mod types;
+mod usage;
 mod vfs;
+mod waits;
+mod xattr;
 
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
@@ -47,6 +65,7 @@ pub use chunk::{Bytes, CHUNK_PAGES, CHUNK_SIZE, Chunk, block_bytes, full_pages};
 pub use codec::Corrupt;
 pub use content::{Content, SEGMENT_CHUNKS, Segment};
 pub use content_id::{ContentId, content_id};
+pub use delta::changed_inodes;
 pub use dir::{Dentry, Dir, DirPage, PAGE_ENTRIES, name_cookie};
 pub use errno::{Errno, Result};
 pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
@@ -55,7 +74,8 @@ pub use load::TreeLoader;
 pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
 pub use persist::Persist;
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
-pub use vfs::{
+pub use types::{
     DirEntry, Entry, Hold, Invalidator, Limits, ReadPiece, RenameFlags, Restored, SetXattr, StatFs,
-    Tree, Usage, Vfs, VfsOptions, Whence, WriteFlags,
+    Tree, Usage, VfsOptions, Whence, WriteFlags,
 };
+pub use vfs::Vfs;

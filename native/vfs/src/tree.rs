@@ -8,13 +8,15 @@
 //! LOCKS: `structure` before a node's `children` before a leaf's `data`; at most one leaf lock
 //! is held at a time, and nothing is called back while `structure` is held.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::ids::{Ino, PageId};
 use crate::inode::Inode;
+use crate::rank::{Rank, Ranked};
 
 /// Inodes in a leaf, as a power of two.
 pub const LEAF_BITS: u32 = 4;
@@ -66,6 +68,25 @@ pub struct Root {
     pub(crate) height: u32,
 }
 
+/// A leaf's locked data.
+pub(crate) struct Locked<G> {
+    guard: G,
+    _rank: Ranked,
+}
+
+impl<G: Deref> Deref for Locked<G> {
+    type Target = G::Target;
+    fn deref(&self) -> &G::Target {
+        &self.guard
+    }
+}
+
+impl<G: DerefMut> DerefMut for Locked<G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.guard
+    }
+}
+
 impl Node {
     pub(crate) fn new(birth: u64) -> Node {
         let children = RwLock::new(vec![None; NODE_CHILDREN].into_boxed_slice());
@@ -73,12 +94,23 @@ impl Node {
     }
 
     fn copy(&self, birth: u64) -> Node {
-        let children = RwLock::new(self.children.read().clone());
+        let children = RwLock::new(self.all());
         Node { birth, page: OnceLock::new(), children }
     }
 
     pub(crate) fn child(&self, slot: usize) -> Option<Child> {
+        let _rank = Ranked::take(Rank::Children);
         self.children.read()[slot].clone()
+    }
+
+    fn all(&self) -> Box<[Option<Child>]> {
+        let _rank = Ranked::take(Rank::Children);
+        self.children.read().clone()
+    }
+
+    fn set_child(&self, slot: usize, child: Child) {
+        let _rank = Ranked::take(Rank::Children);
+        self.children.write()[slot] = Some(child);
     }
 }
 
@@ -89,7 +121,17 @@ impl Leaf {
     }
 
     fn copy(&self, birth: u64) -> Leaf {
-        Leaf::new(birth, self.data.read().inodes.clone())
+        Leaf::new(birth, self.read().inodes.clone())
+    }
+
+    pub(crate) fn read(&self) -> Locked<RwLockReadGuard<'_, LeafData>> {
+        let rank = Ranked::take(Rank::Leaf);
+        Locked { guard: self.data.read(), _rank: rank }
+    }
+
+    fn write(&self) -> Locked<RwLockWriteGuard<'_, LeafData>> {
+        let rank = Ranked::take(Rank::Leaf);
+        Locked { guard: self.data.write(), _rank: rank }
     }
 }
 
@@ -126,7 +168,7 @@ impl Root {
     /// Looks at an inode.
     pub fn get<R>(&self, ino: Ino, look: impl FnOnce(&Inode) -> R) -> Option<R> {
         let leaf = self.leaf(ino.0 >> LEAF_BITS)?;
-        let data = leaf.data.read();
+        let data = leaf.read();
         let at = data.inodes.binary_search_by_key(&ino, |i| i.ino).ok()?;
         Some(look(&data.inodes[at]))
     }
@@ -134,7 +176,7 @@ impl Root {
     /// Every leaf with its index, ascending.
     pub fn for_each_leaf(&self, mut visit: impl FnMut(u64, &Arc<Leaf>)) {
         fn descend(node: &Node, level: u32, base: u64, visit: &mut impl FnMut(u64, &Arc<Leaf>)) {
-            let children = node.children.read().clone();
+            let children = node.all();
             for (n, child) in children.iter().enumerate() {
                 let index = base | ((n as u64) << (NODE_BITS * level));
                 match child {
@@ -184,21 +226,37 @@ impl LiveTree {
     /// Changes an inode in place.
     pub fn update<R>(&self, ino: Ino, change: impl FnOnce(&mut Inode) -> R) -> Option<R> {
         let leaf = self.writable_leaf(ino.0 >> LEAF_BITS, false)?;
-        let mut data = leaf.data.write();
+        let mut data = leaf.write();
         let at = data.inodes.binary_search_by_key(&ino, |i| i.ino).ok()?;
         Some(change(&mut data.inodes[at]))
     }
 
     /// Adds an inode, or replaces the one of its number; returns the replaced one.
     pub fn insert(&self, inode: Inode) -> Option<Inode> {
+        self.insert_with(inode.ino, || Some(inode)).1
+    }
+
+    /// Adds the inode that `make` comes with while the leaf's lock is held (so that it moves
+    /// here without being missing in between). Returns whether it came with one, and the
+    /// inode it replaced.
+    pub(crate) fn insert_with(
+        &self,
+        ino: Ino,
+        make: impl FnOnce() -> Option<Inode>,
+    ) -> (bool, Option<Inode>) {
         loop {
-            let leaf = self.writable_leaf(inode.ino.0 >> LEAF_BITS, true);
+            let leaf = self.writable_leaf(ino.0 >> LEAF_BITS, true);
             let Some(leaf) = leaf else { unreachable!("a leaf was asked to be made") };
-            let mut data = leaf.data.write();
+            let mut data = leaf.write();
             if data.detached {
                 continue;
             }
-            return match data.inodes.binary_search_by_key(&inode.ino, |i| i.ino) {
+            let Some(inode) = make() else {
+                drop(data);
+                self.prune(ino.0 >> LEAF_BITS);
+                return (false, None);
+            };
+            let replaced = match data.inodes.binary_search_by_key(&inode.ino, |i| i.ino) {
                 Ok(at) => Some(std::mem::replace(&mut data.inodes[at], inode)),
                 Err(at) => {
                     if data.inodes.len() == data.inodes.capacity() {
@@ -208,23 +266,40 @@ impl LiveTree {
                     None
                 }
             };
+            return (true, replaced);
         }
     }
 
     /// Takes an inode out.
     pub fn remove(&self, ino: Ino) -> Option<Inode> {
+        let mut removed = None;
+        self.change_or_take(ino, |_| ((), true), |inode| removed = Some(inode));
+        removed
+    }
+
+    /// Changes an inode; when `change` says so, it is taken out and handed to `taken` before
+    /// the leaf's lock is released (so that it moves on without being missing in between).
+    pub(crate) fn change_or_take<R>(
+        &self,
+        ino: Ino,
+        change: impl FnOnce(&mut Inode) -> (R, bool),
+        taken: impl FnOnce(Inode),
+    ) -> Option<R> {
         let index = ino.0 >> LEAF_BITS;
         let leaf = self.writable_leaf(index, false)?;
-        let (inode, empty) = {
-            let mut data = leaf.data.write();
+        let (result, empty) = {
+            let mut data = leaf.write();
             let at = data.inodes.binary_search_by_key(&ino, |i| i.ino).ok()?;
-            let inode = data.inodes.remove(at);
-            (inode, data.inodes.is_empty())
+            let (result, take) = change(&mut data.inodes[at]);
+            if take {
+                taken(data.inodes.remove(at));
+            }
+            (result, take && data.inodes.is_empty())
         };
         if empty {
             self.prune(index);
         }
-        Some(inode)
+        Some(result)
     }
 
     /// Takes the present state and starts a new generation.
@@ -255,6 +330,7 @@ impl LiveTree {
     }
 
     fn copy_path(&self, index: u64, make: bool) -> Option<Arc<Leaf>> {
+        let _rank = Ranked::take(Rank::Structure);
         let _structure = self.structure.lock();
         let birth = self.generation();
         let root = self.writable_root(index, birth, make)?;
@@ -267,7 +343,7 @@ impl LiveTree {
                 None if make => Arc::new(Node::new(birth)),
                 _ => return None,
             };
-            node.children.write()[at] = Some(Child::Node(next.clone()));
+            node.set_child(at, Child::Node(next.clone()));
             node = next;
         }
         let at = slot(index, 0);
@@ -277,7 +353,7 @@ impl LiveTree {
             None if make => Arc::new(Leaf::new(birth, Vec::new())),
             _ => return None,
         };
-        node.children.write()[at] = Some(Child::Leaf(leaf.clone()));
+        node.set_child(at, Child::Leaf(leaf.clone()));
         Some(leaf)
     }
 
@@ -289,7 +365,7 @@ impl LiveTree {
                 return None;
             }
             let node = Node::new(birth);
-            node.children.write()[0] = Some(Child::Node(root.node));
+            node.set_child(0, Child::Node(root.node));
             root = Root { node: Arc::new(node), height: root.height + 1 };
         }
         if root.node.birth != birth {
@@ -301,6 +377,7 @@ impl LiveTree {
 
     // Cuts an empty leaf off, so that deleted inodes leave nothing behind.
     fn prune(&self, index: u64) {
+        let _rank = Ranked::take(Rank::Structure);
         let _structure = self.structure.lock();
         let birth = self.generation();
         let root = self.root();
@@ -313,13 +390,14 @@ impl LiveTree {
         }
         let Some(Child::Leaf(leaf)) = path[path.len() - 1].child(slot(index, 0)) else { return };
         {
-            let mut data = leaf.data.write();
+            let mut data = leaf.write();
             if leaf.birth != birth || !data.inodes.is_empty() {
                 return;
             }
             data.detached = true;
         }
         for (level, node) in path.iter().rev().enumerate() {
+            let _rank = Ranked::take(Rank::Children);
             let mut children = node.children.write();
             children[slot(index, level as u32)] = None;
             if children.iter().any(Option::is_some) {

@@ -1,395 +1,325 @@
-//! `Vfs`: one workspace's file system, and the operations every bridge and the API call.
+//! `Vfs`: one workspace's file system. Here are its parts and how an inode is reached; the
+//! operations are in files of their own (`names`, `rename`, `data`, `freeze`, ...).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::attr::{Attr, Caller, Clock, SetAttr, Timespec};
-use crate::chunk::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use crate::attr::{Attr, Caller, Clock, S_IFDIR};
+use crate::chunk::Chunk;
+use crate::control::Control;
 use crate::errno::{Errno, Result};
-use crate::ids::{BlockHash, Ino, NodeId};
-use crate::outcome::{Loader, Need, NeedKey, Waitable, Waker};
-use crate::tree::Root;
+use crate::freeze::{Frozen, Transition};
+use crate::gate::Gate;
+use crate::holds::{Holds, Known};
+use crate::ids::{Attachment, Ino, NodeId};
+use crate::inode::Inode;
+use crate::locks::NameLocks;
+use crate::tree::{LiveTree, Root};
+use crate::types::{Entry, Hold, Invalidator, Limits, StatFs, Tree, Usage, VfsOptions};
+use crate::usage::{Quota, Tally};
+use crate::waits::Waits;
 
-/// Most a workspace may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of content (allocated, live tree and tmp).
-    pub bytes: u64,
-    /// Inodes.
-    pub inodes: u64,
-}
+/// How often an inode that moves between tree and holds table is looked for.
+const CHASES: u32 = 64;
 
-/// How a `Vfs` is made.
-pub struct VfsOptions {
-    /// Where the time comes from.
-    pub clock: Arc<dyn Clock>,
-    /// Most it may hold.
-    pub limits: Limits,
-    /// Whether extended attributes are offered (else EOPNOTSUPP).
-    pub xattrs: bool,
-    /// Owner of the root, `.devdev` and home of a fresh workspace.
-    pub owner: Caller,
-}
-
-/// What a workspace holds now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes allocated.
-    pub bytes: u64,
-    /// Inodes in use.
-    pub inodes: u64,
-    /// The most there may be.
-    pub max_bytes: u64,
-    /// The most there may be.
-    pub max_inodes: u64,
-    /// Bytes changed that no checkpoint or snapshot in the store has yet.
-    pub dirty_bytes: u64,
-}
-
-/// A frozen tree: immutable, shared by reference.
-pub struct Tree {
-    /// Its inode table.
-    pub root: Root,
-    /// Nodes in it were born before this generation.
-    pub above: u64,
-    /// The next inode number at the time of the freeze.
-    pub next_ino: Ino,
-    /// Bytes allocated in it.
-    pub bytes: u64,
-    /// Inodes in it.
-    pub inodes: u64,
-}
-
-/// Whether an operation that returns an entry takes a reference to its inode, which
-/// `Vfs::forget` gives back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Hold {
-    /// Take one.
-    Take,
-    /// Take none.
-    None,
-}
-
-/// What a name was found to mean.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The node and its attributes.
-    pub attr: Attr,
-    /// Grows when a removed directory comes back under the same node id.
-    pub generation: u32,
-}
-
-/// One name that readdir reports.
-#[derive(Clone, Copy, Debug)]
-pub struct DirEntry<'a> {
-    /// Give this to readdir to go on behind the entry.
-    pub cookie: u64,
-    /// The name.
-    pub name: &'a [u8],
-    /// What it names.
-    pub node: NodeId,
-    /// File type bits of the mode.
-    pub kind: u32,
-}
-
-/// Part of what a read returns.
-pub enum ReadPiece {
-    /// These bytes of a chunk.
-    Data {
-        /// The chunk's bytes.
-        bytes: Bytes,
-        /// First byte.
-        start: usize,
-        /// How many.
-        len: usize,
-    },
-    /// So many zero bytes.
-    Zero(usize),
-}
-
-/// How a write is to be done.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct WriteFlags {
-    /// Write at the end of the file, wherever it is (O_APPEND of the API; the kernel passes
-    /// offsets).
-    pub append: bool,
-    /// Clear set-user-id and set-group-id bits (FUSE_WRITE_KILL_SUIDGID).
-    pub kill_privileges: bool,
-}
-
-/// rename(2) flags.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct RenameFlags {
-    /// Fail with EEXIST when the new name exists.
-    pub noreplace: bool,
-    /// Exchange both names.
-    pub exchange: bool,
-}
-
-/// What lseek(2) looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whence {
-    /// SEEK_DATA.
-    Data,
-    /// SEEK_HOLE.
-    Hole,
-}
-
-/// setxattr(2) flags.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct SetXattr {
-    /// XATTR_CREATE: EEXIST when it is there.
-    pub create: bool,
-    /// XATTR_REPLACE: ENODATA when it is not.
-    pub replace: bool,
-}
-
-/// statfs(2).
-#[derive(Clone, Copy, Debug)]
-pub struct StatFs {
-    /// Blocks of 4096 bytes in all.
-    pub blocks: u64,
-    /// Free ones.
-    pub free: u64,
-    /// Inodes in all.
-    pub files: u64,
-    /// Free ones.
-    pub files_free: u64,
-}
-
-/// What a restore changed, so far as caches must be told.
-#[derive(Default, Debug)]
-pub struct Restored {
-    /// Nodes whose attributes changed, and whether their content did.
-    pub inodes: Vec<(NodeId, bool)>,
-    /// Names that changed their meaning, appeared or went.
-    pub names: Vec<(NodeId, Box<[u8]>)>,
-}
-
-/// What keeps a kernel's caches true; the bridge implements it. Called after the change, by a
-/// thread that serves no request and holds no lock of the engine; returns when it is done.
-pub trait Invalidator: Send + Sync {
-    /// Attributes (`pages` false) or attributes and these pages (`offset`, `len` 0 = to the
-    /// end) of a node changed.
-    fn inode(&self, node: NodeId, pages: bool, offset: u64, len: u64);
-    /// A name of a directory changed its meaning.
-    fn entry(&self, parent: NodeId, name: &[u8]);
+/// A tree that can be changed: the live one, or `.devdev/tmp`.
+pub(crate) struct Area {
+    pub(crate) attachment: Attachment,
+    pub(crate) tree: LiveTree,
+    pub(crate) next_ino: AtomicU64,
+    pub(crate) tally: Tally,
 }
 
 /// One workspace's file system.
-pub struct Vfs {}
+pub struct Vfs {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) xattrs: bool,
+    pub(crate) gate: Gate,
+    pub(crate) names: NameLocks,
+    pub(crate) holds: Holds,
+    pub(crate) orphans: Tally,
+    pub(crate) quota: Quota,
+    pub(crate) live: Area,
+    pub(crate) tmp: Area,
+    pub(crate) control: Control,
+    pub(crate) waits: Waits,
+    pub(crate) frozen: Mutex<Frozen>,
+    /// The restore whose difference is being worked out or told to caches.
+    pub(crate) transition: RwLock<Option<Transition>>,
+    /// Whether `transition` holds one, to be read without its lock.
+    pub(crate) in_transition: AtomicBool,
+    /// Held by a restore from the switch until the difference is worked out; outside all locks.
+    pub(crate) restores: Mutex<()>,
+    invalidator: RwLock<Option<Arc<dyn Invalidator>>>,
+}
 
-#[expect(unused_variables, missing_docs, reason = "signatures first")]
+/// What an operation drops: freed when this is dropped, which must be after its locks and its
+/// pass of the gate are (declare it before them).
+#[derive(Default)]
+pub(crate) struct Garbage {
+    pub(crate) inodes: Vec<Inode>,
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+}
+
+/// Where an inode that is being changed was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot<'a> {
+    /// What counts its pages.
+    pub(crate) tally: &'a Tally,
+    /// Whether the change is one of the live tree, so that a checkpoint is due.
+    pub(crate) in_live_tree: bool,
+}
+
+impl Area {
+    fn new(attachment: Attachment, tree: &Tree) -> Area {
+        Area {
+            attachment,
+            tree: LiveTree::new(tree.root.clone(), tree.above.max(1)),
+            next_ino: AtomicU64::new(tree.next_ino.0.max(Ino::FIRST.0)),
+            tally: Tally::new(tree.bytes / crate::attr::PAGE_SIZE, tree.inodes),
+        }
+    }
+
+    /// The node through which an inode of this tree is reached.
+    pub(crate) fn node(&self, ino: Ino) -> NodeId {
+        NodeId::new(self.attachment, ino)
+    }
+
+    fn add_base(&self, ino: Ino, mode: u32, owner: Caller, quota: &Quota, clock: &dyn Clock) {
+        if self.tree.get(ino, |_| ()).is_none() {
+            let mode = S_IFDIR | mode;
+            let mut inode = Inode::new(ino, mode, owner.uid, owner.gid, Ino::ROOT, clock.now());
+            inode.nlink = 2;
+            self.tree.insert(inode);
+            self.tally.add(0);
+            quota.add(0);
+        }
+    }
+}
+
 impl Vfs {
     /// A fresh workspace: `/` and `.devdev/home`, mode 0755, owned by `options.owner`.
     pub fn new(options: VfsOptions) -> Arc<Vfs> {
-        todo!()
+        Vfs::from_tree(options, &Tree::empty())
     }
+
     /// A workspace whose live state is `tree` (a checkpoint, a snapshot, an import, a fork).
     pub fn from_tree(options: VfsOptions, tree: &Tree) -> Arc<Vfs> {
-        todo!()
+        let quota = Quota::new(options.limits);
+        let live = Area::new(Attachment::LIVE, tree);
+        let tmp = Area::new(Attachment::TMP, &Tree::empty());
+        quota.exchange((0, 0), (live.tally.pages(), live.tally.inodes()));
+        let (owner, clock) = (options.owner, options.clock);
+        live.add_base(Ino::ROOT, 0o755, owner, &quota, &*clock);
+        live.add_base(Ino::HOME, 0o755, owner, &quota, &*clock);
+        tmp.add_base(Ino::ROOT, 0o1777, owner, &quota, &*clock);
+        Arc::new(Vfs {
+            control: Control::new(owner, clock.now()),
+            clock,
+            xattrs: options.xattrs,
+            gate: Gate::new(),
+            names: NameLocks::new(),
+            holds: Holds::new(),
+            orphans: Tally::default(),
+            quota,
+            live,
+            tmp,
+            waits: Waits::default(),
+            frozen: Mutex::default(),
+            transition: RwLock::new(None),
+            in_transition: AtomicBool::new(false),
+            restores: Mutex::new(()),
+            invalidator: RwLock::new(None),
+        })
     }
 
-    // --- names
-    /// Takes the meaning of a name ("." and ".." included). ENOENT, ENOTDIR, ENAMETOOLONG.
-    pub fn lookup(&self, parent: NodeId, name: &[u8], hold: Hold) -> Waitable<Entry> {
-        todo!()
-    }
     /// Gives `count` references back.
     pub fn forget(&self, node: NodeId, count: u64) {
-        todo!()
+        let (_, orphan) = self.holds.put(node, count);
+        if let Some(inode) = orphan {
+            self.orphans.sub(inode.pages);
+            self.quota.release(inode.pages);
+        }
+        self.control.release(node.attachment(), count);
     }
+
     /// Takes one reference to a node that is known to exist (open handles of the API).
     pub fn hold(&self, node: NodeId) -> Result<()> {
-        todo!()
+        let kind = self.view(node, Inode::kind)?;
+        self.take(node, kind);
+        // It may have gone before it was held.
+        self.view(node, |_| ()).inspect_err(|_| self.forget(node, 1))
     }
+
     /// Every node that is held, with its kind bits (flush barriers, invalidation).
     pub fn held(&self) -> Vec<(NodeId, u32)> {
-        todo!()
+        self.holds.list()
     }
+
     /// Whether a node is held.
     pub fn is_held(&self, node: NodeId) -> bool {
-        todo!()
-    }
-    /// `mode` with type bits: regular, fifo, socket, character or block device.
-    pub fn mknod(
-        &self,
-        parent: NodeId,
-        name: &[u8],
-        mode: u32,
-        rdev: u32,
-        caller: Caller,
-        hold: Hold,
-    ) -> Result<Entry> {
-        todo!()
-    }
-    pub fn mkdir(
-        &self,
-        parent: NodeId,
-        name: &[u8],
-        mode: u32,
-        caller: Caller,
-        hold: Hold,
-    ) -> Result<Entry> {
-        todo!()
-    }
-    pub fn symlink(
-        &self,
-        parent: NodeId,
-        name: &[u8],
-        target: &[u8],
-        caller: Caller,
-        hold: Hold,
-    ) -> Result<Entry> {
-        todo!()
-    }
-    pub fn link(&self, node: NodeId, parent: NodeId, name: &[u8], hold: Hold) -> Result<Entry> {
-        todo!()
-    }
-    /// An inode without a name (O_TMPFILE); always held once.
-    pub fn tmpfile(&self, parent: NodeId, mode: u32, caller: Caller) -> Result<Entry> {
-        todo!()
-    }
-    pub fn unlink(&self, parent: NodeId, name: &[u8]) -> Result<()> {
-        todo!()
-    }
-    pub fn rmdir(&self, parent: NodeId, name: &[u8]) -> Result<()> {
-        todo!()
-    }
-    pub fn rename(
-        &self,
-        parent: NodeId,
-        name: &[u8],
-        new_parent: NodeId,
-        new_name: &[u8],
-        flags: RenameFlags,
-    ) -> Result<()> {
-        todo!()
-    }
-    /// Reports entries behind `cookie` (0 = from the start, "." and ".." first) until `visit`
-    /// returns false; the refused entry is reported again next time. `visit` runs without
-    /// locks. Names that sort by cookie, not alphabetically.
-    pub fn readdir(
-        &self,
-        dir: NodeId,
-        cookie: u64,
-        visit: &mut dyn FnMut(DirEntry<'_>) -> bool,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub fn readlink(&self, node: NodeId) -> Result<Arc<[u8]>> {
-        todo!()
+        self.holds.is_held(node)
     }
 
-    // --- attributes
+    /// The attributes of a node.
     pub fn getattr(&self, node: NodeId) -> Result<Attr> {
-        todo!()
+        self.view(node, |inode| inode.attr(node))
     }
-    /// Waits when a truncation needs the bytes of a stored chunk.
-    pub fn setattr(&self, node: NodeId, set: &SetAttr) -> Waitable<Attr> {
-        todo!()
-    }
-    pub fn getxattr(&self, node: NodeId, name: &[u8]) -> Result<Vec<u8>> {
-        todo!()
-    }
-    pub fn setxattr(
-        &self,
-        node: NodeId,
-        name: &[u8],
-        value: &[u8],
-        flags: SetXattr,
-        caller: Caller,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub fn listxattr(&self, node: NodeId, caller: Caller) -> Result<Vec<Box<[u8]>>> {
-        todo!()
-    }
-    pub fn removexattr(&self, node: NodeId, name: &[u8], caller: Caller) -> Result<()> {
-        todo!()
-    }
+
+    /// Sizes and what is free.
     pub fn statfs(&self) -> StatFs {
-        todo!()
+        self.quota.statfs()
     }
 
-    // --- content
-    /// At most `len` bytes from `offset`; short at the end of the file.
-    pub fn read(&self, node: NodeId, offset: u64, len: usize) -> Waitable<Vec<ReadPiece>> {
-        todo!()
-    }
-    /// All of `data`, or an error and nothing; returns the offset at which it was written.
-    pub fn write(
-        &self,
-        node: NodeId,
-        offset: u64,
-        data: &[u8],
-        flags: WriteFlags,
-    ) -> Waitable<u64> {
-        todo!()
-    }
-    /// fallocate(2) with its mode bits (KEEP_SIZE 1, PUNCH_HOLE 2, ZERO_RANGE 16).
-    pub fn fallocate(&self, node: NodeId, mode: u32, offset: u64, len: u64) -> Waitable<()> {
-        todo!()
-    }
-    pub fn lseek(&self, node: NodeId, offset: u64, whence: Whence) -> Result<u64> {
-        todo!()
-    }
-    /// Shares whole chunks, copies the rest; returns the bytes copied.
-    pub fn copy_file_range(
-        &self,
-        from: NodeId,
-        from_offset: u64,
-        to: NodeId,
-        to_offset: u64,
-        len: u64,
-    ) -> Waitable<u64> {
-        todo!()
-    }
-
-    // --- time travel
-    /// Freezes the live tree. O(1).
-    pub fn freeze(&self) -> Arc<Tree> {
-        todo!()
-    }
-    /// Makes `tree` the live state in one step and works out what changed.
-    pub fn restore(&self, tree: &Tree) -> Restored {
-        todo!()
-    }
-    /// Names and times of the snapshots that `.devdev/snapshots` shows.
-    pub fn set_snapshots(&self, names: Vec<(Box<[u8]>, Timespec)>) {
-        todo!()
-    }
-
-    // --- waiting for the store
-    /// Who fetches what is missing; without one a missing block is EIO.
-    pub fn set_loader(&self, loader: Option<Arc<dyn Loader>>) {
-        todo!()
-    }
-    /// Calls `waker` when all of `needs` have arrived or one has failed.
-    pub fn wait_for(&self, needs: Vec<Need>, waker: Waker) {
-        todo!()
-    }
-    /// Brings a block; EIO for those who wait when the bytes do not have this hash.
-    pub fn supply_block(&self, hash: BlockHash, bytes: Vec<u8>) {
-        todo!()
-    }
-    pub fn supply_snapshot(&self, name: &[u8], tree: Arc<Tree>) {
-        todo!()
-    }
-    pub fn fail_need(&self, key: &NeedKey, errno: Errno) {
-        todo!()
-    }
     /// Who keeps the kernel's caches true; `None` when nothing is mounted.
     pub fn set_invalidator(&self, invalidator: Option<Arc<dyn Invalidator>>) {
-        todo!()
+        *self.invalidator.write() = invalidator;
     }
+
+    /// Who keeps the kernel's caches true.
     pub fn invalidator(&self) -> Option<Arc<dyn Invalidator>> {
-        todo!()
+        self.invalidator.read().clone()
     }
+
+    /// What the workspace holds, and its limits.
     pub fn usage(&self) -> Usage {
-        todo!()
+        let limits = self.quota.limits();
+        Usage {
+            bytes: self.quota.pages() * crate::attr::PAGE_SIZE,
+            inodes: self.quota.inodes(),
+            max_bytes: limits.bytes,
+            max_inodes: limits.inodes,
+            dirty_bytes: self.dirty_bytes(),
+        }
     }
-    /// Counts changes: two equal values mean that nothing was changed in between.
+
+    /// Sets new limits; what is held already stays, even when it is more.
+    pub fn set_limits(&self, limits: Limits) {
+        self.quota.set_limits(limits);
+    }
+
+    /// Counts changes of the live tree: two equal values mean that nothing in it was changed in
+    /// between (`.devdev/tmp` and files without a name are not in it).
     pub fn change_count(&self) -> u64 {
-        todo!()
+        self.gate.changes()
+    }
+
+    /// The tree of an attachment that can be changed.
+    pub(crate) fn area(&self, attachment: Attachment) -> Option<&Area> {
+        match attachment {
+            Attachment::LIVE => Some(&self.live),
+            Attachment::TMP => Some(&self.tmp),
+            _ => None,
+        }
+    }
+
+    /// Takes a reference; the caller makes sure that the node exists.
+    pub(crate) fn take(&self, node: NodeId, kind: u32) -> u32 {
+        self.control.count(node.attachment());
+        self.holds.take(node, kind)
+    }
+
+    /// The entry for a node that exists.
+    pub(crate) fn entry(&self, node: NodeId, hold: Hold) -> Result<Entry> {
+        if hold == Hold::Take {
+            self.hold(node)?;
+        }
+        let attr = self.getattr(node)?;
+        Ok(Entry { attr, generation: self.holds.generation(node) })
+    }
+
+    /// Looks at the inode of a node: in a tree, among the orphans, or synthetic.
+    pub(crate) fn view<R>(&self, node: NodeId, look: impl FnOnce(&Inode) -> R) -> Result<R> {
+        let Some(area) = self.area(node.attachment()) else {
+            return self.control.view(node, look);
+        };
+        let mut look = Some(look);
+        for chase in 0..CHASES {
+            let seen = area.tree.get(node.ino(), |inode| look.take().map(|look| look(inode)));
+            if let Some(seen) = seen {
+                return seen.ok_or(Errno::Io);
+            }
+            match self.holds.orphan(node, |inode| look.take().map(|look| look(inode))) {
+                Known::Orphan(seen) => return seen.ok_or(Errno::Io),
+                Known::No => break,
+                Known::Held => self.find_again(node, chase),
+            }
+        }
+        Err(Errno::NoEnt)
+    }
+
+    /// Changes the inode of a node. LOCKS: the gate has been passed.
+    pub(crate) fn change<R>(
+        &self,
+        node: NodeId,
+        change: impl FnOnce(&mut Inode, Spot<'_>) -> R,
+    ) -> Result<R> {
+        let Some(area) = self.area(node.attachment()) else {
+            return Err(self.control.refusal(node));
+        };
+        let in_live_tree = area.attachment == Attachment::LIVE;
+        let (tally, mut change) = (&area.tally, Some(change));
+        for chase in 0..CHASES {
+            let mut run = |inode: &mut Inode, spot| change.take().map(|change| change(inode, spot));
+            let spot = Spot { tally, in_live_tree };
+            if let Some(done) = area.tree.update(node.ino(), |inode| run(inode, spot)) {
+                return done.ok_or(Errno::Io);
+            }
+            let spot = Spot { tally: &self.orphans, in_live_tree: false };
+            match self.holds.orphan(node, |inode| run(inode, spot)) {
+                Known::Orphan(done) => return done.ok_or(Errno::Io),
+                Known::No => break,
+                Known::Held => self.find_again(node, chase),
+            }
+        }
+        Err(Errno::NoEnt)
+    }
+
+    // A held node is neither in the tree nor an orphan: a restore has taken it out of the tree
+    // and it is not yet an orphan, or it is just moving between the two.
+    fn find_again(&self, node: NodeId, chase: u32) {
+        if !self.adopt_from_previous(node) && chase > 2 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Buries an inode that has lost its last name: as an orphan if it is held, else as garbage.
+    /// LOCKS: the leaf that it was in.
+    pub(crate) fn bury(&self, area: &Area, inode: Inode, garbage: &mut Garbage) {
+        let (node, pages) = (area.node(inode.ino), inode.pages);
+        area.tally.sub(pages);
+        let kept = self.holds.keep(node, inode);
+        match kept.dropped {
+            None => self.orphans.add(pages),
+            Some(inode) => {
+                self.quota.release(pages);
+                garbage.inodes.push(inode);
+            }
+        }
+        if let Some(stale) = kept.stale {
+            self.drop_orphan(*stale, garbage);
+        }
+    }
+
+    /// Counts an orphan off that nobody can reach any more.
+    pub(crate) fn drop_orphan(&self, inode: Inode, garbage: &mut Garbage) {
+        self.orphans.sub(inode.pages);
+        self.quota.release(inode.pages);
+        garbage.inodes.push(inode);
+    }
+
+    /// Whether a restore is being worked out or told to caches.
+    pub(crate) fn is_in_transition(&self) -> bool {
+        self.in_transition.load(Ordering::Acquire)
+    }
+}
+
+impl Tree {
+    /// A tree without any inode.
+    pub fn empty() -> Tree {
+        let root = Root::empty(0);
+        Tree { root, above: 1, next_ino: Ino::FIRST, bytes: 0, inodes: 0 }
     }
 }

@@ -1,0 +1,202 @@
+//! Who is held from outside (kernel look-ups, open handles), and the inodes that live only
+//! because of it.
+//!
+//! An orphan, an inode without a name, lives here and not in the tree: frozen trees never hold
+//! one, and it vanishes with its last hold. LOCKS: a shard's lock nests inside a leaf's, so that
+//! an inode moves between tree and holds table without being missing from both.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::attr::S_IFDIR;
+use crate::ids::NodeId;
+use crate::inode::Inode;
+use crate::rank::{Rank, Ranked};
+
+const SHARDS: usize = 64;
+
+/// Hashes a node id by one multiplication: ids are dense numbers, and nobody chooses them.
+#[derive(Default)]
+pub(crate) struct NodeHasher(u64);
+
+impl Hasher for NodeHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        let mixed = (self.0 ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 29);
+    }
+}
+
+struct Held {
+    count: u64,
+    /// Grows when the directory is removed: the kernel marks its inode dead for good.
+    generation: u32,
+    /// File type, mode >> 12.
+    kind: u8,
+    orphan: Option<Box<Inode>>,
+}
+
+type Shard = HashMap<NodeId, Held, BuildHasherDefault<NodeHasher>>;
+
+/// See the head of this file.
+pub(crate) struct Holds {
+    shards: Box<[CachePadded<Mutex<Shard>>]>,
+}
+
+struct Locked<'a> {
+    shard: MutexGuard<'a, Shard>,
+    _rank: Ranked,
+}
+
+/// What the table knows of a node.
+pub(crate) enum Known<R> {
+    /// Nothing: nobody holds it.
+    No,
+    /// It is held, and its inode is in a tree.
+    Held,
+    /// It is an orphan, and this came of looking at it.
+    Orphan(R),
+}
+
+impl Holds {
+    pub(crate) fn new() -> Holds {
+        Holds { shards: (0..SHARDS).map(|_| CachePadded::default()).collect() }
+    }
+
+    fn shard(&self, node: NodeId) -> Locked<'_> {
+        let rank = Ranked::take(Rank::Holds);
+        // The low bits: neighbouring inodes go to different shards.
+        let shard = self.shards[node.0 as usize % SHARDS].lock();
+        Locked { shard, _rank: rank }
+    }
+
+    /// Takes one reference; returns the node's generation.
+    pub(crate) fn take(&self, node: NodeId, kind: u32) -> u32 {
+        let mut locked = self.shard(node);
+        let fresh = Held { count: 0, generation: 0, kind: (kind >> 12) as u8, orphan: None };
+        let held = locked.shard.entry(node).or_insert(fresh);
+        held.count += 1;
+        held.generation
+    }
+
+    /// Gives references back. Returns whether the last is gone, and the orphan that died of it.
+    pub(crate) fn put(&self, node: NodeId, count: u64) -> (bool, Option<Box<Inode>>) {
+        let mut locked = self.shard(node);
+        let MapEntry::Occupied(mut entry) = locked.shard.entry(node) else {
+            return (false, None);
+        };
+        debug_assert!(entry.get().count >= count, "{node:?} forgotten more often than held");
+        let left = entry.get().count.saturating_sub(count);
+        entry.get_mut().count = left;
+        if left > 0 {
+            return (false, None);
+        }
+        (true, entry.remove().orphan)
+    }
+
+    /// Whether anybody holds it.
+    pub(crate) fn is_held(&self, node: NodeId) -> bool {
+        self.shard(node).shard.contains_key(&node)
+    }
+
+    /// The generation to answer for a node.
+    pub(crate) fn generation(&self, node: NodeId) -> u32 {
+        self.shard(node).shard.get(&node).map_or(0, |held| held.generation)
+    }
+
+    /// Every held node with its file type bits, in no order.
+    pub(crate) fn list(&self) -> Vec<(NodeId, u32)> {
+        let mut all = Vec::new();
+        for n in 0..SHARDS as u64 {
+            let locked = self.shard(NodeId(n));
+            all.extend(locked.shard.iter().map(|(node, h)| (*node, u32::from(h.kind) << 12)));
+        }
+        all
+    }
+
+    /// Looks at a node if it is an orphan.
+    pub(crate) fn orphan<R>(&self, node: NodeId, look: impl FnOnce(&mut Inode) -> R) -> Known<R> {
+        let mut locked = self.shard(node);
+        match locked.shard.get_mut(&node) {
+            None => Known::No,
+            Some(Held { orphan: None, .. }) => Known::Held,
+            Some(Held { orphan: Some(inode), .. }) => Known::Orphan(look(inode)),
+        }
+    }
+
+    /// Keeps an inode that lost its last name, if anybody holds it; else gives it back. Also
+    /// gives back an older orphan of the same number, which a restore has made obsolete.
+    /// LOCKS: the leaf that the inode was in.
+    pub(crate) fn keep(&self, node: NodeId, inode: Inode) -> Kept {
+        let mut locked = self.shard(node);
+        match locked.shard.get_mut(&node) {
+            None => Kept { dropped: Some(inode), stale: None },
+            Some(held) => {
+                if inode.kind() == S_IFDIR {
+                    held.generation += 1;
+                }
+                let stale = held.orphan.replace(Box::new(inode));
+                Kept { dropped: None, stale }
+            }
+        }
+    }
+
+    /// Holds a new inode that has no name, once.
+    pub(crate) fn keep_new(&self, node: NodeId, inode: Inode) {
+        let mut locked = self.shard(node);
+        let kind = (inode.kind() >> 12) as u8;
+        let held = Held { count: 1, generation: 0, kind, orphan: Some(Box::new(inode)) };
+        locked.shard.insert(node, held);
+    }
+
+    /// Gives a held node that has no inode one (made by `make`, out of an older tree).
+    /// False when the node is not held; true also when it already is an orphan.
+    pub(crate) fn adopt(&self, node: NodeId, make: impl FnOnce() -> Inode) -> bool {
+        let mut locked = self.shard(node);
+        match locked.shard.get_mut(&node) {
+            None => false,
+            Some(held) => {
+                if held.orphan.is_none() {
+                    held.orphan = Some(Box::new(make()));
+                }
+                true
+            }
+        }
+    }
+
+    /// Takes the orphan out; the node stays held.
+    /// LOCKS: the leaf that it goes to, or that has made it obsolete.
+    pub(crate) fn take_orphan(&self, node: NodeId) -> Option<Box<Inode>> {
+        self.shard(node).shard.get_mut(&node)?.orphan.take()
+    }
+
+    /// Every orphan (for checks).
+    #[cfg(any(test, feature = "check"))]
+    pub(crate) fn for_each_orphan(&self, mut visit: impl FnMut(NodeId, &Inode)) {
+        for n in 0..SHARDS as u64 {
+            let locked = self.shard(NodeId(n));
+            for (node, held) in locked.shard.iter() {
+                held.orphan.iter().for_each(|inode| visit(*node, inode));
+            }
+        }
+    }
+}
+
+/// What became of an inode that lost its last name.
+pub(crate) struct Kept {
+    /// Nobody holds it: free it once no lock is held.
+    pub(crate) dropped: Option<Inode>,
+    /// An obsolete orphan it took the place of.
+    pub(crate) stale: Option<Box<Inode>>,
+}

@@ -1,0 +1,64 @@
+//! Name locks: who changes the names in a directory holds its stripe; who moves a directory
+//! to another one also holds the rename lock, which keeps every path to the root stable.
+//!
+//! Reading names takes none of them. A name whose inode is missing for a moment (it is just
+//! being made or removed) is looked at again under the stripe.
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::ids::NodeId;
+use crate::rank::{Rank, Ranked};
+
+const STRIPES: usize = 256;
+
+/// See the head of this file.
+pub(crate) struct NameLocks {
+    stripes: Box<[CachePadded<Mutex<()>>]>,
+    rename: Mutex<()>,
+}
+
+/// One or two locked stripes.
+pub(crate) struct NameGuard<'a> {
+    _first: MutexGuard<'a, ()>,
+    _second: Option<MutexGuard<'a, ()>>,
+    _rank: Ranked,
+}
+
+/// The locked rename lock.
+pub(crate) struct RenameGuard<'a> {
+    _lock: MutexGuard<'a, ()>,
+    _rank: Ranked,
+}
+
+fn stripe(dir: NodeId) -> usize {
+    (dir.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize % STRIPES
+}
+
+impl NameLocks {
+    pub(crate) fn new() -> NameLocks {
+        let stripes = (0..STRIPES).map(|_| CachePadded::default()).collect();
+        NameLocks { stripes, rename: Mutex::new(()) }
+    }
+
+    /// Locks the names of one directory.
+    pub(crate) fn lock(&self, dir: NodeId) -> NameGuard<'_> {
+        let rank = Ranked::take(Rank::Name);
+        NameGuard { _first: self.stripes[stripe(dir)].lock(), _second: None, _rank: rank }
+    }
+
+    /// Locks the names of two directories.
+    pub(crate) fn lock_both(&self, a: NodeId, b: NodeId) -> NameGuard<'_> {
+        let (low, high) = (stripe(a).min(stripe(b)), stripe(a).max(stripe(b)));
+        let rank = Ranked::take(Rank::Name);
+        let first = self.stripes[low].lock();
+        let second = (low != high).then(|| self.stripes[high].lock());
+        NameGuard { _first: first, _second: second, _rank: rank }
+    }
+
+    /// Keeps every directory where it is.
+    pub(crate) fn lock_rename(&self) -> RenameGuard<'_> {
+        let rank = Ranked::take(Rank::Rename);
+        RenameGuard { _lock: self.rename.lock(), _rank: rank }
+    }
+}
