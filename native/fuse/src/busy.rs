@@ -1,7 +1,12 @@
 //! Who uses a host mount.
 
 use std::fmt;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use crate::mappings::{Kind, mapped_inodes};
+use crate::mount_table::mounted_at;
 
 /// In what way a process uses a host mount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,5 +49,64 @@ pub struct MountUser {
 /// The processes that use what is mounted at `mount_point`, as far as they can be seen. Reads
 /// /proc only: never touches the mount.
 pub fn mount_users(mount_point: &Path) -> Vec<MountUser> {
-    todo!("{}", mount_point.display())
+    // Best effort: without mountinfo only the mappings are missed.
+    let device = mounted_at(mount_point).ok().flatten().map(|line| line.device);
+    let users = process_ids().into_iter().filter_map(|pid| {
+        let how = use_of(pid, mount_point, device)?;
+        Some(MountUser { pid, command: command_of(pid), how })
+    });
+    users.collect()
+}
+
+/// Every process id in /proc.
+pub(crate) fn process_ids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter_map(|name| name.parse().ok()).collect()
+}
+
+fn command_of(pid: u32) -> String {
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    comm.trim_end().to_owned()
+}
+
+fn use_of(pid: u32, mount_point: &Path, device: Option<(u32, u32)>) -> Option<MountUse> {
+    for (link, how) in [("cwd", MountUse::Cwd), ("root", MountUse::Root), ("exe", MountUse::Exe)] {
+        if points_into(Path::new(&format!("/proc/{pid}/{link}")), mount_point) {
+            return Some(how);
+        }
+    }
+    // Processes of others hide the rest; the kernel's own EBUSY still counts them.
+    if let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) {
+        if files.flatten().any(|file| points_into(&file.path(), mount_point)) {
+            return Some(MountUse::File);
+        }
+    }
+    let mut inodes = Vec::new();
+    mapped_inodes(&pid.to_string(), device?, Kind::Any, &mut inodes).ok()?;
+    (!inodes.is_empty()).then_some(MountUse::Mapping)
+}
+
+// Compares bytes, because a removed file's link ends in " (deleted)".
+fn points_into(link: &Path, mount_point: &Path) -> bool {
+    let Ok(target) = fs::read_link(link) else { return false };
+    let rest = target.as_os_str().as_bytes().strip_prefix(mount_point.as_os_str().as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_the_file_system_of_its_working_directory() {
+        let users = mount_users(Path::new("/proc"));
+        let me = users.iter().find(|user| user.pid == std::process::id());
+        assert!(me.is_none(), "{me:?}");
+        let _open = fs::File::open("/proc/version").unwrap();
+        let users = mount_users(Path::new("/proc"));
+        let me = users.iter().find(|user| user.pid == std::process::id()).unwrap();
+        assert_eq!(me.how, MountUse::File);
+        assert!(!me.command.is_empty());
+    }
 }

@@ -7,13 +7,26 @@
 #![cfg(target_os = "linux")]
 #![warn(missing_docs)]
 
+mod abi;
 mod busy;
+mod classic;
+mod core;
 mod counters;
 mod errors;
 mod flush;
+mod handshake;
+mod host_mount;
+mod mappings;
 mod mount_table;
+mod notify;
+mod ops;
 mod options;
+mod park;
+mod reply;
+mod request;
 mod session;
+mod transport;
+mod watchdog;
 
 pub use busy::{MountUse, MountUser, mount_users};
 pub use counters::OpCount;

@@ -1,66 +1,401 @@
-//! A mounted workspace.
+//! A mounted workspace: starts and ends the threads, the watchdog and the host mount together.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use devdev_vfs::{Restored, Vfs};
+use parking_lot::{Condvar, Mutex};
 
-use crate::counters::OpCount;
+use crate::busy::mount_users;
+use crate::classic::{ClassicChannel, DeviceFile};
+use crate::core::{Core, Worker};
+use crate::counters::{Counters, OpCount};
 use crate::errors::{HostMountError, UnmountError};
-use crate::flush::FlushReport;
-use crate::options::MountOptions;
+use crate::flush::{FlushReport, Scope, flush};
+use crate::handshake::{Agreed, MAX_WRITE, shake_hands};
+use crate::host_mount::{
+    DetachError, Fusermount, HostMounted, abort, detach, mount, remove_created,
+};
+use crate::mount_table::{forget_served, note_served};
+use crate::notify::Notifier;
+use crate::options::{EndReason, LogLevel, MountOptions};
+use crate::park::Parking;
+use crate::transport::{Channel, Received};
+use crate::watchdog::Watchdog;
+
+/// Threads that serve parked requests.
+const POOL: usize = 2;
+/// How long a busy mount point is tried again: a process that has just ended gives its files
+/// back a moment later.
+const BUSY_RETRIES: u32 = 5;
+const BUSY_PAUSE: Duration = Duration::from_millis(40);
+/// How long unmounting may take before the connection is aborted.
+const DETACH_LIMIT: Duration = Duration::from_secs(20);
+/// How long those who still use a detached mount are left alone.
+const GRACE: Duration = Duration::from_secs(2);
+const FORCED_GRACE: Duration = Duration::from_millis(200);
+/// How long threads may take to end once the connection is over.
+const JOIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// A workspace served at a directory of the host. Dropping it unmounts by force.
 ///
 /// None of its methods may run on a thread that serves requests; all but the readers of
 /// counters may block for as long as the kernel needs to write dirty pages back, so not on a
 /// JavaScript main thread.
-pub struct Session {}
+pub struct Session {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    file: Arc<DeviceFile>,
+    notifier: Arc<Notifier>,
+    path: PathBuf,
+    device: (u32, u32),
+    scope: Scope,
+    fusermount: Option<PathBuf>,
+    on_end: Option<crate::options::EndSink>,
+    /// Everything that is undone once, when the host mount is gone.
+    held: Mutex<Option<Held>>,
+    /// Readers that still run.
+    readers: AtomicUsize,
+    ended: (Mutex<bool>, Condvar),
+    /// LOCKS: taken for the whole of an unmount.
+    unmounting: Mutex<()>,
+    wanted: AtomicBool,
+}
+
+struct Held {
+    watchdog: Option<Watchdog>,
+    abort: Option<std::os::fd::OwnedFd>,
+    created: Vec<PathBuf>,
+}
 
 impl Session {
     /// Mounts `vfs` and serves it until `unmount`. Becomes the engine's invalidator.
     /// On an error nothing is mounted and nothing was changed.
-    pub fn mount(_vfs: Arc<Vfs>, _options: MountOptions) -> Result<Session, HostMountError> {
-        todo!()
+    pub fn mount(vfs: Arc<Vfs>, options: MountOptions) -> Result<Session, HostMountError> {
+        let mut mounted = mount(&options)?;
+        note_served(&mounted.path);
+        let undo = Undo::of(&mounted, &options);
+        let file = DeviceFile::new(mounted.device_file);
+        let mut first = ClassicChannel::new(file.clone());
+        let agreed = shake_hands(&file, &mut first)?;
+        let mut channels = vec![first];
+        for _ in 1..options.readers.max(1) {
+            let clone = ClassicChannel::cloned(&file, &options.device);
+            channels.push(clone.unwrap_or_else(|| ClassicChannel::new(file.clone())));
+        }
+        let watchdog = match &options.helper {
+            None => None,
+            Some(helper) => {
+                let abort = mounted.abort.as_ref().map(AsFd::as_fd);
+                let created = &mounted.created;
+                let started = Watchdog::start(helper, &mounted.path, created, file.as_fd(), abort);
+                Some(started.map_err(|e| HostMountError::System("starting the watchdog", e))?)
+            }
+        };
+        let core = Arc::new(new_core(vfs, agreed, &options, channels.len()));
+        let held = Held {
+            watchdog,
+            abort: mounted.abort.take(),
+            created: std::mem::take(&mut mounted.created),
+        };
+        let inner = Arc::new(Inner {
+            notifier: Arc::new(Notifier::new(core.clone(), file.clone())),
+            path: mounted.path,
+            device: mounted.device,
+            scope: Scope {
+                device: mounted.device,
+                uid: rustix::process::geteuid().as_raw(),
+                allow_other: options.allow_other,
+            },
+            fusermount: options.fusermount,
+            on_end: options.on_end,
+            held: Mutex::new(Some(held)),
+            readers: AtomicUsize::new(channels.len()),
+            ended: (Mutex::new(false), Condvar::new()),
+            unmounting: Mutex::new(()),
+            wanted: AtomicBool::new(false),
+            core,
+            file,
+        });
+        let session = Session { inner, threads: Mutex::new(Vec::new()) };
+        session.inner.core.vfs.set_invalidator(Some(session.inner.notifier.clone()));
+        // From here on dropping the session undoes everything.
+        undo.disarm();
+        session.start(channels).map_err(|e| HostMountError::System("starting threads", e))?;
+        let Agreed { minor, .. } = session.inner.core.agreed;
+        let message = format!(
+            "fuse: protocol 7.{minor}, {} readers, {}",
+            session.inner.readers.load(Ordering::Relaxed),
+            if mounted.kernel_checks { "modes checked by the kernel" } else { "root only" },
+        );
+        session.inner.core.log(LogLevel::Info, &message);
+        Ok(session)
+    }
+
+    fn start(&self, channels: Vec<ClassicChannel>) -> std::io::Result<()> {
+        let readers = channels.len();
+        let mut threads = self.threads.lock();
+        for slot in readers..readers + POOL {
+            let core = self.inner.core.clone();
+            threads.push(spawn("devdev-parked", move || {
+                let mut worker = Worker::new(core.clone(), slot);
+                core.parking.serve(&core, &mut worker);
+            })?);
+        }
+        for (slot, mut channel) in channels.into_iter().enumerate() {
+            let mut worker = Worker::new(self.inner.core.clone(), slot);
+            let inner = Arc::downgrade(&self.inner);
+            threads.push(spawn("devdev-fuse", move || {
+                read_requests(&mut channel, &mut worker);
+                drop(channel);
+                drop(worker);
+                reader_ended(&inner);
+            })?);
+        }
+        Ok(())
     }
 
     /// The absolute path at which it is mounted.
     pub fn mount_point(&self) -> &Path {
-        todo!()
+        &self.inner.path
     }
 
     /// Device number (major, minor) that stat reports for files of this mount.
     pub fn device(&self) -> (u32, u32) {
-        todo!()
+        self.inner.device
     }
 
     /// Whether requests are still served.
     pub fn is_alive(&self) -> bool {
-        todo!()
+        !*self.inner.ended.0.lock()
     }
 
     /// Writes back what processes stored to shared mappings, and waits for it. To be called
     /// before a freeze; not for background checkpoints.
-    pub fn flush(&self, _deadline: Duration) -> FlushReport {
-        todo!()
+    pub fn flush(&self, deadline: Duration) -> FlushReport {
+        let inner = &self.inner;
+        flush(&inner.core.vfs, &inner.notifier, inner.scope, deadline)
     }
 
     /// Tells the kernel what `Vfs::restore` changed. When it returns, no process sees the old
     /// state any more (open files of removed inodes excepted).
-    pub fn apply_restored(&self, _restored: &Restored) {
-        todo!()
+    pub fn apply_restored(&self, restored: &Restored) {
+        self.inner.notifier.restored(restored);
     }
 
     /// Unmounts. Without `force` a workspace in use stays mounted and the users are named; with
     /// `force` it is taken away from them (they get errors). Never hangs. Calling it again after
     /// success does nothing.
-    pub fn unmount(&self, _force: bool) -> Result<(), UnmountError> {
-        todo!()
+    pub fn unmount(&self, force: bool) -> Result<(), UnmountError> {
+        let inner = &self.inner;
+        let _one_at_a_time = inner.unmounting.lock();
+        if inner.held.lock().is_some() {
+            inner.wanted.store(true, Ordering::Release);
+            if let Err(error) = inner.take_down(force) {
+                inner.wanted.store(false, Ordering::Release);
+                return Err(error);
+            }
+            inner.finish(EndReason::Unmounted);
+        }
+        self.join();
+        Ok(())
     }
 
     /// Counters per kind of request, those that occurred.
     pub fn counters(&self) -> Vec<OpCount> {
-        todo!()
+        self.inner.core.counters.read()
+    }
+
+    // Threads that do not end in time stay behind: they hold nothing but the connection, which
+    // ends with its last user.
+    fn join(&self) {
+        let end = Instant::now() + JOIN_LIMIT;
+        let mut threads = self.threads.lock();
+        while let Some(thread) = threads.last() {
+            if thread.is_finished() {
+                // Its panic, if any, was logged where it happened.
+                let _ = threads.pop().map(JoinHandle::join);
+            } else if Instant::now() < end && self.inner.ends_soon() {
+                std::thread::sleep(Duration::from_millis(1));
+            } else {
+                threads.clear();
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Err(error) = self.unmount(true) {
+            self.inner.core.log(LogLevel::Error, &format!("fuse: {error}"));
+        }
+    }
+}
+
+impl Inner {
+    fn take_down(&self, force: bool) -> Result<(), UnmountError> {
+        if !*self.ended.0.lock() {
+            let mut tries = 0;
+            loop {
+                match self.detach_limited(force) {
+                    Ok(()) => break,
+                    Err(DetachError::Busy) if tries < BUSY_RETRIES => {
+                        tries += 1;
+                        std::thread::sleep(BUSY_PAUSE);
+                    }
+                    Err(DetachError::Busy) => {
+                        let users = mount_users(&self.path);
+                        return Err(UnmountError::Busy(self.path.clone(), users));
+                    }
+                    Err(DetachError::Refused(reason)) => {
+                        return Err(UnmountError::Refused(self.path.clone(), reason));
+                    }
+                }
+            }
+        }
+        if self.wait_ended(if force { FORCED_GRACE } else { GRACE }) {
+            return Ok(());
+        }
+        // Detached, but somebody still is in there (or in another mount namespace).
+        self.core.refusing.store(true, Ordering::Release);
+        self.core.parking.close();
+        if let Some(Held { abort: Some(file), .. }) = &*self.held.lock() {
+            if let Err(error) = abort(file) {
+                self.core.log(LogLevel::Warn, &format!("fuse: aborting failed: {error}"));
+            }
+        }
+        self.wait_ended(FORCED_GRACE);
+        Ok(())
+    }
+
+    // The kernel may have to write pages back first, which this process serves: on a thread of
+    // its own, so that nothing can hang here.
+    fn detach_limited(&self, lazily: bool) -> Result<(), DetachError> {
+        let (send, receive) = std::sync::mpsc::channel();
+        let (path, fusermount) = (self.path.clone(), self.fusermount.clone());
+        let started = spawn("devdev-unmount", move || {
+            let fusermount = Fusermount::find(fusermount.as_deref());
+            // Nobody listens when the limit has passed.
+            let _ = send.send(detach(&path, &fusermount, lazily));
+        });
+        if let Err(error) = started {
+            return Err(DetachError::Refused(error.to_string()));
+        }
+        receive
+            .recv_timeout(DETACH_LIMIT)
+            .unwrap_or_else(|_| Err(DetachError::Refused("it did not come to an end".to_owned())))
+    }
+
+    fn wait_ended(&self, limit: Duration) -> bool {
+        let mut ended = self.ended.0.lock();
+        let end = Instant::now() + limit;
+        while !*ended && !self.ended.1.wait_until(&mut ended, end).timed_out() {}
+        *ended
+    }
+
+    fn ends_soon(&self) -> bool {
+        *self.ended.0.lock()
+    }
+
+    // Undoes what mounting did besides the mount itself; once.
+    fn finish(&self, reason: EndReason) {
+        let Some(held) = self.held.lock().take() else { return };
+        self.core.vfs.set_invalidator(None);
+        self.core.parking.close();
+        if let Some(watchdog) = held.watchdog {
+            watchdog.bye();
+        }
+        remove_created(&held.created);
+        forget_served(&self.path);
+        self.core.log(LogLevel::Info, &format!("fuse: {} is unmounted", self.path.display()));
+        if let Some(on_end) = &self.on_end {
+            on_end(reason);
+        }
+    }
+}
+
+fn new_core(vfs: Arc<Vfs>, agreed: Agreed, options: &MountOptions, readers: usize) -> Core {
+    Core {
+        vfs,
+        agreed,
+        xattrs: options.xattrs,
+        hook: options.hook.clone(),
+        log: options.log.clone(),
+        counters: Counters::new(),
+        parking: Parking::new(options.park_timeout),
+        refusing: AtomicBool::new(false),
+        refreshed: Mutex::default(),
+        progress: (0..readers + POOL).map(|_| AtomicU64::new(0)).collect(),
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+fn read_requests(channel: &mut ClassicChannel, worker: &mut Worker) {
+    let mut buffer = vec![0; MAX_WRITE as usize + 4096];
+    let port = channel.port();
+    loop {
+        match channel.receive(&mut buffer) {
+            Received::Request(len) => worker.serve(&port, &buffer[..len]),
+            Received::Nothing => {}
+            Received::Ended => return,
+        }
+    }
+}
+
+// The last reader tells that the connection is over.
+fn reader_ended(inner: &Weak<Inner>) {
+    let Some(inner) = inner.upgrade() else { return };
+    if inner.readers.fetch_sub(1, Ordering::AcqRel) > 1 {
+        return;
+    }
+    *inner.ended.0.lock() = true;
+    inner.ended.1.notify_all();
+    if !inner.wanted.load(Ordering::Acquire) {
+        inner.finish(EndReason::Lost);
+    }
+}
+
+/// Takes the host mount down again when mounting fails half way.
+struct Undo {
+    path: PathBuf,
+    created: Vec<PathBuf>,
+    fusermount: Option<PathBuf>,
+    armed: bool,
+}
+
+impl Undo {
+    fn of(mounted: &HostMounted, options: &MountOptions) -> Undo {
+        Undo {
+            path: mounted.path.clone(),
+            created: mounted.created.clone(),
+            fusermount: options.fusermount.clone(),
+            armed: true,
+        }
+    }
+
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if self.armed {
+            // Mounting has failed already; what remains mounted is dead and cleared next time.
+            let _ = detach(&self.path, &Fusermount::find(self.fusermount.as_deref()), true);
+            remove_created(&self.created);
+            forget_served(&self.path);
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod launch;
 mod lookup;
 mod spec;
+mod watchdog;
 mod winsize;
 
 use std::process::ExitCode;
@@ -18,9 +19,12 @@ fn main() -> ExitCode {
     let role = args.next().unwrap_or_default();
     match role.to_str() {
         Some("launch") => launch::run(),
+        Some("watchdog") => watchdog::run(args),
         Some("winsize") => winsize::run(args),
         _ => {
-            eprintln!("devdev-helper: started by devdev, not by hand (roles: launch, winsize)");
+            eprintln!(
+                "devdev-helper: started by devdev, not by hand (roles: launch, watchdog, winsize)"
+            );
             ExitCode::from(HELPER_FAILED)
         }
     }

@@ -1,0 +1,125 @@
+//! Keeping the kernel's caches true: notifications about what did not go through the mount.
+//!
+//! They are written by the thread that made the change, never by one that serves requests: the
+//! kernel may send requests from inside the write and wait for their answers. The kernel's own
+//! listing of a directory lies in the directory's pages: who changes a name invalidates those too.
+
+use std::collections::HashSet;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use devdev_vfs::{Invalidator, NodeId, Restored};
+
+use crate::abi::{
+    Abi, Field, NOTIFY_INVAL_ENTRY, NOTIFY_INVAL_INODE, NotifyInvalEntry, NotifyInvalInode,
+    OutHeader,
+};
+use crate::classic::DeviceFile;
+use crate::core::Core;
+use crate::options::LogLevel;
+use crate::transport::{Port, SendError};
+
+/// The invalidator of a mounted workspace.
+pub(crate) struct Notifier {
+    core: Arc<Core>,
+    file: Arc<DeviceFile>,
+}
+
+impl Notifier {
+    pub fn new(core: Arc<Core>, file: Arc<DeviceFile>) -> Notifier {
+        Notifier { core, file }
+    }
+
+    // Negative offset: attributes only. Length 0: to the end. Dirty pages in the range are written
+    // and waited for before they are dropped.
+    fn send_inode(&self, node: NodeId, off: i64, len: i64) {
+        let body = NotifyInvalInode { ino: node.0, off, len };
+        self.send(NOTIFY_INVAL_INODE, &body, &[]);
+    }
+
+    fn send_entry(&self, parent: NodeId, name: &[u8]) {
+        let body = NotifyInvalEntry { parent: parent.0, namelen: name.len() as u32, flags: 0 };
+        let mut with_nul = Vec::with_capacity(name.len() + 1);
+        with_nul.extend_from_slice(name);
+        with_nul.push(0);
+        self.send(NOTIFY_INVAL_ENTRY, &body, &with_nul);
+    }
+
+    fn send<T: Abi>(&self, code: i32, body: &T, name: &[u8]) {
+        let mut bytes = Vec::with_capacity(OutHeader::SIZE + T::SIZE);
+        let len = (OutHeader::SIZE + T::SIZE + name.len()) as u32;
+        OutHeader { len, error: code, unique: 0 }.append(&mut bytes);
+        body.append(&mut bytes);
+        match self.file.send(&[IoSlice::new(&bytes), IoSlice::new(name)]) {
+            // The kernel does not hold it, or holds nothing any more.
+            Ok(()) | Err(SendError::Unknown | SendError::Ended) => {}
+            Err(SendError::Refused(errno)) => {
+                let message = format!("fuse: notification {code} was refused (errno {errno})");
+                self.core.log(LogLevel::Warn, &message);
+            }
+        }
+    }
+
+    fn held(&self, node: NodeId) -> bool {
+        node == NodeId::ROOT || self.core.vfs.is_held(node)
+    }
+
+    /// Writes the dirty pages of an inode back and waits for it.
+    pub fn flush_inode(&self, node: NodeId) {
+        self.send_inode(node, 0, 0);
+    }
+
+    /// Tells of everything that a restore changed.
+    pub fn restored(&self, restored: &Restored) {
+        self.core.quiesce();
+        let parents: HashSet<NodeId> = restored.names.iter().map(|(parent, _)| *parent).collect();
+        // Names first: a walk that starts now must not find the old ones.
+        for (parent, name) in &restored.names {
+            if self.held(*parent) {
+                self.send_entry(*parent, name);
+            }
+        }
+        for (node, content) in &restored.inodes {
+            if self.held(*node) {
+                let pages = *content || parents.contains(node);
+                self.send_inode(*node, if pages { 0 } else { -1 }, 0);
+            }
+            if *content {
+                self.core.refreshed.lock().insert(*node);
+            }
+        }
+        let told: HashSet<NodeId> = restored.inodes.iter().map(|(node, _)| *node).collect();
+        for parent in parents.iter().filter(|parent| !told.contains(parent) && self.held(**parent))
+        {
+            self.send_inode(*parent, 0, 0);
+        }
+        self.core.vfs.restore_done();
+        self.core.refreshed.lock().clear();
+    }
+}
+
+impl Invalidator for Notifier {
+    fn inode(&self, node: NodeId, pages: bool, offset: u64, len: u64) {
+        if !self.held(node) {
+            return;
+        }
+        self.core.quiesce();
+        if pages {
+            self.send_inode(
+                node,
+                offset.min(i64::MAX as u64) as i64,
+                len.min(i64::MAX as u64) as i64,
+            );
+        } else {
+            self.send_inode(node, -1, 0);
+        }
+    }
+
+    fn entry(&self, parent: NodeId, name: &[u8]) {
+        if !self.held(parent) {
+            return;
+        }
+        self.core.quiesce();
+        self.send_entry(parent, name);
+    }
+}

@@ -1,0 +1,63 @@
+//! File content: READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE.
+
+use devdev_vfs::{Errno, NodeId, Whence, WriteFlags};
+
+use super::{Context, OpResult, ready};
+use crate::abi::{
+    CopyFileRangeIn, CopyFileRangeOut, FOPEN_KEEP_CACHE, FOPEN_NOFLUSH, FallocateIn, LseekIn,
+    LseekOut, ReadIn, WRITE_CACHE, WRITE_KILL_SUIDGID, WriteIn, WriteOut,
+};
+use crate::reply::Answer;
+
+/// What an open of a regular file is told, where the kernel asks at all.
+pub(super) const OPEN_FLAGS: u32 = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+
+const SEEK_DATA: u32 = 3;
+const SEEK_HOLE: u32 = 4;
+
+/// Most that one COPY_FILE_RANGE takes on: callers go on after a short copy.
+const COPY_MAX: u64 = 1 << 30;
+
+pub(super) fn read(c: &mut Context<'_>, arg: &ReadIn) -> OpResult {
+    Ok(Answer::Data(ready!(c.vfs.read(c.node, arg.offset, arg.size as usize))))
+}
+
+pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult {
+    let stale = arg.write_flags & WRITE_CACHE != 0 && c.core.is_stale(c.node);
+    if !stale {
+        let flags = WriteFlags {
+            append: false,
+            kill_privileges: arg.write_flags & WRITE_KILL_SUIDGID != 0,
+        };
+        ready!(c.vfs.write(c.node, arg.offset, data, flags));
+    }
+    c.reply.push(&WriteOut { size: arg.size, padding: 0 });
+    Ok(Answer::Buffer)
+}
+
+pub(super) fn fallocate(c: &mut Context<'_>, arg: &FallocateIn) -> OpResult {
+    ready!(c.vfs.fallocate(c.node, arg.mode, arg.offset, arg.length));
+    Ok(Answer::Buffer)
+}
+
+pub(super) fn lseek(c: &mut Context<'_>, arg: &LseekIn) -> OpResult {
+    let whence = match arg.whence {
+        SEEK_DATA => Whence::Data,
+        SEEK_HOLE => Whence::Hole,
+        _ => return Err(Errno::Inval),
+    };
+    let offset = c.vfs.lseek(c.node, arg.offset, whence)?;
+    c.reply.push(&LseekOut { offset });
+    Ok(Answer::Buffer)
+}
+
+pub(super) fn copy_file_range(c: &mut Context<'_>, arg: &CopyFileRangeIn, wide: bool) -> OpResult {
+    let (to, len) = (NodeId(arg.nodeid_out), arg.len.min(COPY_MAX));
+    let copied = ready!(c.vfs.copy_file_range(c.node, arg.off_in, to, arg.off_out, len));
+    if wide {
+        c.reply.push(&CopyFileRangeOut { bytes_copied: copied });
+    } else {
+        c.reply.push(&WriteOut { size: copied as u32, padding: 0 });
+    }
+    Ok(Answer::Buffer)
+}
