@@ -38,6 +38,7 @@ mod locks;
 mod names;
 mod outcome;
 pub mod page;
+mod path_diff;
 mod persist;
 mod rank;
 mod readdir;
@@ -72,6 +73,7 @@ pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
 pub use inode::{Body, Inode, Xattrs};
 pub use load::TreeLoader;
 pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
+pub use path_diff::{Change, ChangeKind, Differences, path_diff};
 pub use persist::Persist;
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
 pub use types::{

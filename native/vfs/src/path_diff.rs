@@ -1,0 +1,382 @@
+//! What differs between two frozen trees, by path: what `devdev diff` shows.
+//!
+//! The same path in both trees is compared, whatever inode it names. A name that only one of
+//! them has is paired with one that only the other has when both name the same inode: it was
+//! renamed. A renamed directory is one change; what lies below is compared and named only where
+//! it differs, then with its old path.
+//!
+//! The walk enters a directory that both trees have at one place only if an inode below it
+//! changed (`changed_inodes` skips what the trees share), found by climbing from the changed
+//! inodes to the roots.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::Tree;
+use crate::attr::Attr;
+use crate::chunk::{Chunk, block_bytes};
+use crate::content::Content;
+use crate::content_id::names;
+use crate::delta::changed_inodes;
+use crate::ids::{Attachment, BlockHash, Ino, NodeId};
+use crate::inode::{Body, Inode};
+use crate::tree::Root;
+
+/// Where the second root of a tree is found.
+const HOME: &[u8] = b"/.devdev/home";
+
+/// What happened to a path.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ChangeKind {
+    /// Only the new tree has it.
+    Added,
+    /// Only the old tree has it.
+    Removed,
+    /// Both have it (or it lies in a directory that was renamed), and it differs.
+    Modified,
+    /// The same inode had another path, `old_path`.
+    Renamed,
+}
+
+/// What differs between the two sides of a change.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Differences {
+    /// The file type.
+    pub kind: bool,
+    /// Bytes or length of a file.
+    pub content: bool,
+    /// Target of a symlink.
+    pub target: bool,
+    /// Permission bits.
+    pub mode: bool,
+    /// Owner or group.
+    pub owner: bool,
+    /// Extended attributes.
+    pub xattrs: bool,
+    /// Device number.
+    pub rdev: bool,
+    /// Modification time.
+    pub mtime: bool,
+}
+
+/// A path that differs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The path in the new tree, or in the old one when it was removed; absolute.
+    pub path: Vec<u8>,
+    /// What happened to it.
+    pub kind: ChangeKind,
+    /// The path in the old tree, where that is another.
+    pub old_path: Option<Vec<u8>>,
+    /// What differs, when both sides have it.
+    pub differs: Differences,
+    /// Attributes in the old tree.
+    pub old: Option<Attr>,
+    /// Attributes in the new tree.
+    pub new: Option<Attr>,
+}
+
+/// What differs between `old` and `new`, by ascending path. Paths of which only the mtime differs
+/// are left out unless `times`.
+pub fn path_diff(old: &Tree, new: &Tree, times: bool) -> Vec<Change> {
+    let mut changed = HashSet::new();
+    changed_inodes(&old.root, &new.root, |ino, _, _| _ = changed.insert(ino));
+    let mut diff = Diff {
+        dirty: [dirty(&old.root, &changed), dirty(&new.root, &changed)],
+        roots: [&old.root, &new.root],
+        changed,
+        times,
+        empty: BlockHash::of(b""),
+        pairs: Vec::new(),
+        loose: [Vec::new(), Vec::new()],
+        pending: [BTreeMap::new(), BTreeMap::new()],
+        changes: Vec::new(),
+    };
+    diff.compare([Ino::ROOT; 2], [Vec::new(), Vec::new()], false);
+    diff.compare([Ino::HOME; 2], [HOME.to_vec(), HOME.to_vec()], false);
+    diff.run();
+    diff.changes.iter_mut().filter(|c| c.path.is_empty()).for_each(|c| c.path.push(b'/'));
+    diff.changes.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+    diff.changes
+}
+
+/// The directories of a tree from which a changed inode is reached.
+fn dirty(root: &Root, changed: &HashSet<Ino>) -> HashSet<Ino> {
+    let mut dirty = HashSet::new();
+    let mut climb = |mut ino: Ino| {
+        while dirty.insert(ino) && ino != Ino::ROOT && ino != Ino::HOME {
+            let Some(parent) = root.get(ino, |inode| inode.parent) else { break };
+            ino = parent;
+        }
+    };
+    // By the parent they say they have; those with several names may be anywhere.
+    let mut children: HashMap<Ino, HashSet<Ino>> = HashMap::new();
+    let mut anywhere = HashSet::new();
+    for &ino in changed {
+        match root.get(ino, |inode| (inode.is_dir(), inode.nlink, inode.parent)) {
+            Some((true, ..)) => climb(ino),
+            Some((_, 1, parent)) => _ = children.entry(parent).or_default().insert(ino),
+            Some(_) => _ = anywhere.insert(ino),
+            None => {}
+        }
+    }
+    for (parent, mut inos) in children {
+        let all = inos.len();
+        root.get(parent, |inode| match &inode.body {
+            Body::Dir(dir) => dir.entries().for_each(|entry| _ = inos.remove(&entry.ino)),
+            _ => {}
+        });
+        if inos.len() < all {
+            climb(parent);
+        }
+        // The parent was but a hint.
+        anywhere.extend(inos);
+    }
+    if !anywhere.is_empty() {
+        let mut holders = Vec::new();
+        root.for_each_leaf(|_, leaf| {
+            for inode in &leaf.data.read().inodes {
+                if let Body::Dir(dir) = &inode.body
+                    && dir.entries().any(|entry| anywhere.contains(&entry.ino))
+                {
+                    holders.push(inode.ino);
+                }
+            }
+        });
+        holders.into_iter().for_each(climb);
+    }
+    dirty
+}
+
+type Found = (Vec<u8>, Ino);
+
+/// Both trees side by side; arrays are (old, new).
+struct Diff<'a> {
+    roots: [&'a Root; 2],
+    changed: HashSet<Ino>,
+    dirty: [HashSet<Ino>; 2],
+    times: bool,
+    /// The block of a chunk without bytes other than 0.
+    empty: BlockHash,
+    /// Directories to compare name by name.
+    pairs: Vec<([Ino; 2], [Vec<u8>; 2])>,
+    /// Names that only one side has, not looked at yet.
+    loose: [Vec<Found>; 2],
+    /// Such names of inodes that the other side has as well, perhaps under another loose name.
+    pending: [BTreeMap<Ino, Vec<Vec<u8>>>; 2],
+    changes: Vec<Change>,
+}
+
+impl Diff<'_> {
+    fn run(&mut self) {
+        loop {
+            while let Some((inos, paths)) = self.pairs.pop() {
+                self.compare_names(inos, &paths);
+            }
+            for side in 0..2 {
+                while let Some((path, ino)) = self.loose[side].pop() {
+                    if self.has_twin(ino) {
+                        self.pending[side].entry(ino).or_default().push(path);
+                    } else {
+                        self.report(side, path, ino);
+                    }
+                }
+            }
+            self.pair();
+            if self.pairs.is_empty() && !self.give_up() {
+                return;
+            }
+        }
+    }
+
+    fn get<R>(&self, side: usize, ino: Ino, look: impl FnOnce(&Inode) -> R) -> Option<R> {
+        self.roots[side].get(ino, look)
+    }
+
+    // Numbers are never reused, but trees of different workspaces may be compared.
+    fn has_twin(&self, ino: Ino) -> bool {
+        let look = |side| self.get(side, ino, |inode| (inode.kind(), inode.btime));
+        let old = look(0);
+        old.is_some() && old == look(1)
+    }
+
+    fn compare_names(&mut self, inos: [Ino; 2], paths: &[Vec<u8>; 2]) {
+        let [old, new] = [0, 1].map(|side| names(self.roots[side], inos[side]));
+        let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+        loop {
+            let name = match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) => a.0.clone().min(b.0.clone()),
+                (Some(one), None) | (None, Some(one)) => one.0.clone(),
+                (None, None) => return,
+            };
+            let before = old.next_if(|entry| entry.0 == name).map(|entry| entry.1);
+            let after = new.next_if(|entry| entry.0 == name).map(|entry| entry.1);
+            let path = |side: usize| join(&paths[side], &name);
+            match (before, after) {
+                (Some(a), Some(b)) => {
+                    if a != b || self.changed.contains(&a) || self.is_dirty(a) {
+                        self.compare([a, b], [path(0), path(1)], false);
+                    }
+                }
+                (Some(ino), None) => self.loose[0].push((path(0), ino)),
+                (None, Some(ino)) => self.loose[1].push((path(1), ino)),
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn is_dirty(&self, ino: Ino) -> bool {
+        self.dirty.iter().any(|dirty| dirty.contains(&ino))
+    }
+
+    // The same thing in both trees: reports it if it differs or was renamed, and goes on below.
+    fn compare(&mut self, inos: [Ino; 2], paths: [Vec<u8>; 2], renamed: bool) {
+        let sides = [0, 1].map(|side| self.get(side, inos[side], Inode::clone));
+        let [Some(old), Some(new)] = sides else { return };
+        let differs = self.differences(&old, &new);
+        let told = if self.times { differs } else { Differences { mtime: false, ..differs } };
+        if renamed || told != Differences::default() {
+            let old_path = (paths[0] != paths[1]).then(|| paths[0].clone());
+            let kind = if renamed { ChangeKind::Renamed } else { ChangeKind::Modified };
+            let (old, new) = (Some(attr(&old)), Some(attr(&new)));
+            self.changes.push(Change { path: paths[1].clone(), kind, old_path, differs, old, new });
+        }
+        match (old.is_dir(), new.is_dir()) {
+            (true, true) if inos[0] == inos[1] && !self.is_dirty(inos[0]) => {}
+            (true, true) => self.pairs.push((inos, paths)),
+            (true, false) => self.loosen(0, &paths[0], inos[0]),
+            (false, true) => self.loosen(1, &paths[1], inos[1]),
+            (false, false) => {}
+        }
+    }
+
+    // Everything in this directory is missing on the other side.
+    fn loosen(&mut self, side: usize, path: &[u8], ino: Ino) {
+        let entries = names(self.roots[side], ino).into_iter();
+        self.loose[side].extend(entries.map(|(name, ino)| (join(path, &name), ino)));
+    }
+
+    fn report(&mut self, side: usize, path: Vec<u8>, ino: Ino) {
+        let Some((is_dir, attr)) = self.get(side, ino, |inode| (inode.is_dir(), attr(inode)))
+        else {
+            return;
+        };
+        if is_dir {
+            self.loosen(side, &path, ino);
+        }
+        let kind = [ChangeKind::Removed, ChangeKind::Added][side];
+        let (old, new) = if side == 0 { (Some(attr), None) } else { (None, Some(attr)) };
+        let differs = Differences::default();
+        self.changes.push(Change { path, kind, old_path: None, differs, old, new });
+    }
+
+    fn pair(&mut self) {
+        let [old, new] = &self.pending;
+        let inos: Vec<Ino> = old.keys().filter(|ino| new.contains_key(ino)).copied().collect();
+        for ino in inos {
+            let paths = [0, 1].map(|side| {
+                let mut paths = self.pending[side].remove(&ino).unwrap_or_default();
+                paths.sort_unstable_by(|a, b| b.cmp(a));
+                paths
+            });
+            let [mut old, mut new] = paths;
+            while let (false, false) = (old.is_empty(), new.is_empty()) {
+                let (Some(a), Some(b)) = (old.pop(), new.pop()) else { break };
+                self.compare([ino; 2], [a, b], true);
+            }
+            for (side, left) in [old, new].into_iter().enumerate() {
+                if !left.is_empty() {
+                    self.pending[side].insert(ino, left);
+                }
+            }
+        }
+    }
+
+    // Nothing was paired: directories without a partner are taken apart, because what is in them
+    // may have one; those of the old tree first, files last. False when nothing is left.
+    fn give_up(&mut self) -> bool {
+        for dirs in [true, false] {
+            for side in 0..2 {
+                let is_dir = |ino: &Ino| self.get(side, *ino, Inode::is_dir) == Some(true);
+                let inos: Vec<Ino> = self.pending[side].keys().copied().collect();
+                let inos: Vec<Ino> = inos.into_iter().filter(|i| !dirs || is_dir(i)).collect();
+                for ino in &inos {
+                    for path in self.pending[side].remove(ino).unwrap_or_default() {
+                        self.report(side, path, *ino);
+                    }
+                }
+                if !inos.is_empty() {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn differences(&self, a: &Inode, b: &Inode) -> Differences {
+        let kind = a.kind() != b.kind();
+        let (content, target) = match (&a.body, &b.body) {
+            (Body::File(x), Body::File(y)) => {
+                (a.size != b.size || !same_bytes(x, y, self.empty), false)
+            }
+            (Body::Symlink(x), Body::Symlink(y)) => (false, x != y),
+            _ => (false, false),
+        };
+        Differences {
+            kind,
+            content,
+            target,
+            mode: (a.mode ^ b.mode) & 0o7777 != 0,
+            owner: (a.uid, a.gid) != (b.uid, b.gid),
+            xattrs: a.xattrs != b.xattrs,
+            rdev: a.rdev != b.rdev,
+            mtime: a.mtime != b.mtime,
+        }
+    }
+}
+
+fn attr(inode: &Inode) -> Attr {
+    inode.attr(NodeId::new(Attachment::LIVE, inode.ino))
+}
+
+fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    [dir, b"/", name].concat()
+}
+
+/// Whether two chunk maps read the same; a hole is the same as zeros.
+fn same_bytes(a: &Content, b: &Content, empty: BlockHash) -> bool {
+    if a.same(b) {
+        return true;
+    }
+    let is_zero = |chunk: &Chunk| match chunk.known_hash() {
+        Some(hash) => hash == empty,
+        None => chunk.bytes().is_some_and(|bytes| block_bytes(&bytes).is_empty()),
+    };
+    let same = |x: &Chunk, y: &Chunk| match (x.known_hash(), y.known_hash()) {
+        (Some(x), Some(y)) => x == y,
+        _ => match (x.bytes(), y.bytes()) {
+            (Some(x), Some(y)) => block_bytes(&x) == block_bytes(&y),
+            _ => x.hash() == y.hash(),
+        },
+    };
+    let (mut a, mut b) = (a.chunks().peekable(), b.chunks().peekable());
+    loop {
+        let index = match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) => x.0.min(y.0),
+            (Some(one), None) | (None, Some(one)) => one.0,
+            (None, None) => return true,
+        };
+        let before = a.next_if(|chunk| chunk.0 == index).map(|chunk| chunk.1);
+        let after = b.next_if(|chunk| chunk.0 == index).map(|chunk| chunk.1);
+        let equal = match (before, after) {
+            (Some(x), Some(y)) => std::sync::Arc::ptr_eq(x, y) || same(x, y),
+            (Some(one), None) | (None, Some(one)) => is_zero(one),
+            (None, None) => true,
+        };
+        if !equal {
+            return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
