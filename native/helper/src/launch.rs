@@ -2,7 +2,7 @@
 //! daemon starts it at `/` and never chdirs or execs into the mount itself, where it could wait on
 //! its own server.
 //!
-//! Standard input is a socket to the daemon, standard output the master end of the terminal if there
+//! Standard output is a socket to the daemon, standard input the master end of the terminal if there
 //! is one. The talk on the socket: the daemon sends the specification (`spec.rs`); the launcher
 //! prepares pipes or terminal and answers `R` and three i32, its own descriptors for the daemon to
 //! open through /proc (pipes: stdin, stdout, stderr from the daemon's side; terminal: the slave; -1
@@ -84,7 +84,7 @@ pub fn run() -> ExitCode {
 }
 
 fn control_socket() -> std::io::Result<UnixStream> {
-    let control = UnixStream::from(duplicate(rustix::stdio::stdin())?);
+    let control = UnixStream::from(duplicate(rustix::stdio::stdout())?);
     control.set_nonblocking(false)?;
     control.set_read_timeout(Some(DAEMON_TIMEOUT))?;
     control.set_write_timeout(Some(DAEMON_TIMEOUT))?;
@@ -168,7 +168,7 @@ impl Ends {
 fn open_ends(stdio: Stdio) -> Result<Ends, Errno> {
     match stdio {
         Stdio::Terminal { cols, rows } => {
-            Ok(Ends::Terminal { slave: open_terminal(rustix::stdio::stdout(), cols, rows)? })
+            Ok(Ends::Terminal { slave: open_terminal(rustix::stdio::stdin(), cols, rows)? })
         }
         Stdio::Pipes { stdin } => Ok(Ends::Pipes {
             stdin: if stdin { Some(open_pipe()?) } else { None },
@@ -192,6 +192,9 @@ fn open_terminal(master: impl AsFd, cols: u16, rows: u16) -> Result<OwnedFd, Err
     modes.input_modes |= InputModes::IUTF8;
     rustix::termios::tcsetattr(&slave, OptionalActions::Now, &modes)?;
     rustix::termios::tcsetwinsize(&slave, winsize(cols, rows))?;
+    // libuv makes a child's standard input blocking, and so the daemon's end of it: undo that.
+    let flags = rustix::fs::fcntl_getfl(&master)?;
+    rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
     Ok(slave)
 }
 

@@ -1,5 +1,5 @@
-//! The winsize role: `devdev-helper winsize COLS ROWS` sets the size of the terminal whose master
-//! end is standard input. Node has no ioctl; the kernel tells the foreground group (SIGWINCH).
+//! The winsize role: `devdev-helper winsize COLS ROWS` sets the size of the terminal that is
+//! its standard input. Node has no ioctl; the kernel tells the foreground group (SIGWINCH).
 
 use std::ffi::OsString;
 use std::process::ExitCode;
