@@ -7,7 +7,7 @@ const PACKAGES: Record<string, string[]> = {
   errno: [],
   protocol: ["errno"],
   vfs: ["errno", "protocol", "native"],
-  store: ["errno", "vfs"],
+  store: ["errno"],
   exec: ["errno", "protocol", "vfs"],
   workspace: ["errno", "protocol", "vfs", "store", "exec"],
   daemon: ["errno", "protocol", "workspace"],
