@@ -1,1 +1,18 @@
 //! napi-rs face of the engine, the bridge and the packer: converts values, decides nothing.
+//!
+//! Exports are plain functions over process-wide numbers (`registry`), so that worker threads
+//! reach the same engine. Every export catches panics; errors carry a code and no more.
+
+mod by_file;
+mod by_path;
+mod clock;
+mod engine;
+mod failed;
+mod host_mount;
+mod needs;
+mod operation;
+mod persist;
+mod registry;
+mod trees;
+mod values;
+mod work;

@@ -1,8 +1,8 @@
 //! Operations on attributes and extended attributes, by path or by open file.
 
+use super::Api;
 use super::files::Fd;
 use super::wait::Waiting;
-use super::Api;
 use super::walk::{is_dir, is_dir_mode};
 use crate::attr::{Attr, SetAttr, SetTime};
 use crate::errno::{Errno, Result};
@@ -74,13 +74,7 @@ impl Api {
     }
 
     /// utimensat(2).
-    pub fn utimes(
-        &self,
-        path: &[u8],
-        atime: SetTime,
-        mtime: SetTime,
-        follow: bool,
-    ) -> Result<()> {
+    pub fn utimes(&self, path: &[u8], atime: SetTime, mtime: SetTime, follow: bool) -> Result<()> {
         self.set(self.node(path, follow)?.attr.node, &times(atime, mtime))
     }
 

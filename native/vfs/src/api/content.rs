@@ -16,7 +16,11 @@ const STEP: usize = 4 << 20;
 
 impl Api {
     /// The whole content of a file.
-    pub fn read_file(&self, path: &[u8], flags: OpenFlags) -> std::result::Result<Vec<u8>, Failure> {
+    pub fn read_file(
+        &self,
+        path: &[u8],
+        flags: OpenFlags,
+    ) -> std::result::Result<Vec<u8>, Failure> {
         let file = self.open_file(path, flags, 0o666).map_err(Failure::at("open"))?;
         self.read_open(&file).map_err(Failure::at("read"))
     }
@@ -109,10 +113,8 @@ impl Api {
 
     // Returns where it ended and how much was written; an error only if that is nothing.
     fn write_steps(&self, file: &OpenFile, offset: u64, data: &[u8]) -> Result<(u64, usize)> {
-        let flags = WriteFlags {
-            append: file.flags.append,
-            kill_privileges: !self.may_keep_privileges(),
-        };
+        let flags =
+            WriteFlags { append: file.flags.append, kill_privileges: !self.may_keep_privileges() };
         let (mut at, mut written) = (offset, 0);
         for step in data.chunks(STEP) {
             let one = || self.vfs.write(file.node, at, step, flags);

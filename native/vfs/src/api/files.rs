@@ -6,9 +6,9 @@ use parking_lot::Mutex;
 
 use super::Api;
 use super::open::OpenFlags;
+use crate::Vfs;
 use crate::errno::{Errno, Result};
 use crate::ids::NodeId;
-use crate::Vfs;
 
 /// A descriptor of the API: the lowest free number from 3 on, as a program would see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

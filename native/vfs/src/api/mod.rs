@@ -21,9 +21,9 @@ mod walk;
 
 use std::sync::Arc;
 
+use crate::Vfs;
 use crate::attr::Caller;
 use crate::errno::Errno;
-use crate::Vfs;
 
 pub use content::MAX_WHOLE_FILE;
 pub use files::Fd;

@@ -42,7 +42,8 @@ impl Api {
         while let Some((_, dir, names)) = open.last_mut() {
             let dir = *dir;
             if let Some(listed) = names.next() {
-                let place = Place { parent: dir, name: listed.name, last: Last::Name, slash: false };
+                let place =
+                    Place { parent: dir, name: listed.name, last: Last::Name, slash: false };
                 let Some(entry) = self.look(&place)? else { continue };
                 if is_dir(&entry) {
                     let names = self.list(entry.attr.node)?.into_iter();

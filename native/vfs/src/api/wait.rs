@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::Vfs;
 use crate::errno::{Errno, Result};
 use crate::outcome::{Need, Outcome, Waitable};
-use crate::Vfs;
 
 /// How long an operation waits for the store before it fails with EIO.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -1,0 +1,151 @@
+//! The host mount of an engine, as JavaScript sees it. The bridge exists on Linux; elsewhere the
+//! same exports say so.
+
+use napi::bindgen_prelude::{Function, Object};
+use napi::{Env, Status};
+use napi_derive::napi;
+
+use crate::failed::Thrown;
+use crate::registry::engine;
+use crate::work::{internal, long};
+
+#[cfg(target_os = "linux")]
+#[path = "host_mount/linux.rs"]
+mod platform;
+#[cfg(not(target_os = "linux"))]
+#[path = "host_mount/unsupported.rs"]
+mod platform;
+
+pub use platform::HostMountSlot;
+
+type Listener<T> = napi::threadsafe_function::ThreadsafeFunction<T, (), T, Status, false, true>;
+
+/// How a workspace is mounted.
+#[napi(object, object_to_js = false)]
+pub struct MountConfig {
+    pub path: String,
+    pub allow_other: bool,
+    pub suid_and_devices: bool,
+    /// The helper binary that watches over this process.
+    pub helper: Option<String>,
+}
+
+/// A message of the bridge: level, text.
+#[napi(object)]
+pub struct MountMessage {
+    pub level: String,
+    pub text: String,
+}
+
+/// Counters of one kind of request.
+#[napi(object)]
+pub struct RequestCounter {
+    pub name: String,
+    pub count: f64,
+    pub bytes: f64,
+    pub nanos: f64,
+}
+
+/// A process that uses a host mount.
+#[napi(object)]
+pub struct MountUserInfo {
+    pub pid: u32,
+    pub command: String,
+    /// "working directory", "open file" ...
+    pub what: String,
+}
+
+/// What a flush did.
+#[napi(object)]
+pub struct FlushInfo {
+    pub inodes: u32,
+    pub processes: u32,
+    /// False when the time was up: stores may be missing.
+    pub complete: bool,
+    pub ms: f64,
+}
+
+/// A devdev mount of this host.
+#[napi(object)]
+pub struct FoundMountInfo {
+    pub path: String,
+    pub uid: u32,
+}
+
+/// Who listens to a host mount.
+pub struct Listeners {
+    pub log: Listener<MountMessage>,
+    pub end: Listener<String>,
+}
+
+/// Mounts an engine; the promise gives the absolute mount point.
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
+pub fn mount<'env>(
+    env: &'env Env,
+    number: u32,
+    config: MountConfig,
+    on_log: Function<MountMessage, ()>,
+    on_end: Function<String, ()>,
+) -> Result<Object<'env>, Thrown> {
+    let engine = engine(number)?;
+    let listeners = Listeners {
+        log: on_log
+            .build_threadsafe_function::<MountMessage>()
+            .weak::<true>()
+            .build()
+            .map_err(internal)?,
+        end: on_end
+            .build_threadsafe_function::<String>()
+            .weak::<true>()
+            .build()
+            .map_err(internal)?,
+    };
+    // At the end of this environment nobody is left who could unmount.
+    let hook = |engine: std::sync::Arc<crate::engine::Engine>| engine.host_mount.abandon();
+    env.add_env_cleanup_hook(engine.clone(), hook).map_err(internal)?;
+    long(env, "mount", move || platform::mount(&engine, config, listeners))
+}
+
+/// Unmounts an engine; EBUSY when it is in use, unless `force`.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn unmount(env: &Env, number: u32, force: bool) -> Result<Object<'_>, Thrown> {
+    let engine = engine(number)?;
+    long(env, "unmount", move || engine.host_mount.unmount(force))
+}
+
+/// Brings stores through shared mappings into the engine.
+#[napi(catch_unwind, ts_return_type = "Promise<FlushInfo>")]
+pub fn flush(env: &Env, number: u32, deadline_ms: u32) -> Result<Object<'_>, Thrown> {
+    let engine = engine(number)?;
+    long(env, "flush", move || Ok(engine.host_mount.flush(deadline_ms)))
+}
+
+/// Whether the mount serves requests.
+#[napi(catch_unwind)]
+pub fn mount_alive(number: u32) -> Result<bool, Thrown> {
+    Ok(engine(number)?.host_mount.is_alive())
+}
+
+/// What the mount has served so far.
+#[napi(catch_unwind)]
+pub fn mount_counters(number: u32) -> Result<Vec<RequestCounter>, Thrown> {
+    Ok(engine(number)?.host_mount.counters())
+}
+
+/// The devdev mounts of this mount namespace.
+#[napi(catch_unwind, ts_return_type = "Promise<Array<FoundMountInfo>>")]
+pub fn host_mounts(env: &Env) -> Result<Object<'_>, Thrown> {
+    long(env, "mounts", platform::host_mounts)
+}
+
+/// Who uses what is mounted at a path.
+#[napi(catch_unwind, ts_return_type = "Promise<Array<MountUserInfo>>")]
+pub fn mount_users(env: &Env, path: String) -> Result<Object<'_>, Thrown> {
+    long(env, "users", move || platform::mount_users(path))
+}
+
+/// Clears what a killed server left; false when there was nothing dead.
+#[napi(catch_unwind, ts_return_type = "Promise<boolean>")]
+pub fn clear_dead_mount(env: &Env, path: String) -> Result<Object<'_>, Thrown> {
+    long(env, "clear", move || platform::clear_dead_mount(path))
+}

@@ -1,0 +1,181 @@
+//! The host mount over FUSE.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use devdev_fuse::{EndReason, HostMountError, LogLevel, MountOptions, Session, UnmountError};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
+
+use super::{
+    FlushInfo, FoundMountInfo, Listeners, MountConfig, MountMessage, MountUserInfo, RequestCounter,
+};
+use crate::engine::Engine;
+use crate::failed::Failed;
+
+/// How long the end of an environment waits for its mounts to go. The watchdog clears what is
+/// left after that.
+const TEARDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where an engine keeps its session while it is mounted.
+#[derive(Default)]
+pub struct HostMountSlot {
+    session: Mutex<Option<Arc<Session>>>,
+    /// Serialises mount and unmount, which take long.
+    changing: Mutex<()>,
+}
+
+impl HostMountSlot {
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session, while there is one.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.slot().clone()
+    }
+
+    pub fn is_mounted(&self) -> bool {
+        self.session().is_some()
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.session().is_some_and(|session| session.is_alive())
+    }
+
+    pub fn counters(&self) -> Vec<RequestCounter> {
+        let counts = self.session().map(|session| session.counters()).unwrap_or_default();
+        let counter = |op: devdev_fuse::OpCount| RequestCounter {
+            name: op.name.to_owned(),
+            count: op.count as f64,
+            bytes: op.bytes as f64,
+            nanos: op.nanos as f64,
+        };
+        counts.into_iter().map(counter).collect()
+    }
+
+    pub fn flush(&self, deadline_ms: u32) -> FlushInfo {
+        let deadline = Duration::from_millis(deadline_ms.into());
+        let report = self.session().map(|session| session.flush(deadline));
+        // Not mounted: nothing can be dirty.
+        report.map_or(FlushInfo { inodes: 0, processes: 0, complete: true, ms: 0.0 }, |report| {
+            FlushInfo {
+                inodes: report.inodes,
+                processes: report.processes,
+                complete: report.complete,
+                ms: report.elapsed.as_secs_f64() * 1000.0,
+            }
+        })
+    }
+
+    pub fn unmount(&self, force: bool) -> Result<(), Failed> {
+        let _changing = self.change();
+        let Some(session) = self.session() else { return Ok(()) };
+        session.unmount(force).map_err(unmount_failed)?;
+        let gone = self.slot().take();
+        drop(gone);
+        Ok(())
+    }
+
+    /// Unmounts by force because the environment ends; gives up after a limit.
+    pub fn abandon(&self) {
+        let Some(session) = self.slot().take() else { return };
+        let (done, wait) = mpsc::channel();
+        let unmount = move || {
+            // Nobody is left to hear of a refusal; the watchdog clears what remains.
+            let _ = session.unmount(true);
+            let _ = done.send(());
+        };
+        if thread::Builder::new().name("devdev-teardown".to_owned()).spawn(unmount).is_ok() {
+            // Past the limit the process goes on ending: see above.
+            let _ = wait.recv_timeout(TEARDOWN_LIMIT);
+        }
+    }
+}
+
+fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    }
+}
+
+pub fn mount(
+    engine: &Arc<Engine>,
+    config: MountConfig,
+    listeners: Listeners,
+) -> Result<String, Failed> {
+    let slot = &engine.host_mount;
+    let _changing = slot.change();
+    if let Some(session) = slot.session() {
+        if session.is_alive() {
+            let path = session.mount_point().display();
+            let message = format!("the workspace is already mounted on {path}");
+            return Err(Failed::new("ERR_MOUNT_ALREADY_MOUNTED", message));
+        }
+        // What is left of a lost one goes first.
+        session.unmount(true).map_err(unmount_failed)?;
+    }
+    let mut options = MountOptions::new(config.path);
+    options.allow_other = config.allow_other;
+    options.suid_and_devices = config.suid_and_devices;
+    options.xattrs = engine.xattrs;
+    options.helper = config.helper.map(PathBuf::from);
+    let Listeners { log, end } = listeners;
+    // A closing environment takes no more messages; there is nobody to miss them.
+    options.log = Some(Arc::new(move |level, text| {
+        let level = level_name(level).to_owned();
+        log.call(MountMessage { level, text: text.to_owned() }, NonBlocking);
+    }));
+    options.on_end = Some(Arc::new(move |reason| {
+        let reason = match reason {
+            EndReason::Unmounted => "unmounted",
+            EndReason::Lost => "lost",
+        };
+        end.call(reason.to_owned(), NonBlocking);
+    }));
+    let session = Session::mount(engine.vfs.clone(), options).map_err(mount_failed)?;
+    let path = session.mount_point().to_string_lossy().into_owned();
+    *slot.slot() = Some(Arc::new(session));
+    Ok(path)
+}
+
+fn mount_failed(error: HostMountError) -> Failed {
+    Failed::new(error.code(), error.to_string())
+}
+
+fn unmount_failed(error: UnmountError) -> Failed {
+    let code = match error {
+        UnmountError::Busy(..) => "EBUSY",
+        UnmountError::Refused(..) => error.code(),
+    };
+    Failed::new(code, error.to_string())
+}
+
+pub fn host_mounts() -> Result<Vec<FoundMountInfo>, Failed> {
+    let found = |mount: devdev_fuse::HostMount| FoundMountInfo {
+        path: mount.mount_point.to_string_lossy().into_owned(),
+        uid: mount.uid,
+    };
+    Ok(devdev_fuse::devdev_mounts()?.into_iter().map(found).collect())
+}
+
+pub fn mount_users(path: String) -> Result<Vec<MountUserInfo>, Failed> {
+    let user = |user: devdev_fuse::MountUser| MountUserInfo {
+        pid: user.pid,
+        command: user.command,
+        what: user.how.to_string(),
+    };
+    Ok(devdev_fuse::mount_users(Path::new(&path)).into_iter().map(user).collect())
+}
+
+pub fn clear_dead_mount(path: String) -> Result<bool, Failed> {
+    Ok(devdev_fuse::clear_dead_mount(Path::new(&path))?)
+}

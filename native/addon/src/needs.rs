@@ -1,0 +1,188 @@
+//! What an engine needs from the store, on its way to the thread that answers.
+//!
+//! One thread serves an engine: it registered a weak callback that is told when something is
+//! queued, takes the batch, and answers by plain calls. A thread that ends drops callbacks that
+//! are under way, so nobody waits on those: what was asked and not answered fails when the
+//! server goes, and the engine's own deadlines cover the rest.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use devdev_vfs::{BlockHash, Errno, Loader, NeedKey, Vfs};
+use napi::bindgen_prelude::{Function, Uint8Array};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use napi_derive::napi;
+
+use crate::failed::{Failed, Thrown};
+use crate::registry::{engine, tree};
+use crate::work::internal;
+
+type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
+
+struct Server {
+    number: u32,
+    wake: Wake,
+}
+
+#[derive(Default)]
+struct State {
+    server: Option<Server>,
+    last_number: u32,
+    /// Asked and not taken yet.
+    queued: Vec<NeedKey>,
+    /// Taken and not answered yet.
+    taken: HashSet<NeedKey>,
+}
+
+/// The needs of one engine.
+pub struct NeedQueue {
+    // The engine's Vfs owns this as its loader.
+    vfs: Weak<Vfs>,
+    state: Mutex<State>,
+}
+
+impl NeedQueue {
+    pub fn new(vfs: &Arc<Vfs>) -> Arc<NeedQueue> {
+        Arc::new(NeedQueue { vfs: Arc::downgrade(vfs), state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(self: &Arc<Self>, wake: Wake) -> u32 {
+        let number = {
+            let mut state = self.state();
+            state.last_number += 1;
+            state.server = Some(Server { number: state.last_number, wake });
+            state.last_number
+        };
+        if let Some(vfs) = self.vfs.upgrade() {
+            vfs.set_loader(Some(self.clone()));
+        }
+        number
+    }
+
+    /// Ends a server (or whatever serves, without a number) and fails what waits for it.
+    fn leave(&self, number: Option<u32>) {
+        let (orphans, server) = {
+            let mut state = self.state();
+            let current = state.server.as_ref().map(|server| server.number);
+            if current.is_none() || number.is_some_and(|number| Some(number) != current) {
+                return;
+            }
+            let mut orphans = std::mem::take(&mut state.queued);
+            orphans.extend(state.taken.drain());
+            (orphans, state.server.take())
+        };
+        drop(server);
+        if let Some(vfs) = self.vfs.upgrade() {
+            vfs.set_loader(None);
+            orphans.iter().for_each(|key| vfs.fail_need(key, Errno::Io));
+        }
+    }
+
+    pub fn close(&self) {
+        self.leave(None);
+    }
+
+    fn take(&self) -> Vec<NeedKey> {
+        let mut state = self.state();
+        let keys = std::mem::take(&mut state.queued);
+        state.taken.extend(keys.iter().cloned());
+        keys
+    }
+
+    pub fn answered(&self, key: &NeedKey) {
+        self.state().taken.remove(key);
+    }
+}
+
+impl Loader for NeedQueue {
+    fn load(&self, keys: &[NeedKey]) {
+        let mut state = self.state();
+        let first = state.queued.is_empty();
+        state.queued.extend_from_slice(keys);
+        if let (true, Some(server)) = (first, &state.server) {
+            // A closing environment refuses; its cleanup hook then fails what is queued.
+            server.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+}
+
+/// Something the engine needs: a block by `hash`, or a snapshot by `name`.
+#[napi(object)]
+pub struct NeedFromStore {
+    pub hash: Option<Uint8Array>,
+    pub name: Option<Uint8Array>,
+}
+
+impl NeedFromStore {
+    fn of(key: &NeedKey) -> NeedFromStore {
+        match key {
+            NeedKey::Block(hash) => NeedFromStore { hash: Some(hash.0.into()), name: None },
+            NeedKey::Snapshot(name) => {
+                NeedFromStore { hash: None, name: Some(name.to_vec().into()) }
+            }
+        }
+    }
+
+    fn key(&self) -> Result<NeedKey, Failed> {
+        match (&self.hash, &self.name) {
+            (Some(hash), None) => Ok(NeedKey::Block(BlockHash(id(hash)?))),
+            (None, Some(name)) => Ok(NeedKey::Snapshot(name.to_vec().into_boxed_slice())),
+            _ => Err(Failed::new("ERR_INVALID_ARG_VALUE", "a need is a hash or a name")),
+        }
+    }
+}
+
+/// A 32-byte id.
+pub fn id(bytes: &[u8]) -> Result<[u8; 32], Failed> {
+    bytes.try_into().map_err(|_| Failed::new("ERR_INVALID_ARG_VALUE", "an id has 32 bytes"))
+}
+
+/// Makes the calling thread the one that answers the engine's needs: `wake` is called when
+/// there is something to take. Returns the server's number.
+#[napi(catch_unwind)]
+pub fn needs_serve(env: &Env, number: u32, wake: Function<(), ()>) -> Result<u32, Thrown> {
+    let queue = engine(number)?.needs.clone();
+    let wake = wake.build_threadsafe_function::<()>().weak::<true>().build().map_err(internal)?;
+    let server = queue.serve(wake);
+    let hook = move |queue: Arc<NeedQueue>| queue.leave(Some(server));
+    env.add_env_cleanup_hook(queue, hook).map_err(internal)?;
+    Ok(server)
+}
+
+/// Ends a server; what waits for it fails with EIO.
+#[napi(catch_unwind)]
+pub fn needs_leave(number: u32, server: u32) -> Result<(), Thrown> {
+    engine(number)?.needs.leave(Some(server));
+    Ok(())
+}
+
+/// What is queued.
+#[napi(catch_unwind)]
+pub fn needs_take(number: u32) -> Result<Vec<NeedFromStore>, Thrown> {
+    Ok(engine(number)?.needs.take().iter().map(NeedFromStore::of).collect())
+}
+
+/// A tree for a snapshot that was needed.
+#[napi(catch_unwind)]
+pub fn needs_supply_snapshot(number: u32, name: &[u8], tree_number: u32) -> Result<(), Thrown> {
+    let engine = engine(number)?;
+    engine.vfs.supply_snapshot(name, tree(tree_number)?.tree.clone());
+    engine.needs.answered(&NeedKey::Snapshot(name.into()));
+    Ok(())
+}
+
+/// Says that a need cannot be met: `code` is ENOENT, else it is an I/O error.
+#[napi(catch_unwind)]
+pub fn needs_fail(number: u32, need: NeedFromStore, code: String) -> Result<(), Thrown> {
+    let engine = engine(number)?;
+    let key = need.key()?;
+    let errno = if code == "ENOENT" { Errno::NoEnt } else { Errno::Io };
+    engine.vfs.fail_need(&key, errno);
+    engine.needs.answered(&key);
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Persist jobs and tree loaders: what the store's worker drives.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use devdev_pack::{Pace, Packed, PersistError, PersistJob, UnpackError, unpack_block, unpack_page};
+use devdev_vfs::{BlockHash, Corrupt, PageId, TreeLoader, page};
+use napi::Env;
+use napi::bindgen_prelude::{Object, Uint8Array};
+use napi_derive::napi;
+
+use crate::failed::{Failed, Thrown};
+use crate::needs::id;
+use crate::registry::{engine, tree};
+use crate::trees::add_tree;
+use crate::values::Bytes;
+use crate::work::long;
+
+/// Bytes that describe one packed object: id, then offset, length, raw length and encoding as
+/// u32le.
+const RECORD: usize = 48;
+
+impl From<PersistError> for Failed {
+    fn from(error: PersistError) -> Failed {
+        let code = match error {
+            PersistError::BlockGone(_) => "ERR_PERSIST_BLOCK_GONE",
+            PersistError::BufferTooSmall(_) => "ERR_PERSIST_BUFFER_TOO_SMALL",
+            PersistError::OutOfOrder(_) => "ERR_PERSIST_OUT_OF_ORDER",
+        };
+        Failed::new(code, error.to_string())
+    }
+}
+
+impl From<Corrupt> for Failed {
+    fn from(corrupt: Corrupt) -> Failed {
+        Failed::new("ERR_CORRUPT", corrupt.to_string())
+    }
+}
+
+impl From<UnpackError> for Failed {
+    fn from(error: UnpackError) -> Failed {
+        Failed::new("ERR_CORRUPT", error.to_string())
+    }
+}
+
+fn pace(background: bool) -> Pace {
+    if background { Pace::BACKGROUND } else { Pace::FULL }
+}
+
+fn records(packed: &[Packed]) -> Bytes {
+    let mut bytes = Vec::with_capacity(packed.len() * RECORD);
+    for Packed { name, offset, len, raw_len, encoding } in packed {
+        bytes.extend_from_slice(name);
+        let numbers = [*offset, *len, *raw_len, u32::from(*encoding)];
+        numbers.iter().for_each(|n| bytes.extend_from_slice(&n.to_le_bytes()));
+    }
+    Bytes(bytes)
+}
+
+fn concat(ids: impl Iterator<Item = [u8; 32]>) -> Bytes {
+    Bytes(ids.flatten().collect())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Brings one tree into the store; see PersistJob in packages/vfs.
+#[napi]
+pub struct NativePersistJob {
+    job: Arc<Mutex<PersistJob>>,
+}
+
+/// Blocks to come.
+#[napi(object)]
+pub struct BlocksLeft {
+    pub blocks: u32,
+    pub bytes: f64,
+}
+
+#[napi]
+impl NativePersistJob {
+    /// Finds what changed since it was last stored: part of the first step, `hash`.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativePersistJob>")]
+    pub fn start(env: &Env, tree_number: u32) -> Result<Object<'_>, Thrown> {
+        let handle = tree(tree_number)?;
+        long(env, "persist", move || {
+            Ok(NativePersistJob { job: Arc::new(Mutex::new(PersistJob::new(&handle.tree))) })
+        })
+    }
+
+    /// Hashes; gives the ids of the blocks that the store may lack.
+    #[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+    pub fn hash<'env>(&self, env: &'env Env, background: bool) -> Result<Object<'env>, Thrown> {
+        let job = self.job.clone();
+        long(env, "hash", move || {
+            let mut job = lock(&job);
+            job.hash(pace(background));
+            Ok(concat(job.hashes().iter().map(|hash| hash.0)))
+        })
+    }
+
+    /// Which of them it lacks.
+    #[napi(catch_unwind)]
+    pub fn set_missing(&self, bitmap: &[u8]) -> Result<(), Thrown> {
+        Ok(lock(&self.job).set_missing(bitmap).map_err(Failed::from)?)
+    }
+
+    /// Blocks to come, and their bytes before packing.
+    #[napi(catch_unwind)]
+    pub fn left(&self) -> Result<BlocksLeft, Thrown> {
+        let (blocks, bytes) = lock(&self.job).blocks_left();
+        Ok(BlocksLeft { blocks: blocks as u32, bytes: bytes as f64 })
+    }
+
+    /// Packs missing blocks into the buffer, which JavaScript leaves alone meanwhile; records.
+    #[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+    pub fn fill_blocks<'env>(
+        &self,
+        env: &'env Env,
+        mut buffer: Uint8Array,
+        background: bool,
+    ) -> Result<Object<'env>, Thrown> {
+        let job = self.job.clone();
+        long(env, "pack", move || {
+            // SAFETY: packages/vfs owns the buffer and touches it only between calls.
+            let bytes = unsafe { buffer.as_mut() };
+            Ok(records(&lock(&job).fill(bytes, pace(background))?))
+        })
+    }
+
+    /// Packs pages into the buffer, as above.
+    #[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+    pub fn fill_pages<'env>(
+        &self,
+        env: &'env Env,
+        mut buffer: Uint8Array,
+    ) -> Result<Object<'env>, Thrown> {
+        let job = self.job.clone();
+        long(env, "pack", move || {
+            // SAFETY: packages/vfs owns the buffer and touches it only between calls.
+            let bytes = unsafe { buffer.as_mut() };
+            Ok(records(&lock(&job).fill_pages(bytes)?))
+        })
+    }
+
+    /// The id of the tree's page, once all were given.
+    #[napi(catch_unwind, ts_return_type = "Buffer | null")]
+    pub fn root(&self) -> Result<Option<Bytes>, Thrown> {
+        Ok(lock(&self.job).root().map(|root| Bytes(root.0.to_vec())))
+    }
+
+    /// Notes that the store has it all.
+    #[napi(catch_unwind)]
+    pub fn committed(&self) -> Result<(), Thrown> {
+        Ok(lock(&self.job).committed().map_err(Failed::from)?)
+    }
+
+    /// Starts over after a commit that failed.
+    #[napi(catch_unwind)]
+    pub fn rewind(&self) -> Result<(), Thrown> {
+        lock(&self.job).rewind();
+        Ok(())
+    }
+}
+
+/// Builds a tree from pages; see TreeLoader in packages/vfs.
+#[napi]
+pub struct NativeTreeLoader {
+    // None once it is finished.
+    loader: Option<TreeLoader>,
+}
+
+#[napi]
+impl NativeTreeLoader {
+    fn loader(&mut self) -> Result<&mut TreeLoader, Failed> {
+        self.loader.as_mut().ok_or_else(|| Failed::new("ERR_CLOSED", "the loader has finished"))
+    }
+
+    /// A loader of the tree with this page.
+    #[napi(catch_unwind, factory)]
+    pub fn start(root: &[u8], reference: Option<u32>) -> Result<NativeTreeLoader, Thrown> {
+        let reference = reference.map(tree).transpose()?;
+        let reference = reference.as_ref().map(|handle| &*handle.tree);
+        Ok(NativeTreeLoader { loader: Some(TreeLoader::new(PageId(id(root)?), reference)) })
+    }
+
+    /// Ids of the pages needed next.
+    #[napi(catch_unwind, ts_return_type = "Buffer")]
+    pub fn wanted(&mut self) -> Result<Bytes, Thrown> {
+        Ok(concat(self.loader()?.wanted().into_iter().map(|page| page.0)))
+    }
+
+    /// Takes a page.
+    #[napi(catch_unwind)]
+    pub fn supply(
+        &mut self,
+        page_id: &[u8],
+        encoding: u8,
+        raw_length: u32,
+        data: &[u8],
+    ) -> Result<(), Thrown> {
+        let page = unpack_page(encoding, data, raw_length as usize).map_err(Failed::from)?;
+        let page_id = PageId(id(page_id)?);
+        Ok(self.loader()?.feed(page_id, &page).map_err(Failed::from)?)
+    }
+
+    /// The tree, checked as a whole; its number.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
+    pub fn finish<'env>(&mut self, env: &'env Env) -> Result<Object<'env>, Thrown> {
+        self.loader()?;
+        let loader = self.loader.take();
+        long(env, "load", move || {
+            let loader = loader.ok_or_else(|| Failed::new("ERR_CLOSED", "finished"))?;
+            Ok(add_tree(loader.finish()?, None))
+        })
+    }
+}
+
+/// What a page refers to.
+#[napi(object)]
+pub struct References {
+    /// Ids of 32 bytes each.
+    pub pages: Uint8Array,
+    pub blocks: Uint8Array,
+}
+
+/// What a page refers to.
+#[napi(catch_unwind)]
+pub fn page_references(encoding: u8, raw_length: u32, data: &[u8]) -> Result<References, Thrown> {
+    let bytes = unpack_page(encoding, data, raw_length as usize).map_err(Failed::from)?;
+    let refs = page::refs(&bytes).map_err(Failed::from)?;
+    let pages: Vec<u8> = refs.pages.iter().flat_map(|page| page.0).collect();
+    let blocks: Vec<u8> = refs.blocks.iter().flat_map(|block| block.0).collect();
+    Ok(References { pages: pages.into(), blocks: blocks.into() })
+}
+
+/// Whether the bytes are the page of this id.
+#[napi(catch_unwind)]
+pub fn verify_page(
+    page_id: &[u8],
+    encoding: u8,
+    raw_length: u32,
+    data: &[u8],
+) -> Result<bool, Thrown> {
+    let page = unpack_page(encoding, data, raw_length as usize);
+    let expected = PageId(id(page_id)?);
+    Ok(page.is_ok_and(|bytes| PageId::of(&bytes) == expected && page::refs(&bytes).is_ok()))
+}
+
+/// Whether the bytes are the block of this id.
+#[napi(catch_unwind)]
+pub fn verify_block(
+    hash: &[u8],
+    encoding: u8,
+    raw_length: u32,
+    data: &[u8],
+) -> Result<bool, Thrown> {
+    let block = unpack_block(encoding, data, raw_length as usize);
+    let expected = BlockHash(id(hash)?);
+    Ok(block.is_ok_and(|bytes| BlockHash::of(&bytes) == expected))
+}
+
+/// Brings a block that the engine needs; one that does not unpack to its hash fails the need.
+#[napi(catch_unwind)]
+pub fn needs_supply_block(
+    number: u32,
+    hash: &[u8],
+    encoding: u8,
+    raw_length: u32,
+    data: &[u8],
+) -> Result<(), Thrown> {
+    let engine = engine(number)?;
+    let hash = BlockHash(id(hash)?);
+    let key = devdev_vfs::NeedKey::Block(hash);
+    match unpack_block(encoding, data, raw_length as usize) {
+        Ok(bytes) => engine.vfs.supply_block(hash, bytes),
+        Err(_) => engine.vfs.fail_need(&key, devdev_vfs::Errno::Io),
+    }
+    engine.needs.answered(&key);
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Frozen trees: freezing, restoring, reading.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use devdev_vfs::Tree;
+use devdev_vfs::api::FrozenTree;
+use napi::Env;
+use napi::bindgen_prelude::{AsyncTask, Object};
+use napi_derive::napi;
+
+use crate::engine::Engine;
+use crate::failed::{Failed, Thrown};
+use crate::registry::{TREES, TreeHandle, engine, tree};
+use crate::values::Bytes;
+use crate::work::{Pooled, long};
+
+/// Registers a tree.
+pub fn add_tree(tree: Arc<Tree>, store: Option<Arc<Engine>>) -> u32 {
+    TREES.add(Arc::new(TreeHandle { tree, store: RwLock::new(store) }))
+}
+
+/// A tree that a freeze made.
+#[napi(object)]
+pub struct Frozen {
+    pub tree: u32,
+    /// How long operations were held up, in nanoseconds.
+    pub pause_ns: f64,
+}
+
+/// A tree's size.
+#[napi(object)]
+pub struct TreeInfo {
+    pub bytes: f64,
+    pub inodes: f64,
+}
+
+/// What a restore did.
+#[napi(object)]
+pub struct RestoreInfo {
+    /// Inodes whose attributes or content changed.
+    pub inodes: u32,
+    /// Names that changed their meaning.
+    pub names: u32,
+    pub pause_ns: f64,
+}
+
+/// Freezes the live tree.
+#[napi(catch_unwind)]
+pub fn freeze(number: u32) -> Result<Frozen, Thrown> {
+    let engine = engine(number)?;
+    let start = Instant::now();
+    let tree = engine.vfs.freeze();
+    let pause_ns = start.elapsed().as_nanos() as f64;
+    Ok(Frozen { tree: add_tree(tree, Some(engine)), pause_ns })
+}
+
+/// Makes a tree the live state, then brings the kernel's caches in line.
+#[napi(catch_unwind, ts_return_type = "Promise<RestoreInfo>")]
+pub fn restore(env: &Env, number: u32, tree_number: u32) -> Result<Object<'_>, Thrown> {
+    let (engine, tree) = (engine(number)?, tree(tree_number)?);
+    long(env, "restore", move || {
+        let start = Instant::now();
+        let restored = engine.vfs.restore(&tree.tree);
+        let pause_ns = start.elapsed().as_nanos() as f64;
+        #[cfg(target_os = "linux")]
+        if let Some(session) = engine.host_mount.session() {
+            session.apply_restored(&restored);
+        }
+        let (inodes, names) = (restored.inodes.len() as u32, restored.names.len() as u32);
+        Ok(RestoreInfo { inodes, names, pause_ns })
+    })
+}
+
+/// A number of its own for the same tree.
+#[napi(catch_unwind)]
+pub fn tree_attach(number: u32) -> Result<u32, Thrown> {
+    let handle = tree(number)?;
+    let store = handle.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(add_tree(handle.tree.clone(), store))
+}
+
+/// Lets a tree go.
+#[napi(catch_unwind)]
+pub fn tree_dispose(number: u32) {
+    // Freeing a large tree takes its time.
+    if let Some(tree) = TREES.remove(number)
+        && Arc::strong_count(&tree.tree) == 1
+    {
+        std::thread::spawn(move || drop(tree));
+    }
+}
+
+/// How large it is.
+#[napi(catch_unwind)]
+pub fn tree_info(number: u32) -> Result<TreeInfo, Thrown> {
+    let tree = &tree(number)?.tree;
+    Ok(TreeInfo { bytes: tree.bytes as f64, inodes: tree.inodes as f64 })
+}
+
+/// Lets the tree's missing bytes come through this engine's needs.
+#[napi(catch_unwind)]
+pub fn tree_load_through(number: u32, engine_number: u32) -> Result<(), Thrown> {
+    let store = engine(engine_number)?;
+    *tree(number)?.store.write().unwrap_or_else(PoisonError::into_inner) = Some(store);
+    Ok(())
+}
+
+fn with_frozen<R>(
+    handle: &TreeHandle,
+    read: impl FnOnce(FrozenTree<'_>) -> devdev_vfs::Result<R>,
+) -> Result<R, Failed> {
+    let store = handle.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let store = store.as_ref().map(|engine| &*engine.vfs);
+    Ok(read(FrozenTree { tree: &handle.tree, store })?)
+}
+
+/// The content of a regular file in it.
+#[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+pub fn tree_read_file(number: u32, path: &[u8]) -> Result<AsyncTask<Pooled<Bytes>>, Thrown> {
+    let (handle, path) = (tree(number)?, path.to_vec());
+    Ok(Pooled::task(move || with_frozen(&handle, |tree| tree.read_file(&path)).map(Bytes)))
+}
+
+/// The target of a symlink in it.
+#[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+pub fn tree_readlink(number: u32, path: &[u8]) -> Result<AsyncTask<Pooled<Bytes>>, Thrown> {
+    let (handle, path) = (tree(number)?, path.to_vec());
+    Ok(Pooled::task(move || with_frozen(&handle, |tree| tree.readlink(&path)).map(Bytes)))
+}
