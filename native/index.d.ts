@@ -210,6 +210,9 @@ export declare function listxattr(engine: number, path: Uint8Array): Promise<Buf
 /** listxattr(2): names packed as by readdir. */
 export declare function listxattrSync(engine: number, path: Uint8Array): Buffer
 
+/** The store has this tree, frozen from the engine. */
+export declare function markClean(number: number, treeNumber: number): void
+
 /** mkdir(2). */
 export declare function mkdir(engine: number, path: Uint8Array, mode: number): Promise<void>
 
@@ -438,6 +441,31 @@ export interface TimeToSet {
 
 /** A number of its own for the same tree. */
 export declare function treeAttach(number: number): number
+
+/** A path that differs between two trees. */
+export interface TreeChange {
+  /** "added", "removed", "modified", "renamed". */
+  kind: string
+  path: Uint8Array
+  oldPath?: Uint8Array
+  /** File type bits >> 12, of the new side or of what was removed. */
+  fileKind: number
+  /** What differs when both sides have it. */
+  changed: Array<string>
+  oldSize?: number
+  newSize?: number
+  oldMode?: number
+  newMode?: number
+}
+
+/** The tree's content id. */
+export declare function treeContentId(number: number): Promise<Buffer>
+
+/**
+ * What differs from the first tree to the second, by path; `times`: also where only the mtime
+ * does.
+ */
+export declare function treeDiff(from: number, to: number, times: boolean): Promise<Array<TreeChange>>
 
 /** Lets a tree go. */
 export declare function treeDispose(number: number): void

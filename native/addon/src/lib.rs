@@ -6,6 +6,7 @@
 mod by_file;
 mod by_path;
 mod clock;
+mod compare;
 mod engine;
 mod failed;
 mod host_mount;

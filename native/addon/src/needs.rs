@@ -2,10 +2,9 @@
 //!
 //! One thread serves an engine: it registered a weak callback that is told when something is
 //! queued, takes the batch, and answers by plain calls. A thread that ends drops callbacks that
-//! are under way, so nobody waits on those: what was asked and not answered fails when the
-//! server goes, and the engine's own deadlines cover the rest.
+//! are under way, so nobody waits on those: when the server goes the engine loses its loader,
+//! which fails what was asked and not answered.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use devdev_vfs::{BlockHash, Errno, Loader, NeedKey, Vfs};
@@ -31,8 +30,6 @@ struct State {
     last_number: u32,
     /// Asked and not taken yet.
     queued: Vec<NeedKey>,
-    /// Taken and not answered yet.
-    taken: HashSet<NeedKey>,
 }
 
 /// The needs of one engine.
@@ -52,6 +49,7 @@ impl NeedQueue {
     }
 
     fn serve(self: &Arc<Self>, wake: Wake) -> u32 {
+        self.close();
         let number = {
             let mut state = self.state();
             state.last_number += 1;
@@ -64,22 +62,20 @@ impl NeedQueue {
         number
     }
 
-    /// Ends a server (or whatever serves, without a number) and fails what waits for it.
+    // Ends a server (without a number: whichever serves); what waits for it fails.
     fn leave(&self, number: Option<u32>) {
-        let (orphans, server) = {
+        let server = {
             let mut state = self.state();
             let current = state.server.as_ref().map(|server| server.number);
             if current.is_none() || number.is_some_and(|number| Some(number) != current) {
                 return;
             }
-            let mut orphans = std::mem::take(&mut state.queued);
-            orphans.extend(state.taken.drain());
-            (orphans, state.server.take())
+            state.queued.clear();
+            state.server.take()
         };
         drop(server);
         if let Some(vfs) = self.vfs.upgrade() {
             vfs.set_loader(None);
-            orphans.iter().for_each(|key| vfs.fail_need(key, Errno::Io));
         }
     }
 
@@ -88,14 +84,7 @@ impl NeedQueue {
     }
 
     fn take(&self) -> Vec<NeedKey> {
-        let mut state = self.state();
-        let keys = std::mem::take(&mut state.queued);
-        state.taken.extend(keys.iter().cloned());
-        keys
-    }
-
-    pub fn answered(&self, key: &NeedKey) {
-        self.state().taken.remove(key);
+        std::mem::take(&mut self.state().queued)
     }
 }
 
@@ -172,7 +161,6 @@ pub fn needs_take(number: u32) -> Result<Vec<NeedFromStore>, Thrown> {
 pub fn needs_supply_snapshot(number: u32, name: &[u8], tree_number: u32) -> Result<(), Thrown> {
     let engine = engine(number)?;
     engine.vfs.supply_snapshot(name, tree(tree_number)?.tree.clone());
-    engine.needs.answered(&NeedKey::Snapshot(name.into()));
     Ok(())
 }
 
@@ -183,6 +171,5 @@ pub fn needs_fail(number: u32, need: NeedFromStore, code: String) -> Result<(), 
     let key = need.key()?;
     let errno = if code == "ENOENT" { Errno::NoEnt } else { Errno::Io };
     engine.vfs.fail_need(&key, errno);
-    engine.needs.answered(&key);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use devdev_pack::{Pace, Packed, PersistError, PersistJob, UnpackError, unpack_block, unpack_page};
-use devdev_vfs::{BlockHash, Corrupt, PageId, TreeLoader, page};
+use devdev_vfs::{BlockHash, Corrupt, Errno, NeedKey, PageId, TreeLoader, page};
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
@@ -271,11 +271,9 @@ pub fn needs_supply_block(
 ) -> Result<(), Thrown> {
     let engine = engine(number)?;
     let hash = BlockHash(id(hash)?);
-    let key = devdev_vfs::NeedKey::Block(hash);
     match unpack_block(encoding, data, raw_length as usize) {
         Ok(bytes) => engine.vfs.supply_block(hash, bytes),
-        Err(_) => engine.vfs.fail_need(&key, devdev_vfs::Errno::Io),
+        Err(_) => engine.vfs.fail_need(&NeedKey::Block(hash), Errno::Io),
     }
-    engine.needs.answered(&key);
     Ok(())
 }

@@ -37,11 +37,6 @@ impl<T> Registry<T> {
     pub fn remove(&self, number: u32) -> Option<Arc<T>> {
         self.items.write().unwrap_or_else(PoisonError::into_inner).remove(&number)
     }
-
-    pub fn all(&self) -> Vec<Arc<T>> {
-        let items = self.items.read().unwrap_or_else(PoisonError::into_inner);
-        items.values().cloned().collect()
-    }
 }
 
 /// A frozen tree as JavaScript holds it.

@@ -63,13 +63,17 @@ pub fn restore(env: &Env, number: u32, tree_number: u32) -> Result<Object<'_>, T
         let start = Instant::now();
         let restored = engine.vfs.restore(&tree.tree);
         let pause_ns = start.elapsed().as_nanos() as f64;
-        #[cfg(target_os = "linux")]
-        if let Some(session) = engine.host_mount.session() {
-            session.apply_restored(&restored);
-        }
+        engine.host_mount.apply_restored(&engine.vfs, &restored);
         let (inodes, names) = (restored.inodes.len() as u32, restored.names.len() as u32);
         Ok(RestoreInfo { inodes, names, pause_ns })
     })
+}
+
+/// The store has this tree, frozen from the engine.
+#[napi(catch_unwind)]
+pub fn mark_clean(number: u32, tree_number: u32) -> Result<(), Thrown> {
+    engine(number)?.vfs.mark_clean(&tree(tree_number)?.tree);
+    Ok(())
 }
 
 /// A number of its own for the same tree.

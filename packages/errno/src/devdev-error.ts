@@ -1,5 +1,5 @@
-// DevdevError: a failure that is not one file operation (a mount, a snapshot, the daemon), with a code and what to do next;
-// and argument mistakes with Node's ERR_* codes.
+// DevdevError: a failure that is not one file operation (a mount, a snapshot, the daemon), with a
+// code and what to do next; and argument mistakes with Node's ERR_* codes.
 
 /** A failure with a code; `hint` is a sentence that says what to do next. */
 export class DevdevError extends Error {

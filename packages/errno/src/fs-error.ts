@@ -1,4 +1,5 @@
-// FsError: a failed file operation, shaped like the errors of node:fs, so that code written against those understands it.
+// FsError: a failed file operation, shaped like the errors of node:fs, so that code written against
+// those understands it.
 
 import { canonicalCode, errnoEntry } from "./table.js";
 

@@ -1,4 +1,5 @@
-// Errors as plain JSON and back, so that what a client throws equals what the library throws. Stacks stay at home.
+// Errors as plain JSON and back, so that what a client throws equals what the library throws.
+// Stacks stay at home.
 
 import { DevdevError } from "./devdev-error.js";
 import { FsError } from "./fs-error.js";

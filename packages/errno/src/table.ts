@@ -1,5 +1,5 @@
-// The errno table: numbers and texts by name. Both come from libuv through Node, so that our errors read as Node's do on
-// every platform; the few names that libuv lacks are added here.
+// The errno table: numbers and texts by name. Both come from libuv through Node, so that our errors
+// read as Node's do on every platform; the few names that libuv lacks are added here.
 
 import { getSystemErrorMap } from "node:util";
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use devdev_fuse::{EndReason, HostMountError, LogLevel, MountOptions, Session, UnmountError};
+use devdev_vfs::{Restored, Vfs};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
 
 use super::{
@@ -38,6 +39,14 @@ impl HostMountSlot {
     /// The session, while there is one.
     pub fn session(&self) -> Option<Arc<Session>> {
         self.slot().clone()
+    }
+
+    /// Brings the kernel's caches in line with a restore.
+    pub fn apply_restored(&self, vfs: &Vfs, restored: &Restored) {
+        match self.session() {
+            Some(session) => session.apply_restored(restored),
+            None => vfs.restore_done(),
+        }
     }
 
     pub fn is_mounted(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use devdev_vfs::{Restored, Vfs};
+
 use super::{FlushInfo, FoundMountInfo, Listeners, MountConfig, MountUserInfo, RequestCounter};
 use crate::engine::Engine;
 use crate::failed::Failed;
@@ -11,6 +13,10 @@ use crate::failed::Failed;
 pub struct HostMountSlot;
 
 impl HostMountSlot {
+    pub fn apply_restored(&self, vfs: &Vfs, _: &Restored) {
+        vfs.restore_done();
+    }
+
     pub fn is_mounted(&self) -> bool {
         false
     }

@@ -1,1 +1,1 @@
-
+//! Tests of the path-level API.

@@ -1,0 +1,147 @@
+// Host mounts: one engine's, and what is found on the host from outside.
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { devdevError } from "@devdev/errno";
+import * as native from "@devdev/native";
+
+export type MountLogLevel = "debug" | "info" | "warn" | "error";
+
+export interface HostMountConfig {
+  /** Let other users enter (FUSE's allow_other). */
+  allowOther?: boolean;
+  /** Honour set-user-id bits and devices (root only). */
+  suidAndDevices?: boolean;
+  /** The bridge's messages. */
+  onLog?: (level: MountLogLevel, message: string) => void;
+  /** Called once when the mount is gone: by `unmount`, or lost (unmounted by others, connection aborted). */
+  onEnd?: (reason: "unmounted" | "lost") => void;
+}
+
+/** A process that uses a mount. */
+export interface MountUser {
+  pid: number;
+  command: string;
+  /** "working directory", "root directory", "program", "open file", "mapped file". */
+  what: string;
+}
+
+/** What was served of one kind of request. */
+export interface RequestCounter {
+  count: number;
+  /** Payload. */
+  bytes: number;
+  /** Between reading the requests and having answered them. */
+  nanos: number;
+}
+
+/** Counters of a host mount, by kind of request. */
+export type MountCounters = Record<string, RequestCounter>;
+
+/** A devdev mount found on this host. */
+export interface FoundMount {
+  path: string;
+  /** Whose it is. */
+  uid: number;
+}
+
+/** What to do about a refusal, by its code; the sentence itself says what is wrong. */
+const HINTS: Readonly<Record<string, string>> = {
+  ERR_MOUNT_NOT_EMPTY: "choose another directory, or empty this one",
+  ERR_MOUNT_ALREADY_MOUNTED: "unmount it first, or choose another directory",
+  ERR_MOUNT_UNRESPONSIVE: "devdev doctor clears what a killed daemon left",
+  ERR_MOUNT_UNSUPPORTED: "everything but mounting and running commands works here",
+  EBUSY: "end these processes, or unmount with force",
+};
+
+/** The addon's error as one with a hint. */
+function refused(error: unknown): never {
+  if (!(error instanceof Error)) throw error;
+  const { code } = error as Error & { code?: string };
+  if (code === undefined) throw error;
+  throw devdevError(code, error.message, { hint: HINTS[code], cause: error });
+}
+
+/** Path of the helper binary: DEVDEV_HELPER, else the one built beside the addon. */
+export function helperPath(): string {
+  const chosen = process.env.DEVDEV_HELPER;
+  if (chosen !== undefined && chosen !== "") return chosen;
+  const addon = createRequire(import.meta.url).resolve("@devdev/native");
+  return join(dirname(addon), "bin", "devdev-helper");
+}
+
+/** An engine's mount at a host path. */
+export class HostMount {
+  readonly path: string;
+  readonly #handle: number;
+  #ended = false;
+
+  private constructor(handle: number, path: string) {
+    this.#handle = handle;
+    this.path = path;
+  }
+
+  /** Mounts the engine `handle`. */
+  static async open(handle: number, path: string, config: HostMountConfig): Promise<HostMount> {
+    const helper = helperPath();
+    const opened: { mount?: HostMount } = {};
+    const mounting = {
+      path,
+      allowOther: config.allowOther ?? false,
+      suidAndDevices: config.suidAndDevices ?? false,
+      ...(existsSync(helper) && { helper }),
+    };
+    const onLog = ({ level, text }: native.MountMessage): void =>
+      config.onLog?.(level as MountLogLevel, text);
+    const onEnd = (reason: string): void => {
+      if (opened.mount !== undefined) opened.mount.#ended = true;
+      config.onEnd?.(reason as "unmounted" | "lost");
+    };
+    const where = await native.mount(handle, mounting, onLog, onEnd).catch(refused);
+    opened.mount = new HostMount(handle, where);
+    return opened.mount;
+  }
+
+  /** False once it was unmounted or its connection ended. */
+  get alive(): boolean {
+    return !this.#ended && native.mountAlive(this.#handle);
+  }
+
+  /** EBUSY when it is in use (`details.users` says by whom), unless `force`. */
+  async unmount({ force = false }: { force?: boolean } = {}): Promise<void> {
+    try {
+      await native.unmount(this.#handle, force);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EBUSY") refused(error);
+      const users = await this.users();
+      const { message } = error as Error;
+      throw devdevError("EBUSY", message, { hint: HINTS.EBUSY, details: { users }, cause: error });
+    }
+    this.#ended = true;
+  }
+
+  users(): Promise<MountUser[]> {
+    return whoUses(this.path);
+  }
+
+  counters(): MountCounters {
+    const counters = native.mountCounters(this.#handle);
+    return Object.fromEntries(counters.map(({ name, ...counter }) => [name, counter]));
+  }
+}
+
+/** The devdev mounts of this mount namespace. Touches none of them. */
+export function hostMounts(): Promise<FoundMount[]> {
+  return native.hostMounts().catch(refused);
+}
+
+/** Removes what is left of a mount whose daemon is gone; false when there is none at `path`. */
+export function clearDeadMount(path: string): Promise<boolean> {
+  return native.clearDeadMount(path).catch(refused);
+}
+
+/** Who uses what is mounted at `path`. Never touches the mount. */
+export function whoUses(path: string): Promise<MountUser[]> {
+  return native.mountUsers(path).catch(refused);
+}

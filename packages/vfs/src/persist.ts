@@ -1,0 +1,207 @@
+// What the store's worker drives: persist jobs, which bring out what a store lacks of a tree, and
+// tree loaders, which build a tree from a store's pages.
+
+import { devdevError } from "@devdev/errno";
+import * as native from "@devdev/native";
+import { hasCode, thrownBy } from "./fs/call.js";
+import { Tree } from "./tree.js";
+
+/** An object of the store: a block or a page, as the store's interfaces take it. */
+export interface StoreObject {
+  /** blake3-256 of the raw bytes: the key. */
+  id: Uint8Array;
+  /** How `data` is encoded; goes back to `supplyBlock` or `TreeLoader.supply` as it is. */
+  encoding: number;
+  rawLength: number;
+  data: Uint8Array;
+}
+
+/** "full": somebody waits. "background": at most a quarter of a core. */
+export type Pace = "full" | "background";
+
+const BATCH_BYTES = 16 * 2 ** 20;
+/** Larger than any page. */
+const MAX_BATCH_BYTES = 128 * 2 ** 20;
+const ID_BYTES = 32;
+/** Id, then offset, length, raw length and encoding (native/addon/src/persist.rs). */
+const RECORD_BYTES = 48;
+
+/** A buffer that is done with waits here for the next job of this thread. */
+let spare: Uint8Array | undefined;
+
+function takeBuffer(bytes: number): Uint8Array {
+  const buffer = spare?.length === bytes ? spare : undefined;
+  spare = undefined;
+  return buffer ?? new Uint8Array(bytes);
+}
+
+function objects(records: Buffer, buffer: Uint8Array): StoreObject[] {
+  const found: StoreObject[] = [];
+  for (let at = 0; at < records.length; at += RECORD_BYTES) {
+    const offset = records.readUInt32LE(at + ID_BYTES);
+    found.push({
+      id: records.subarray(at, at + ID_BYTES),
+      data: buffer.subarray(offset, offset + records.readUInt32LE(at + ID_BYTES + 4)),
+      rawLength: records.readUInt32LE(at + ID_BYTES + 8),
+      encoding: records.readUInt32LE(at + ID_BYTES + 12),
+    });
+  }
+  return found;
+}
+
+function rethrow(error: unknown): never {
+  throw thrownBy(error, { syscall: "" });
+}
+
+function guarded<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    return rethrow(error);
+  }
+}
+
+/**
+ * Brings what the store lacks of a tree out in batches, hashed and compressed off this thread. In
+ * this order: `hash`,
+ * `setMissing`, `blocks` until empty, `pages` until empty, the store's commit with `root`,
+ * `committed`.
+ */
+export class PersistJob implements Disposable {
+  readonly #tree: Tree;
+  #buffer: Uint8Array;
+  #job: native.NativePersistJob | undefined;
+
+  private constructor(tree: Tree, batchBytes: number) {
+    this.#tree = tree;
+    this.#buffer = takeBuffer(batchBytes);
+  }
+
+  /** `batchBytes`: the size of the buffer that batches are packed into. */
+  static start(tree: Tree, { batchBytes = BATCH_BYTES }: { batchBytes?: number } = {}): PersistJob {
+    return new PersistJob(tree, batchBytes);
+  }
+
+  get #native(): native.NativePersistJob {
+    if (this.#job === undefined) {
+      throw devdevError("ERR_PERSIST_OUT_OF_ORDER", "a persist job starts with hash()");
+    }
+    return this.#job;
+  }
+
+  /** Ids of the blocks that the store may lack, 32 bytes each, in one array. */
+  async hash(pace: Pace = "full"): Promise<Uint8Array> {
+    this.#job ??= await native.NativePersistJob.start(this.#tree.handle).catch(rethrow);
+    return this.#native.hash(pace === "background").catch(rethrow);
+  }
+
+  /** Which of them it lacks: what `BlockStore.missing` answered. */
+  setMissing(bitmap: Uint8Array): void {
+    guarded(() => this.#native.setMissing(bitmap));
+  }
+
+  /** Blocks to come, and their bytes before packing. */
+  left(): { blocks: number; bytes: number } {
+    return guarded(() => this.#native.left());
+  }
+
+  /** The next batch of missing blocks; empty when all were given. Its `data` is valid until the next call. */
+  async blocks(pace: Pace = "full"): Promise<StoreObject[]> {
+    const filled = this.#native.fillBlocks(this.#buffer, pace === "background");
+    return objects(await filled.catch(rethrow), this.#buffer);
+  }
+
+  /** The next batch of pages, children before parents; empty when all were given. */
+  async pages(): Promise<StoreObject[]> {
+    for (;;) {
+      try {
+        return objects(await this.#native.fillPages(this.#buffer), this.#buffer);
+      } catch (error) {
+        const larger = this.#buffer.length * 2;
+        const tooSmall = hasCode(error, "ERR_PERSIST_BUFFER_TOO_SMALL");
+        if (!tooSmall || larger > MAX_BATCH_BYTES) rethrow(error);
+        this.#buffer = new Uint8Array(larger);
+      }
+    }
+  }
+
+  /** After the last page: the id of the tree's own page, for a checkpoint or snapshot row. */
+  root(): Uint8Array {
+    const root = this.#native.root();
+    if (root === null) {
+      throw devdevError("ERR_PERSIST_OUT_OF_ORDER", "root() comes after the last page");
+    }
+    return root;
+  }
+
+  /** After the commit that made it durable and referred to: notes in the tree that the store has all of it. */
+  committed(): void {
+    guarded(() => this.#native.committed());
+  }
+
+  /** After a commit that failed: `setMissing` comes next. */
+  rewind(): void {
+    guarded(() => this.#native.rewind());
+  }
+
+  /** Lets the job go, when none of its promises is pending; without `committed` nothing is noted. */
+  close(): void {
+    this.#job = undefined;
+    if (this.#buffer.length > 0) spare = this.#buffer;
+    this.#buffer = new Uint8Array(0);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Builds a tree from the store's pages (blocks come later, as needs). */
+export class TreeLoader {
+  readonly #loader: native.NativeTreeLoader;
+
+  private constructor(loader: native.NativeTreeLoader) {
+    this.#loader = loader;
+  }
+
+  /** With a `reference` (such as the live state, frozen) the tree shares with it what is equal. */
+  static start(rootId: Uint8Array, { reference }: { reference?: Tree } = {}): TreeLoader {
+    return new TreeLoader(guarded(() => native.NativeTreeLoader.start(rootId, reference?.handle)));
+  }
+
+  /** Ids of the pages that are wanted now; empty when the tree is complete. */
+  wanted(): Uint8Array[] {
+    const ids = guarded(() => this.#loader.wanted());
+    return Array.from({ length: ids.length / ID_BYTES }, (_, n) =>
+      ids.subarray(n * ID_BYTES, (n + 1) * ID_BYTES),
+    );
+  }
+
+  /** One page; throws when the bytes are not what the id says. */
+  supply({ id, encoding, rawLength, data }: StoreObject): void {
+    guarded(() => this.#loader.supply(id, encoding, rawLength, data));
+  }
+
+  /** The tree, checked as a whole. */
+  async finish(): Promise<Tree> {
+    return Tree.own(await guarded(() => this.#loader.finish()).catch(rethrow));
+  }
+}
+
+/** What a page refers to: ids of 32 bytes each. Throws when it is none. */
+export function pageReferences({ encoding, rawLength, data }: Omit<StoreObject, "id">): {
+  pages: Uint8Array;
+  blocks: Uint8Array;
+} {
+  return guarded(() => native.pageReferences(encoding, rawLength, data));
+}
+
+/** Whether the bytes are the page of this id. */
+export function verifyPage({ id, encoding, rawLength, data }: StoreObject): boolean {
+  return guarded(() => native.verifyPage(id, encoding, rawLength, data));
+}
+
+/** Whether the bytes are the block of this id. */
+export function verifyBlock({ id, encoding, rawLength, data }: StoreObject): boolean {
+  return guarded(() => native.verifyBlock(id, encoding, rawLength, data));
+}

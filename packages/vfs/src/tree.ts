@@ -1,0 +1,117 @@
+// Frozen trees: compared, read and exported without being live.
+
+import * as native from "@devdev/native";
+import type { BytePath, DiffEntry, FileKind, PathArgument } from "@devdev/protocol";
+import { pathBytes } from "./fs/arguments.js";
+import { thrownBy } from "./fs/call.js";
+import { KIND } from "./fs/stats.js";
+import type { Vfs } from "./vfs.js";
+
+const FILE_KINDS: Readonly<Record<number, FileKind>> = {
+  [KIND.file]: "file",
+  [KIND.dir]: "directory",
+  [KIND.symlink]: "symlink",
+  [KIND.fifo]: "fifo",
+  [KIND.socket]: "socket",
+};
+
+function bytePath(bytes: Uint8Array): BytePath {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = buffer.toString();
+  return Buffer.from(text).equals(buffer) ? text : { b64: buffer.toString("base64") };
+}
+
+function diffEntry({
+  path,
+  oldPath,
+  fileKind,
+  kind,
+  changed,
+  ...rest
+}: native.TreeChange): DiffEntry {
+  return {
+    kind: kind as DiffEntry["kind"],
+    path: bytePath(path),
+    ...(oldPath && { oldPath: bytePath(oldPath) }),
+    fileKind: FILE_KINDS[fileKind] ?? "device",
+    changed: changed as DiffEntry["changed"],
+    ...rest,
+  };
+}
+
+/** Trees that nobody disposed of go when they are collected. */
+const forgotten = new FinalizationRegistry<number>((handle) => native.treeDispose(handle));
+
+export class Tree implements Disposable {
+  /** Process-wide number. */
+  readonly handle: number;
+  /** Bytes allocated, and inodes. */
+  readonly bytes: number;
+  readonly inodes: number;
+  /** Of a tree that `freeze` made: how long operations were held up. */
+  readonly pauseNs: number;
+
+  private constructor(handle: number, pauseNs: number) {
+    this.handle = handle;
+    this.pauseNs = pauseNs;
+    const { bytes, inodes } = native.treeInfo(handle);
+    this.bytes = bytes;
+    this.inodes = inodes;
+    forgotten.register(this, handle, this);
+  }
+
+  /** Takes over a number that the addon gave. For this package. */
+  static own(handle: number, pauseNs = 0): Tree {
+    return new Tree(handle, pauseNs);
+  }
+
+  /** The same tree by its process-wide number, made by any thread; a reference of its own. */
+  static attach(handle: number): Tree {
+    try {
+      return new Tree(native.treeAttach(handle), 0);
+    } catch (error) {
+      throw thrownBy(error, { syscall: "" });
+    }
+  }
+
+  /** Lets reads of this tree fetch blocks through the engine's needs (trees from a store). */
+  loadThrough(vfs: Vfs): this {
+    native.treeLoadThrough(this.handle, vfs.handle);
+    return this;
+  }
+
+  /** 64 hex digits; equal trees have equal ids. */
+  async contentId(): Promise<string> {
+    return (await native.treeContentId(this.handle)).toString("hex");
+  }
+
+  /** What changed from this tree to `other`, in path order; with `times` also where only the mtime did. */
+  async diff(other: Tree, { times = false }: { times?: boolean } = {}): Promise<DiffEntry[]> {
+    return (await native.treeDiff(this.handle, other.handle, times)).map(diffEntry);
+  }
+
+  /** The content of a regular file. Symlinks are not followed. */
+  async readFile(path: PathArgument): Promise<Buffer> {
+    const bytes = pathBytes(path);
+    return native.treeReadFile(this.handle, bytes).catch((error: unknown) => {
+      throw thrownBy(error, { syscall: "open", path: bytes });
+    });
+  }
+
+  async readlink(path: PathArgument): Promise<Buffer> {
+    const bytes = pathBytes(path);
+    return native.treeReadlink(this.handle, bytes).catch((error: unknown) => {
+      throw thrownBy(error, { syscall: "readlink", path: bytes });
+    });
+  }
+
+  /** Lets the tree go; once is enough. */
+  dispose(): void {
+    forgotten.unregister(this);
+    native.treeDispose(this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

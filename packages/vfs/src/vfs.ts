@@ -1,0 +1,196 @@
+// One engine: the live tree, its file API, its host mount, freezing and restoring.
+
+import { devdevError } from "@devdev/errno";
+import * as native from "@devdev/native";
+import type { WorkspaceFs } from "@devdev/protocol";
+import { thrownBy, type EngineRef } from "./fs/call.js";
+import { workspaceFs } from "./fs/workspace-fs.js";
+import { HostMount, type HostMountConfig } from "./host-mount.js";
+import { Tree } from "./tree.js";
+
+/** How an engine is made. */
+export interface VfsOptions {
+  /** Most bytes of content; default 16 GiB. */
+  maxBytes?: number;
+  /** Most inodes; default 16,000,000. */
+  maxInodes?: number;
+  /** Offer extended attributes (default true). */
+  xattrs?: boolean;
+  /** The clock, nanoseconds since the epoch; default the system's. Asked before each call of `fs`. */
+  clock?: () => bigint;
+  /** Owner of the root and of what `fs` creates; default this process's user. */
+  uid?: number;
+  gid?: number;
+}
+
+export interface VfsUsage {
+  bytes: number;
+  inodes: number;
+  maxBytes: number;
+  maxInodes: number;
+  /** Bytes changed that the store does not have (see `markClean`). */
+  dirtyBytes: number;
+}
+
+export interface RestoreReport {
+  /** Inodes whose attributes or content changed. */
+  filesChanged: number;
+  /** Names that appeared, went or changed their meaning. */
+  namesChanged: number;
+  /** How long operations were held up by the switch itself. */
+  pauseNs: number;
+}
+
+export interface FlushReport {
+  /** Inodes that had to be waited for. */
+  inodes: number;
+  /** Processes whose mappings were looked at. */
+  processes: number;
+  ms: number;
+}
+
+/** A name in `.devdev/snapshots`. */
+export interface SnapshotName {
+  name: string | Buffer;
+  /** Its time, nanoseconds since the epoch. */
+  timeNs: bigint;
+}
+
+const DEFAULT_BYTES = 16 * 2 ** 30;
+const DEFAULT_INODES = 16_000_000;
+/** A flush waits for the kernel to write pages back: memory speed, so this is far beyond. */
+const FLUSH_DEADLINE_MS = 30_000;
+const NS = 1_000_000_000n;
+
+function timeOf(ns: bigint): native.Time {
+  const nanos = ((ns % NS) + NS) % NS;
+  return { secs: Number((ns - nanos) / NS), nanos: Number(nanos) };
+}
+
+/** Runs a call of the addon that is no file operation. */
+function checked<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw thrownBy(error, { syscall: "" });
+  }
+}
+
+export class Vfs implements Disposable {
+  /** Process-wide number: send it to a worker, which attaches. */
+  readonly handle: number;
+  readonly fs: WorkspaceFs;
+  readonly #owner: boolean;
+  #hostMount: HostMount | undefined;
+
+  private constructor(handle: number, clock: (() => bigint) | undefined, owner: boolean) {
+    this.handle = handle;
+    this.#owner = owner;
+    const engine: EngineRef = {
+      handle,
+      tick: () => {
+        if (clock === undefined) return;
+        const { secs, nanos } = timeOf(clock());
+        native.setClock(handle, secs, nanos);
+      },
+    };
+    this.fs = workspaceFs(engine);
+  }
+
+  static #make(options: VfsOptions, tree?: Tree): Vfs {
+    const { clock } = options;
+    const handle = checked(() =>
+      native.engineCreate({
+        maxBytes: options.maxBytes ?? DEFAULT_BYTES,
+        maxInodes: options.maxInodes ?? DEFAULT_INODES,
+        xattrs: options.xattrs ?? true,
+        uid: options.uid ?? process.getuid?.() ?? 0,
+        gid: options.gid ?? process.getgid?.() ?? 0,
+        ...(clock && { time: timeOf(clock()) }),
+        ...(tree && { tree: tree.handle }),
+      }),
+    );
+    return new Vfs(handle, clock, true);
+  }
+
+  static create(options: VfsOptions = {}): Vfs {
+    return Vfs.#make(options);
+  }
+
+  /** A new engine whose live state is `tree`: after a start, of an import, a fork. */
+  static fromTree(tree: Tree, options: VfsOptions = {}): Vfs {
+    return Vfs.#make(options, tree);
+  }
+
+  /** The engine of this number, made by any thread of the process. */
+  static attach(handle: number): Vfs {
+    checked(() => native.engineCheck(handle));
+    return new Vfs(handle, undefined, false);
+  }
+
+  /** The host mount, while there is one. */
+  get hostMount(): HostMount | undefined {
+    return this.#hostMount?.alive === true ? this.#hostMount : undefined;
+  }
+
+  /** Mounts at an absolute host path (made if absent, and then removed at unmount). */
+  async mount(path: string, config: HostMountConfig = {}): Promise<HostMount> {
+    this.#hostMount = await HostMount.open(this.handle, path, config);
+    return this.#hostMount;
+  }
+
+  /** Brings stores through shared mappings into the engine; call before the `freeze` of a snapshot. */
+  async flush(): Promise<FlushReport> {
+    const { complete, ...report } = await native.flush(this.handle, FLUSH_DEADLINE_MS);
+    if (!complete) {
+      throw devdevError("ETIMEDOUT", "the kernel did not write all mapped pages back in time", {
+        hint: "end the processes that store to mapped files, then try again",
+      });
+    }
+    return report;
+  }
+
+  /** Freezes the live tree; O(1). `pauseNs` of the result says how long operations waited. */
+  freeze(): Tree {
+    const { tree, pauseNs } = checked(() => native.freeze(this.handle));
+    return Tree.own(tree, pauseNs);
+  }
+
+  /** Makes `tree` the live state in one step, then brings the kernel's caches in line. */
+  async restore(tree: Tree): Promise<RestoreReport> {
+    const { inodes, names, pauseNs } = await native.restore(this.handle, tree.handle);
+    return { filesChanged: inodes, namesChanged: names, pauseNs };
+  }
+
+  usage(): VfsUsage {
+    return checked(() => native.engineUsage(this.handle));
+  }
+
+  /** Two equal values mean that nothing changed in between. */
+  changeCount(): bigint {
+    return checked(() => native.engineChangeCount(this.handle));
+  }
+
+  /** What `.devdev/snapshots` lists. */
+  setSnapshots(list: readonly SnapshotName[]): void {
+    const entries = list.map(({ name, timeNs }) => ({
+      name: Buffer.from(name as string),
+      time: timeOf(timeNs),
+    }));
+    checked(() => native.setSnapshots(this.handle, entries));
+  }
+
+  /** Says that the store holds `tree`, frozen from this engine: its changes are no longer dirty. */
+  markClean(tree: Tree): void {
+    checked(() => native.markClean(this.handle, tree.handle));
+  }
+
+  /** Lets the engine go; EBUSY while it is mounted. Attached objects only detach. */
+  close(): void {
+    if (this.#owner) checked(() => native.engineClose(this.handle));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
