@@ -43,8 +43,7 @@ export class CgroupHome {
       // Moving a process needs the common ancestor's file too.
       fs.accessSync(path.join(parent, "cgroup.procs"), fs.constants.W_OK);
       removeStale(parent);
-      const home = path.join(parent, `devdev-${process.pid}`);
-      fs.mkdirSync(home, { recursive: true });
+      const home = makeHome(parent);
       fs.accessSync(path.join(home, "cgroup.freeze"), fs.constants.W_OK);
       return new CgroupHome(home);
     } catch {
@@ -55,7 +54,7 @@ export class CgroupHome {
 
   create(): Cgroup {
     const dir = path.join(this.dir, `exec-${this.#next++}`);
-    fs.mkdirSync(dir, { recursive: true });
+    fs.mkdirSync(dir);
     return new Cgroup(dir);
   }
 
@@ -65,10 +64,23 @@ export class CgroupHome {
   }
 }
 
+/** One for each that is opened, also by several threads of a process. */
+function makeHome(parent: string): string {
+  for (let number = 1; ; number++) {
+    const home = path.join(parent, `devdev-${process.pid}-${number}`);
+    try {
+      fs.mkdirSync(home);
+      return home;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+}
+
 /** Groups of daemons that are gone, as far as nothing runs in them. */
 function removeStale(parent: string): void {
   for (const name of fs.readdirSync(parent)) {
-    const pid = /^devdev-(\d+)$/.exec(name)?.[1];
+    const pid = /^devdev-(\d+)-\d+$/.exec(name)?.[1];
     if (pid === undefined || fs.existsSync(`/proc/${pid}`)) continue;
     const home = path.join(parent, name);
     for (const { name: child } of fs.readdirSync(home, { withFileTypes: true })) {

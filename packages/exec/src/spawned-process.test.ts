@@ -278,7 +278,7 @@ describe("a terminal", () => {
   });
 
   test("Ctrl-C interrupts, Ctrl-D ends the input also in the middle of a line", async () => {
-    const sleeping = await sh("echo ready; sleep 60", { pty: TERMINAL, stdin: "pipe" });
+    const sleeping = await sh("echo ready; exec sleep 60", { pty: TERMINAL, stdin: "pipe" });
     await seen(sleeping, /ready/);
     await sleeping.write("\x03");
     expect(await sleeping.wait()).toMatchObject({ exitCode: 130, signal: "SIGINT" });
