@@ -1,0 +1,12 @@
+// pino-roll ships no types: the part of its options that the log uses.
+declare module "pino-roll" {
+  import type { DestinationStream } from "pino";
+
+  export default function roll(options: {
+    file: string;
+    size?: string | number;
+    limit?: { count: number; removeOtherLogFiles?: boolean };
+    mkdir?: boolean;
+    sync?: boolean;
+  }): Promise<DestinationStream>;
+}
