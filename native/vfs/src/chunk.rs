@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 
 use crate::attr::PAGE_SIZE;
 use crate::ids::BlockHash;
+use crate::rank::{Rank, Ranked};
 
 /// Bytes in a full chunk.
 pub const CHUNK_SIZE: u64 = 64 * 1024;
@@ -96,6 +97,7 @@ impl Chunk {
 
     /// The bytes, or `None` when only the store has them.
     pub fn bytes(&self) -> Option<Bytes> {
+        let _rank = Ranked::take(Rank::Chunk);
         self.data.read().clone()
     }
 
@@ -133,6 +135,7 @@ impl Chunk {
         if bytes.len() < self.len() {
             Arc::make_mut(&mut bytes).resize(self.len(), 0);
         }
+        let _rank = Ranked::take(Rank::Chunk);
         let mut data = self.data.write();
         if data.is_none() {
             *data = Some(bytes);
@@ -154,6 +157,7 @@ impl Chunk {
 
     /// Drops the bytes of a stored chunk; true when memory was given back.
     pub fn evict(&self) -> bool {
+        let _rank = Ranked::take(Rank::Chunk);
         self.is_stored() && self.hash.get().is_some() && self.data.write().take().is_some()
     }
 

@@ -5,7 +5,7 @@
 //! (`Need::Snapshot`) when somebody looks it up, and kept as long as a node of it is held, and
 //! a little longer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,6 +68,21 @@ impl Control {
             attached: RwLock::new(HashMap::new()),
             lookups: AtomicU64::new(0),
         }
+    }
+
+    /// Who owns what is synthetic.
+    pub(crate) fn owner(&self) -> Caller {
+        self.owner
+    }
+
+    /// Trees that are still held although their snapshots are no longer listed.
+    pub(crate) fn unlisted(&self) -> Vec<Arc<Tree>> {
+        let listing = self.listing.lock();
+        let listed: HashSet<u32> = listing.by_cookie.values().map(|l| l.attachment.0).collect();
+        drop(listing);
+        let attached = self.attached.read();
+        let gone = attached.iter().filter(|(id, _)| !listed.contains(id));
+        gone.map(|(_, attached)| attached.tree.clone()).collect()
     }
 
     // The inode of a directory that no tree holds.
@@ -196,18 +211,24 @@ impl Control {
     }
 
     /// Replaces the list of snapshots. Those that stay keep their attachment and position.
-    pub(crate) fn list(&self, names: Vec<(Box<[u8]>, Timespec)>, now: Timespec) {
+    /// Returns the names that changed their meaning.
+    pub(crate) fn list(&self, names: Vec<(Box<[u8]>, Timespec)>, now: Timespec) -> Vec<Box<[u8]>> {
+        let mut changed = Vec::new();
         let mut listing = self.listing.lock();
         let mut old: HashMap<Box<[u8]>, Listed> = std::mem::take(&mut listing.by_cookie)
             .into_values()
             .map(|l| (l.name.clone(), l))
             .collect();
         for (name, taken) in names {
+            if listing.find(&name).is_some() {
+                continue;
+            }
             let known = old.remove(&name).filter(|listed| listed.taken == taken);
             let listed = match known {
                 Some(listed) => listed,
                 None if listing.next >= Attachment::LIMIT => continue,
                 None => {
+                    changed.push(name.clone());
                     listing.next += 1;
                     Listed { name, taken, attachment: Attachment(listing.next - 1) }
                 }
@@ -218,7 +239,11 @@ impl Control {
             }
             listing.by_cookie.insert(cookie, listed);
         }
-        listing.changed = now;
+        changed.extend(old.into_keys());
+        if !changed.is_empty() {
+            listing.changed = now;
+        }
+        changed
     }
 }
 
@@ -237,9 +262,16 @@ fn fixed(name: &[u8], node: NodeId) -> FixedEntry {
 }
 
 impl Vfs {
-    /// Names and times of the snapshots that `.devdev/snapshots` shows.
+    /// Names and times of the snapshots that `.devdev/snapshots` shows. Caches are told by a
+    /// thread of its own, since the caller may be one that the kernel's answer waits for.
     pub fn set_snapshots(&self, names: Vec<(Box<[u8]>, Timespec)>) {
-        self.control.list(names, self.clock.now());
+        let changed = self.control.list(names, self.clock.now());
+        if let (Some(caches), false) = (self.invalidator(), changed.is_empty()) {
+            std::thread::spawn(move || {
+                caches.inode(NodeId::SNAPSHOTS, true, 0, 0);
+                changed.iter().for_each(|name| caches.entry(NodeId::SNAPSHOTS, name));
+            });
+        }
     }
 
     /// Looks a name up below `.devdev` or in a snapshot.

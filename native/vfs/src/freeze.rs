@@ -4,14 +4,14 @@
 //! afterwards, with the gate open; until then a held inode that the new state lacks is found
 //! through the previous root and becomes an orphan when somebody asks for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use crate::attr::{PAGE_SIZE, S_IFDIR};
 use crate::delta::{changed_inodes, changed_names, same_body};
 use crate::dir::Dir;
-use crate::ids::{Attachment, Ino, NodeId};
+use crate::ids::{Attachment, BlockHash, Ino, NodeId};
 use crate::inode::{Body, Inode};
 use crate::tree::Root;
 use crate::types::{Restored, Tree};
@@ -152,9 +152,29 @@ impl Vfs {
         let new = (tree.bytes / PAGE_SIZE, tree.inodes);
         let old = self.live.tally.replace(new.0, new.1);
         self.quota.exchange(old, new);
+        self.live.add_bases(self.control.owner(), &self.quota, &*self.clock);
         self.gate.count_change();
         self.frozen.lock().clean = self.gate.written();
         previous
+    }
+
+    /// Blocks that no checkpoint reaches although they are needed: of open files without a name,
+    /// and of snapshots that are still looked at after their removal from the list. A sweep of
+    /// the store keeps these. Ask before the checkpoint that the sweep relies on is frozen, and
+    /// again after: a file may get a name, or lose its last, in between.
+    pub fn pinned_blocks(&self) -> Vec<BlockHash> {
+        let _settled = self.restores.lock();
+        let mut pinned = HashSet::new();
+        let mut pin = |inode: &Inode| {
+            let Body::File(content) = &inode.body else { return };
+            let stored = content.chunks().filter(|(_, chunk)| chunk.is_stored());
+            pinned.extend(stored.filter_map(|(_, chunk)| chunk.known_hash()));
+        };
+        self.holds.for_each_orphan(|_, inode| pin(inode));
+        for tree in self.control.unlisted() {
+            tree.root.for_each_leaf(|_, leaf| leaf.read().inodes.iter().for_each(&mut pin));
+        }
+        pinned.into_iter().collect()
     }
 
     // Walks the difference: orphans made and dropped, and what caches must be told.
@@ -210,10 +230,10 @@ impl Vfs {
         let Some(Transition { previous, target, adopting: true }) = &*transition else {
             return false;
         };
-        let (previous, target) = (previous.clone(), target.clone());
-        drop(transition);
+        // The lock is kept: the next restore, which may bring the inode back, comes after this.
         // What the target has and is gone now was removed since, and is an orphan already.
-        if target.get(node.ino(), |_| ()).is_some() {
+        let exists = |root: &Root| root.get(node.ino(), |_| ()).is_some();
+        if exists(target) || exists(&self.live.tree.root()) {
             return false;
         }
         let Some(inode) = previous.get(node.ino(), Inode::clone) else { return false };

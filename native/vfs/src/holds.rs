@@ -181,8 +181,7 @@ impl Holds {
         self.shard(node).shard.get_mut(&node)?.orphan.take()
     }
 
-    /// Every orphan (for checks).
-    #[cfg(any(test, feature = "check"))]
+    /// Every orphan.
     pub(crate) fn for_each_orphan(&self, mut visit: impl FnMut(NodeId, &Inode)) {
         for n in 0..SHARDS as u64 {
             let locked = self.shard(NodeId(n));

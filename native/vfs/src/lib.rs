@@ -33,6 +33,8 @@ mod gate;
 mod holds;
 mod ids;
 mod inode;
+#[cfg(any(test, feature = "check"))]
+mod invariants;
 mod load;
 mod locks;
 mod names;

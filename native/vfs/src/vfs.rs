@@ -87,6 +87,12 @@ impl Area {
         NodeId::new(self.attachment, ino)
     }
 
+    /// The directories that a live tree always has.
+    pub(crate) fn add_bases(&self, owner: Caller, quota: &Quota, clock: &dyn Clock) {
+        self.add_base(Ino::ROOT, 0o755, owner, quota, clock);
+        self.add_base(Ino::HOME, 0o755, owner, quota, clock);
+    }
+
     fn add_base(&self, ino: Ino, mode: u32, owner: Caller, quota: &Quota, clock: &dyn Clock) {
         if self.tree.get(ino, |_| ()).is_none() {
             let mode = S_IFDIR | mode;
@@ -112,8 +118,7 @@ impl Vfs {
         let tmp = Area::new(Attachment::TMP, &Tree::empty());
         quota.exchange((0, 0), (live.tally.pages(), live.tally.inodes()));
         let (owner, clock) = (options.owner, options.clock);
-        live.add_base(Ino::ROOT, 0o755, owner, &quota, &*clock);
-        live.add_base(Ino::HOME, 0o755, owner, &quota, &*clock);
+        live.add_bases(owner, &quota, &*clock);
         tmp.add_base(Ino::ROOT, 0o1777, owner, &quota, &*clock);
         Arc::new(Vfs {
             control: Control::new(owner, clock.now()),
