@@ -60,8 +60,10 @@ impl<T: Field + Copy + Default, const N: usize> Field for [T; N] {
 /// A structure of the protocol.
 pub trait Abi: Field {
     /// Its name in linux/fuse.h.
+    #[cfg(test)]
     const C_NAME: &'static str;
     /// Its fields: name and offset.
+    #[cfg(test)]
     const FIELDS: &'static [(&'static str, usize)];
 
     /// Takes it from the front of `bytes`, which may be longer; `None` if they are too short.
@@ -107,7 +109,9 @@ macro_rules! structures {
         }
 
         impl Abi for $name {
+            #[cfg(test)]
             const C_NAME: &'static str = $c_name;
+            #[cfg(test)]
             const FIELDS: &'static [(&'static str, usize)] = &[
                 $((stringify!($field), std::mem::offset_of!($name, $field)),)*
             ];
@@ -259,6 +263,7 @@ structures! {
 macro_rules! opcodes {
     ($($name:ident = $code:literal, $text:literal;)*) => {
         /// What a request asks for.
+        #[allow(dead_code, reason = "the protocol's whole table")]
         pub mod op {
             $(#[doc = $text] pub const $name: u32 = $code;)*
         }
@@ -395,10 +400,6 @@ pub const FOPEN_NOFLUSH: u32 = 1 << 5;
 pub const NOTIFY_INVAL_INODE: i32 = 2;
 /// Notification: a name changed its meaning.
 pub const NOTIFY_INVAL_ENTRY: i32 = 3;
-/// Notification: send unanswered requests once more (7.40).
-pub const NOTIFY_RESEND: i32 = 7;
-/// Set in the unique id of a request that is sent once more.
-pub const UNIQUE_RESEND: u64 = 1 << 63;
 
 /// Bytes of an INIT reply to kernels before 7.23.
 pub const COMPAT_22_INIT_OUT_SIZE: usize = 24;

@@ -77,10 +77,9 @@ fn use_of(pid: u32, mount_point: &Path, device: Option<(u32, u32)>) -> Option<Mo
         }
     }
     // Processes of others hide the rest; the kernel's own EBUSY still counts them.
-    if let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) {
-        if files.flatten().any(|file| points_into(&file.path(), mount_point)) {
-            return Some(MountUse::File);
-        }
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    if files.into_iter().any(|file| points_into(&file.path(), mount_point)) {
+        return Some(MountUse::File);
     }
     let mut inodes = Vec::new();
     mapped_inodes(&pid.to_string(), device?, Kind::Any, &mut inodes).ok()?;
@@ -99,14 +98,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_uses_the_file_system_of_its_working_directory() {
-        let users = mount_users(Path::new("/proc"));
-        let me = users.iter().find(|user| user.pid == std::process::id());
-        assert!(me.is_none(), "{me:?}");
-        let _open = fs::File::open("/proc/version").unwrap();
-        let users = mount_users(Path::new("/proc"));
-        let me = users.iter().find(|user| user.pid == std::process::id()).unwrap();
-        assert_eq!(me.how, MountUse::File);
-        assert!(!me.command.is_empty());
+    fn processes_are_found_by_working_directory_and_open_file() {
+        let dir = std::env::temp_dir().join(format!("devdev-busy-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = fs::File::create(dir.join("file")).unwrap();
+        let sleep = |dir: &Path, stdin: std::process::Stdio| {
+            let mut command = std::process::Command::new("sleep");
+            command.arg("30").current_dir(dir).stdin(stdin).spawn().unwrap()
+        };
+        let mut inside = sleep(&dir, std::process::Stdio::null());
+        let mut reader = sleep(Path::new("/"), file.into());
+        let uses = || {
+            let users = mount_users(&dir);
+            let of = |pid: u32| users.iter().find(|user| user.pid == pid).map(|user| user.how);
+            (of(inside.id()), of(reader.id()))
+        };
+        let (found, beside) = (uses(), mount_users(&dir.join("fil")));
+        inside.kill().unwrap();
+        reader.kill().unwrap();
+        inside.wait().unwrap();
+        reader.wait().unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(found, (Some(MountUse::Cwd), Some(MountUse::File)));
+        assert!(beside.is_empty(), "{beside:?}");
     }
 }

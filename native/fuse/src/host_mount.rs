@@ -9,8 +9,7 @@ use std::fs;
 use std::io;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -404,7 +403,7 @@ pub(crate) fn detach(
 }
 
 /// Ends the connection at once: whatever waits gets ECONNABORTED, later calls ENOTCONN.
-pub(crate) fn abort(abort_file: impl AsFd) -> io::Result<()> {
+pub(crate) fn abort(abort_file: &OwnedFd) -> io::Result<()> {
     rustix::io::write(abort_file, b"1")?;
     Ok(())
 }
@@ -465,6 +464,6 @@ mod tests {
     #[test]
     fn last_line_of_an_error_is_its_reason() {
         assert_eq!(last_line(b"one\ntwo\n\n"), "two");
-        assert_eq!(last_line(OsStr::new("").as_bytes()), "fusermount3 gave no reason");
+        assert_eq!(last_line(b""), "fusermount3 gave no reason");
     }
 }

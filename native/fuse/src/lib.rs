@@ -34,4 +34,6 @@ pub use errors::{HostMountError, UnmountError};
 pub use flush::FlushReport;
 pub use mount_table::{HostMount, clear_dead_mount, devdev_mounts};
 pub use options::{EndReason, EndSink, LogLevel, LogSink, MountOptions, Permissions, RequestHook};
+#[doc(hidden)]
+pub use request::is_request;
 pub use session::Session;

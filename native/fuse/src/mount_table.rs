@@ -94,6 +94,12 @@ pub(crate) fn mounted_at(path: &Path) -> io::Result<Option<MountLine>> {
     Ok(mount_lines()?.into_iter().rfind(|line| line.mount_point == path))
 }
 
+/// Where a device is mounted: its bind mounts too, outermost first.
+pub(crate) fn mount_points_of(device: (u32, u32)) -> io::Result<Vec<PathBuf>> {
+    let lines = mount_lines()?.into_iter().filter(|line| line.device == device);
+    Ok(lines.map(|line| line.mount_point).collect())
+}
+
 /// Every host mount of devdev in this mount namespace, outermost first. Touches none of them.
 pub fn devdev_mounts() -> io::Result<Vec<HostMount>> {
     let ours = mount_lines()?.into_iter().filter(|line| line.kind == FS_TYPE);

@@ -94,7 +94,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, request: &Request<'_>) -> OpRe
         Op::Readdir(arg) => dirs::readdir(c, arg),
         Op::Readdirplus(arg) => dirs::readdirplus(c, arg),
         Op::Statfs => attrs::statfs(c),
-        Op::Statx(_) => attrs::statx(c),
+        Op::Statx => attrs::statx(c),
         Op::Access(mask) => attrs::access(c, *mask),
         Op::Getxattr { name, size } => xattrs::getxattr(c, name, *size),
         Op::Setxattr { name, value, flags } => xattrs::setxattr(c, name, value, *flags),

@@ -20,7 +20,7 @@ use crate::handshake::{Agreed, MAX_WRITE, shake_hands};
 use crate::host_mount::{
     DetachError, Fusermount, HostMounted, abort, detach, mount, remove_created,
 };
-use crate::mount_table::{forget_served, note_served};
+use crate::mount_table::{forget_served, mount_points_of, mounted_at, note_served};
 use crate::notify::Notifier;
 use crate::options::{EndReason, LogLevel, MountOptions};
 use crate::park::Parking;
@@ -53,7 +53,6 @@ pub struct Session {
 
 struct Inner {
     core: Arc<Core>,
-    file: Arc<DeviceFile>,
     notifier: Arc<Notifier>,
     path: PathBuf,
     device: (u32, u32),
@@ -107,7 +106,7 @@ impl Session {
             created: std::mem::take(&mut mounted.created),
         };
         let inner = Arc::new(Inner {
-            notifier: Arc::new(Notifier::new(core.clone(), file.clone())),
+            notifier: Arc::new(Notifier::new(core.clone(), file)),
             path: mounted.path,
             device: mounted.device,
             scope: Scope {
@@ -123,7 +122,6 @@ impl Session {
             unmounting: Mutex::new(()),
             wanted: AtomicBool::new(false),
             core,
-            file,
         });
         let session = Session { inner, threads: Mutex::new(Vec::new()) };
         session.inner.core.vfs.set_invalidator(Some(session.inner.notifier.clone()));
@@ -219,11 +217,14 @@ impl Session {
     fn join(&self) {
         let end = Instant::now() + JOIN_LIMIT;
         let mut threads = self.threads.lock();
+        // Called from `on_end`, this may be one of them.
+        let me = std::thread::current().id();
+        threads.retain(|thread| thread.thread().id() != me);
         while let Some(thread) = threads.last() {
             if thread.is_finished() {
                 // Its panic, if any, was logged where it happened.
                 let _ = threads.pop().map(JoinHandle::join);
-            } else if Instant::now() < end && self.inner.ends_soon() {
+            } else if Instant::now() < end && self.inner.is_over() {
                 std::thread::sleep(Duration::from_millis(1));
             } else {
                 threads.clear();
@@ -242,24 +243,8 @@ impl Drop for Session {
 
 impl Inner {
     fn take_down(&self, force: bool) -> Result<(), UnmountError> {
-        if !*self.ended.0.lock() {
-            let mut tries = 0;
-            loop {
-                match self.detach_limited(force) {
-                    Ok(()) => break,
-                    Err(DetachError::Busy) if tries < BUSY_RETRIES => {
-                        tries += 1;
-                        std::thread::sleep(BUSY_PAUSE);
-                    }
-                    Err(DetachError::Busy) => {
-                        let users = mount_users(&self.path);
-                        return Err(UnmountError::Busy(self.path.clone(), users));
-                    }
-                    Err(DetachError::Refused(reason)) => {
-                        return Err(UnmountError::Refused(self.path.clone(), reason));
-                    }
-                }
-            }
+        if !self.is_over() {
+            self.detach_everywhere(force)?;
         }
         if self.wait_ended(if force { FORCED_GRACE } else { GRACE }) {
             return Ok(());
@@ -267,20 +252,58 @@ impl Inner {
         // Detached, but somebody still is in there (or in another mount namespace).
         self.core.refusing.store(true, Ordering::Release);
         self.core.parking.close();
-        if let Some(Held { abort: Some(file), .. }) = &*self.held.lock() {
-            if let Err(error) = abort(file) {
-                self.core.log(LogLevel::Warn, &format!("fuse: aborting failed: {error}"));
+        let held = self.held.lock();
+        if let Some(Err(error)) = held.as_ref().and_then(|held| held.abort.as_ref()).map(abort) {
+            self.core.log(LogLevel::Warn, &format!("fuse: aborting failed: {error}"));
+        }
+        drop(held);
+        self.wait_ended(FORCED_GRACE);
+        Ok(())
+    }
+
+    // The mount itself, then what was bound from it: those users cannot be told from its own.
+    fn detach_everywhere(&self, force: bool) -> Result<(), UnmountError> {
+        let refused = |reason: String| UnmountError::Refused(self.path.clone(), reason);
+        let mut points =
+            mount_points_of(self.device).map_err(|error| refused(error.to_string()))?;
+        // It may have been moved since, with a directory above it.
+        let own = points.iter().position(|point| *point == self.path).unwrap_or(0);
+        if points.is_empty() {
+            return Ok(());
+        }
+        let point = points.remove(own);
+        let on_top = mounted_at(&point).ok().flatten().filter(|line| line.device != self.device);
+        if let Some(line) = on_top {
+            return Err(refused(format!("a {} file system lies on top of it", line.kind)));
+        }
+        let mut tries = 0;
+        loop {
+            match self.detach_limited(&point, force) {
+                Ok(()) => break,
+                Err(DetachError::Busy) if tries < BUSY_RETRIES => {
+                    tries += 1;
+                    std::thread::sleep(BUSY_PAUSE);
+                }
+                Err(DetachError::Busy) => {
+                    return Err(UnmountError::Busy(point.clone(), mount_users(&point)));
+                }
+                Err(DetachError::Refused(reason)) => return Err(refused(reason)),
             }
         }
-        self.wait_ended(FORCED_GRACE);
+        for bound in points.iter().rev() {
+            if let Err(error) = self.detach_limited(bound, true) {
+                let message = format!("fuse: {} stays mounted: {error}", bound.display());
+                self.core.log(LogLevel::Warn, &message);
+            }
+        }
         Ok(())
     }
 
     // The kernel may have to write pages back first, which this process serves: on a thread of
     // its own, so that nothing can hang here.
-    fn detach_limited(&self, lazily: bool) -> Result<(), DetachError> {
+    fn detach_limited(&self, point: &Path, lazily: bool) -> Result<(), DetachError> {
         let (send, receive) = std::sync::mpsc::channel();
-        let (path, fusermount) = (self.path.clone(), self.fusermount.clone());
+        let (path, fusermount) = (point.to_owned(), self.fusermount.clone());
         let started = spawn("devdev-unmount", move || {
             let fusermount = Fusermount::find(fusermount.as_deref());
             // Nobody listens when the limit has passed.
@@ -301,7 +324,7 @@ impl Inner {
         *ended
     }
 
-    fn ends_soon(&self) -> bool {
+    fn is_over(&self) -> bool {
         *self.ended.0.lock()
     }
 

@@ -139,7 +139,8 @@ fn run_c(source: &str) -> Option<String> {
 
 #[test]
 fn newer_structures_have_the_sizes_and_offsets_of_7_45() {
-    let pinned: &[(Layout, usize, &[(&str, usize)])] = &[
+    type Offsets<'a> = &'a [(&'a str, usize)];
+    let pinned: &[(Layout, usize, Offsets<'_>)] = &[
         (
             layout::<InHeader>(),
             40,
