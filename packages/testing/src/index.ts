@@ -1,2 +1,4 @@
 // Private to the tests: generators, a reference model, guards around host mounts. No product code
 // imports it.
+
+export { comparable, comparableTree, type SyncFs } from "./compare-fs.js";

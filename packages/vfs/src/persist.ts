@@ -157,8 +157,8 @@ export class PersistJob implements Disposable {
 }
 
 /** Builds a tree from the store's pages (blocks come later, as needs). */
-export class TreeLoader {
-  readonly #loader: native.NativeTreeLoader;
+export class TreeLoader implements Disposable {
+  #loader: native.NativeTreeLoader | undefined;
 
   private constructor(loader: native.NativeTreeLoader) {
     this.#loader = loader;
@@ -169,9 +169,14 @@ export class TreeLoader {
     return new TreeLoader(guarded(() => native.NativeTreeLoader.start(rootId, reference?.handle)));
   }
 
+  get #native(): native.NativeTreeLoader {
+    if (this.#loader === undefined) throw devdevError("ERR_CLOSED", "the loader is closed");
+    return this.#loader;
+  }
+
   /** Ids of the pages that are wanted now; empty when the tree is complete. */
   wanted(): Uint8Array[] {
-    const ids = guarded(() => this.#loader.wanted());
+    const ids = guarded(() => this.#native.wanted());
     return Array.from({ length: ids.length / ID_BYTES }, (_, n) =>
       ids.subarray(n * ID_BYTES, (n + 1) * ID_BYTES),
     );
@@ -179,12 +184,20 @@ export class TreeLoader {
 
   /** One page; throws when the bytes are not what the id says. */
   supply({ id, encoding, rawLength, data }: StoreObject): void {
-    guarded(() => this.#loader.supply(id, encoding, rawLength, data));
+    guarded(() => this.#native.supply(id, encoding, rawLength, data));
   }
 
   /** The tree, checked as a whole. */
   async finish(): Promise<Tree> {
-    return Tree.own(await guarded(() => this.#loader.finish()).catch(rethrow));
+    return Tree.own(await guarded(() => this.#native.finish()).catch(rethrow));
+  }
+
+  close(): void {
+    this.#loader = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

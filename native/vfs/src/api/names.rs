@@ -33,49 +33,30 @@ impl Api {
     /// Makes a directory and those above it that are missing; returns the path of the topmost
     /// one made, `None` when all were there.
     pub fn mkdir_all(&self, path: &[u8], mode: u32) -> Result<Option<Vec<u8>>> {
-        let mut missing = Vec::new();
-        let mut path = trimmed(path);
-        loop {
+        let mut missing = vec![path];
+        let mut topmost = None;
+        while let Some(path) = missing.last().copied() {
             match self.mkdir(path, mode) {
-                Ok(()) => break,
-                Err(Errno::NoEnt) if path.len() > 1 => {
-                    missing.push(path);
-                    path = trimmed(parent_path(path));
+                Ok(()) => {
+                    topmost.get_or_insert_with(|| path.to_vec());
+                    missing.pop();
                 }
                 Err(Errno::Exist) => {
-                    self.expect_dir(path, missing.is_empty())?;
-                    let Some(next) = missing.pop() else { return Ok(None) };
-                    path = next;
-                    self.mkdir_or_exists(path, mode)?;
-                    break;
+                    let is_target = missing.len() == 1;
+                    match self.node(path, true)? {
+                        entry if is_dir(&entry) => missing.pop(),
+                        _ if is_target => return Err(Errno::Exist),
+                        _ => return Err(Errno::NotDir),
+                    };
+                }
+                // Not a second time: then its parent was removed meanwhile.
+                Err(Errno::NoEnt) if topmost.is_none() && trimmed(path).len() > 1 => {
+                    missing.push(parent_path(trimmed(path)));
                 }
                 Err(errno) => return Err(errno),
             }
         }
-        let topmost = path.to_vec();
-        while let Some(path) = missing.pop() {
-            self.mkdir_or_exists(path, mode)?;
-        }
-        Ok(Some(topmost))
-    }
-
-    // Somebody else may have made it in between.
-    fn mkdir_or_exists(&self, path: &[u8], mode: u32) -> Result<()> {
-        match self.mkdir(path, mode) {
-            Err(Errno::Exist) => self.expect_dir(path, true),
-            other => other,
-        }
-    }
-
-    fn expect_dir(&self, path: &[u8], is_target: bool) -> Result<()> {
-        match self.node(path, true) {
-            Ok(entry) if is_dir(&entry) => Ok(()),
-            Ok(_) if is_target => Err(Errno::Exist),
-            Ok(_) => Err(Errno::NotDir),
-            // A dangling symlink: the name exists.
-            Err(Errno::NoEnt) => Err(Errno::Exist),
-            Err(errno) => Err(errno),
-        }
+        Ok(topmost)
     }
 
     /// mknod(2): `mode` with type bits; a regular file when it has none.
@@ -161,8 +142,8 @@ impl Api {
 
     /// rename(2).
     pub fn rename(&self, from: &[u8], to: &[u8]) -> Result<()> {
-        let old = self.place(from)?.named(Errno::Busy)?;
-        let new = self.place(to)?.named(Errno::Busy)?;
+        let (old, new) = (self.place(from)?, self.place(to)?);
+        let (old, new) = (old.named(Errno::Busy)?, new.named(Errno::Busy)?);
         let moved = self.look(&old)?.ok_or(Errno::NoEnt)?;
         if (old.slash || new.slash) && !is_dir(&moved) {
             return Err(Errno::NotDir);

@@ -61,6 +61,9 @@ impl Api {
 
     // What the place's name means; makes the file if that is asked for. `None`: try again.
     fn open_entry(&self, place: &Place, flags: OpenFlags, mode: u32) -> Result<Option<Found>> {
+        if flags.create && place.slash {
+            return Err(Errno::IsDir);
+        }
         if place.last == Last::Root {
             let attr = self.vfs.getattr(place.parent)?;
             return Ok(Some(Found { entry: Entry { attr, generation: 0 }, made: false }));
@@ -73,9 +76,6 @@ impl Api {
         }
         if !flags.create {
             return Err(Errno::NoEnt);
-        }
-        if place.slash {
-            return Err(Errno::IsDir);
         }
         let mode = S_IFREG | (mode & 0o7777 & !API_UMASK);
         let made = self.vfs.mknod(place.parent, &place.name, mode, 0, self.owner, Hold::Take);

@@ -20,13 +20,17 @@ impl Api {
     /// Removes a file or, when `recursive`, a directory with all it holds. A directory without
     /// `recursive` is EISDIR.
     pub fn remove(&self, path: &[u8], recursive: bool) -> Result<()> {
-        let place = self.place(trimmed(path))?;
+        let place = self.place(path)?;
         match place.last {
             Last::Root => return Err(Errno::Busy),
             Last::Dot | Last::DotDot => return Err(Errno::Inval),
             Last::Name => {}
         }
         let entry = self.look(&place)?.ok_or(Errno::NoEnt)?;
+        if place.slash && !is_dir(&entry) {
+            // What a symlink points to is not removed through it, nor the symlink then.
+            return self.node(path, true).and(Err(Errno::NotDir));
+        }
         if !is_dir(&entry) {
             return self.remove_name(&place, entry.attr.node);
         }

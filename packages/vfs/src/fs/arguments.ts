@@ -120,13 +120,12 @@ function seconds(time: TimeArgument, name: string): number {
   throw invalidType(name, "an instance of Date or a time in seconds", time);
 }
 
-/** A time to set, to the microsecond as in Node. */
+/** A time to set, split as libuv splits it. */
 export function timeOf(time: TimeArgument, name: string): PlainTime {
   const value = seconds(time, name);
   if (Number.isNaN(value)) throw invalidType(name, "a valid Date", time);
   let secs = Math.trunc(value);
   let nanos = Math.trunc((value - secs) * 1e9);
-  nanos -= nanos % 1000;
   if (nanos < 0) {
     nanos += 1e9;
     secs -= 1;
