@@ -80,7 +80,7 @@ describe.each([
     const running = await sh("sleep 50 | sleep 50; echo not reached", { pty });
     await running.kill();
     expect(await collect(running)).toMatchObject({ exitCode: 143, signal: "SIGTERM", stdout: "" });
-    expect(running.group.list()).toEqual([]);
+    await expect.poll(() => running.group.list()).toEqual([]);
   });
 
   test("the environment is exactly what was given, the umask too", async () => {
