@@ -150,9 +150,7 @@ impl Api {
             return Ok(());
         }
         let old = self.vfs.getattr(target.node)?.size;
-        if old > 0 {
-            self.resize(target.node, old, 0)?;
-        }
+        self.resize(target.node, old, 0)?;
         self.copy_content(source.node, target.node)?;
         let mode = crate::attr::SetAttr { mode: Some(attr.mode & 0o7777), ..Default::default() };
         self.set(target.node, &mode)

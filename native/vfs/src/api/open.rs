@@ -109,7 +109,7 @@ impl Api {
             self.vfs.hold(attr.node)?;
         }
         let file = OpenFile::new(Arc::clone(&self.vfs), attr.node, flags);
-        if flags.truncate && !found.made && attr.size > 0 {
+        if flags.truncate && !found.made {
             self.resize(attr.node, attr.size, 0)?;
         }
         Ok(file)
