@@ -1,6 +1,6 @@
 // Typed client of the daemon: the same Workspace interface as the library, and the daemon's methods.
 
-export { collectOutput, gatherOutput } from "./collect-output.js";
+export { collectOutput, gatherOutput } from "@devdev/protocol";
 export { checkVersion, connectDaemon, type ConnectOptions, startDaemon } from "./connect.js";
 export { RemoteProcess, type RemoteCommand } from "./remote-process.js";
 export { RemoteWorkspace } from "./remote-workspace.js";

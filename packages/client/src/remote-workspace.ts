@@ -1,5 +1,6 @@
 // A workspace of the daemon behind the same interface as the library's own.
 
+import { collectOutput } from "@devdev/protocol";
 import type {
   DiffOptions,
   DiffResult,
@@ -27,7 +28,6 @@ import type {
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { collectOutput } from "./collect-output.js";
 import type { ConnectOptions } from "./connect.js";
 import { FileChannel } from "./file-channel.js";
 import { remoteFs } from "./remote-fs.js";

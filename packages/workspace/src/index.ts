@@ -1,2 +1,9 @@
 // The library: vfs, exec and store put together in one process, as the Workspace interface of
 // @devdev/protocol.
+
+export type { ExportOptions } from "./export-file.js";
+export { WorkspaceHost } from "./host.js";
+export type { Host, HostOptions } from "./host-interface.js";
+export type { ReopenOptions } from "./making.js";
+export type { ImportOptions, WorkspaceParts } from "./parts.js";
+export { Workspace } from "./workspace.js";

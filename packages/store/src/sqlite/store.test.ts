@@ -38,7 +38,7 @@ it("keeps everything over a close, and a reader sees it at once", () => {
   const reader = openSqliteReader(directory);
   const root = commitTree(store, "w", "text", "name");
   expect(reader.blocks.get(blockOf("text a").id)?.data.toString()).toBe("text a");
-  expect(Buffer.from(reader.pages.page(root.id)!.data)).toEqual(Buffer.from(root.data));
+  expect(Buffer.from(reader.metadata.page(root.id)!.data)).toEqual(Buffer.from(root.data));
   reader.close();
   store.close();
   const again = openSqliteStore(directory);

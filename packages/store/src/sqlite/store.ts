@@ -4,7 +4,7 @@ import type { Database } from "better-sqlite3";
 
 import { asStoreError, StoreError } from "../errors.js";
 import { lockDirectory } from "../lock.js";
-import type { BlockStore, MetadataStore, PageStore, Store, TransactionOptions } from "../store.js";
+import type { BlockStore, MetadataStore, Store, TransactionOptions } from "../store.js";
 import { openReader, openWriter, walBytes } from "./connection.js";
 import { SqliteMetadata } from "./metadata.js";
 import { SqliteObjects } from "./objects.js";
@@ -94,10 +94,10 @@ export function openSqliteStore(directory: string): Store {
   }
 }
 
-/** Blocks and pages of a store that another thread of this process writes. */
+/** What a store that another thread of this process writes holds by now. */
 export interface StoreReader {
   readonly blocks: Pick<BlockStore, "get">;
-  readonly pages: Pick<PageStore, "page">;
+  readonly metadata: Pick<MetadataStore, "page" | "snapshots">;
   close(): void;
 }
 
@@ -105,7 +105,7 @@ export function openSqliteReader(directory: string): StoreReader {
   const db = openReader(directory);
   return {
     blocks: new SqliteObjects(db, "blocks", alone),
-    pages: new SqliteMetadata(db, alone),
+    metadata: new SqliteMetadata(db, alone),
     close: () => db.close(),
   };
 }

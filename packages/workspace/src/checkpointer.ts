@@ -1,0 +1,106 @@
+// Checkpoints in the background: one starts within two seconds of the first change, one at a time, gently while
+// a command runs. Separate from snapshots, which it only must not overlap.
+
+import type { Vfs } from "@devdev/vfs";
+
+import type { Keeper } from "./keeper.js";
+import type { Mutex } from "./mutex.js";
+
+/** How often changes are looked for; with the delay below a checkpoint starts within two seconds. */
+const LOOK_MS = 500;
+/** After the first change was seen, so that a burst of changes becomes one checkpoint. */
+const DELAY_MS = 1000;
+/** After a checkpoint that failed. */
+const RETRY_MS = 5000;
+
+export interface CheckpointerOptions {
+  vfs: Vfs;
+  keeper: Keeper;
+  mutex: Mutex;
+  now: () => number;
+  /** Whether a command runs that a checkpoint should leave the processors to. */
+  busy: () => boolean;
+  /** Told of a checkpoint that failed; it is tried again. */
+  onFailure: (error: unknown) => void;
+}
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions;
+  #timer: NodeJS.Timeout | undefined;
+  /** The change count that the store has. */
+  #kept: bigint;
+  /** When a change was first seen that the store does not have, in milliseconds of performance.now. */
+  #changedAt: number | undefined;
+  #notBefore = 0;
+  #running: Promise<void> | undefined;
+  #lastAt: number | undefined;
+
+  /** `keptAt`: the store has the present state since then. */
+  constructor(options: CheckpointerOptions, keptAt: number | undefined) {
+    this.#options = options;
+    this.#kept = keptAt === undefined ? -1n : options.vfs.changeCount();
+    this.#lastAt = keptAt;
+  }
+
+  /** When the store last took a state, milliseconds since the epoch. */
+  get lastAt(): number | undefined {
+    return this.#lastAt;
+  }
+
+  /** Whether the store has the present state. */
+  get clean(): boolean {
+    return this.#options.vfs.changeCount() === this.#kept;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#options.keeper.hurry();
+    await this.#running;
+  }
+
+  /** Notes that the store has the state of that change count (a snapshot or a restore did it). */
+  noteKept(changeCount: bigint): void {
+    this.#kept = changeCount;
+    this.#changedAt = undefined;
+    this.#lastAt = this.#options.now();
+  }
+
+  /** The store has a state that became the live one; what was changed since is not known. */
+  noteRestored(): void {
+    this.#kept = -1n;
+    this.#lastAt = this.#options.now();
+  }
+
+  /** Makes everything done so far durable. The caller has the mutex. */
+  async run(background: boolean): Promise<void> {
+    const { vfs, keeper, now } = this.#options;
+    const changeCount = vfs.changeCount();
+    if (changeCount === this.#kept) return;
+    using tree = vfs.freeze();
+    await keeper.checkpoint(tree, now(), background);
+    this.noteKept(changeCount);
+  }
+
+  #look(): void {
+    const time = performance.now();
+    if (this.clean) this.#changedAt = undefined;
+    else this.#changedAt ??= time;
+    const due = this.#changedAt !== undefined && time - this.#changedAt >= DELAY_MS;
+    // Who has the mutex is about to keep a newer state than this would.
+    if (!due || this.#running || this.#options.mutex.busy || time < this.#notBefore) return;
+    const { mutex, busy, onFailure } = this.#options;
+    this.#running = mutex
+      .run(() => this.run(busy()))
+      .catch((error: unknown) => {
+        this.#notBefore = performance.now() + RETRY_MS;
+        onFailure(error);
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+}

@@ -1,0 +1,36 @@
+// The parts of a workspace that ends with the process: an engine, and snapshots in memory. No thread, no file.
+
+import { randomBytes } from "node:crypto";
+
+import type { WorkspaceOptions } from "@devdev/protocol";
+import { Tree, Vfs } from "@devdev/vfs";
+
+import { MemoryKeeper } from "./memory-keeper.js";
+import { checkWorkspaceName, freshName } from "./names.js";
+import { keepImported, nowOf, ownerOf, vfsOptionsOf } from "./parts.js";
+import type { ImportOptions, WorkspaceParts } from "./parts.js";
+
+/** Ids look alike wherever a workspace is kept. */
+export function freshId(): string {
+  return randomBytes(8).toString("hex");
+}
+
+export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): WorkspaceParts {
+  const { name = freshName(new Set()) } = options;
+  checkWorkspaceName(name);
+  const vfsOptions = vfsOptionsOf(options);
+  const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
+  return { id: freshId(), name, vfs, keeper: new MemoryKeeper(vfs), now: nowOf(options) };
+}
+
+/** From an exported file or its bytes. */
+export async function importedEphemeral(
+  source: string | Uint8Array,
+  options: WorkspaceOptions & ImportOptions,
+): Promise<WorkspaceParts> {
+  const owner = ownerOf(options);
+  using tree = await Tree.import(source, owner && { owner });
+  const parts = ephemeralParts(options, tree);
+  await keepImported(parts, tree);
+  return parts;
+}

@@ -1,0 +1,68 @@
+// Writes the export format to a file: under a name of its own first, so that a file of the wanted name is
+// complete, and one that was there stays until then.
+
+import { randomBytes } from "node:crypto";
+import { link, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+
+import { DevdevError } from "@devdev/errno";
+import type { Tree } from "@devdev/vfs";
+
+export interface ExportOptions {
+  /** Replace a file that is there; else it is EEXIST. */
+  force?: boolean;
+  onProgress?: (bytesDone: number) => void;
+}
+
+/** Returns its length. */
+export async function writeExport(
+  tree: Tree,
+  file: string,
+  options: ExportOptions,
+): Promise<number> {
+  const path = resolve(file);
+  if (!options.force && (await stat(path).catch(() => undefined))) throw exists(path);
+  const partial = `${path}.${randomBytes(6).toString("hex")}.partial`;
+  const handle = await open(partial, "wx", 0o600);
+  try {
+    try {
+      await tree.exportTo(handle.fd, options.onProgress);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    const { size } = await stat(partial);
+    await put(partial, path, options.force ?? false);
+    await syncDirectory(dirname(path));
+    return size;
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+async function put(partial: string, path: string, force: boolean): Promise<void> {
+  if (force) return rename(partial, path);
+  try {
+    // Unlike rename it replaces nothing.
+    await link(partial, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw exists(path);
+    // File systems without hard links: the name was free a moment ago.
+    await rename(partial, path);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function exists(path: string): DevdevError {
+  return new DevdevError("EEXIST", `${path} is there already`, {
+    hint: "use --force to replace it",
+  });
+}

@@ -1,0 +1,224 @@
+// The workspaces of a data directory, for a daemon: those in its store, opened when they are asked for, and
+// ephemeral ones beside them.
+
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
+
+import { DevdevError } from "@devdev/errno";
+import type { SnapshotInfo, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+
+import { ephemeralParts } from "./ephemeral.js";
+import type { ExportOptions } from "./export-file.js";
+import type { Host, HostOptions } from "./host-interface.js";
+import { freshName } from "./names.js";
+import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import { useStore } from "./shared-store.js";
+import type { StoreService } from "./store-service/store-service.js";
+import { createStored, importStored, openStored } from "./stored.js";
+import { Workspace } from "./workspace.js";
+
+type CreateOptions = Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string };
+
+/** An ephemeral workspace's summary, as far as it does not change. */
+type Beside = Pick<WorkspaceSummary, "id" | "name" | "createdAt" | "lastMountPoint">;
+
+export class WorkspaceHost implements Host {
+  readonly #options: HostOptions;
+  readonly #store: StoreService;
+  readonly #giveBack: () => Promise<void>;
+  readonly #open = new Map<string, Promise<Workspace>>();
+  readonly #ephemeral = new Map<string, Beside>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: HostOptions, store: StoreService, giveBack: () => Promise<void>) {
+    this.#options = options;
+    this.#store = store;
+    this.#giveBack = giveBack;
+  }
+
+  /** Locks the data directory and opens its store. ERR_LOCKED when another process has it. */
+  static async open(options: HostOptions): Promise<WorkspaceHost> {
+    const [store, giveBack] = await useStore(options.dataDir);
+    return new WorkspaceHost(options, store, giveBack);
+  }
+
+  async list(): Promise<WorkspaceSummary[]> {
+    const rows = await this.#store.workspaces();
+    const stored = rows.map(async (row): Promise<WorkspaceSummary> => {
+      const { id, name, createdAt, mountPath, snapshots } = row;
+      const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
+      const live = await this.#live(id);
+      return { id, name, ...live, ...last, ephemeral: false, createdAt, snapshots };
+    });
+    const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
+      const snapshots = (await (await this.#open.get(each.id))?.snapshots())?.length ?? 0;
+      return { ...each, ...(await this.#live(each.id)), ephemeral: true, snapshots };
+    });
+    const all = await Promise.all([...stored, ...beside]);
+    return all.toSorted((a, b) => a.createdAt - b.createdAt);
+  }
+
+  async open(id: string): Promise<Workspace> {
+    this.#refuseWhenClosing();
+    const opened = this.#open.get(id);
+    if (opened) return opened;
+    return this.#keep(id, async () => {
+      const row = (await this.#store.workspaces()).find((each) => each.id === id);
+      if (!row) throw new DevdevError("ENOENT", `there is no workspace ${id}`);
+      return openStored(this.#store, row);
+    });
+  }
+
+  async create(options: CreateOptions): Promise<Workspace> {
+    this.#refuseWhenClosing();
+    const parts = options.ephemeral
+      ? await this.#createEphemeral(options)
+      : await createStored(this.#store, { ...options, name: await this.#freeName(options) });
+    return this.#keep(parts.id, async () => parts);
+  }
+
+  async remove(id: string, { force }: { force: boolean }): Promise<void> {
+    this.#refuseWhenClosing();
+    const workspace = await this.#open.get(id);
+    if (workspace) {
+      if (!force) await refuseInUse(workspace);
+      await workspace.discard();
+    }
+    if (this.#ephemeral.delete(id)) return;
+    if (await this.#store.removeWorkspace(id)) return;
+    throw new DevdevError("ENOENT", `there is no workspace ${id}`);
+  }
+
+  async export(
+    id: string,
+    file: string,
+    options: ExportOptions & { ref?: string | number },
+  ): Promise<{ id: string; bytes: number }> {
+    await this.#refuseInMount(file);
+    return (await this.open(id)).exportTo(file, options);
+  }
+
+  async import(
+    file: string,
+    options: ImportOptions & { name?: string },
+  ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }> {
+    this.#refuseWhenClosing();
+    await this.#refuseInMount(file);
+    const { size } = await stat(file);
+    const parts = await importStored(this.#store, resolve(file), {
+      ...options,
+      name: await this.#freeName({ ...options, mountPath: withoutExtension(file) }),
+    });
+    const workspace = await this.#keep(parts.id, async () => parts);
+    const [snapshot] = await parts.keeper.snapshots();
+    const summary = (await this.list()).find(({ id }) => id === workspace.id);
+    if (!snapshot || !summary) throw new Error("the store lost what it has just taken");
+    return { ...summary, bytes: size, snapshot };
+  }
+
+  async check(): Promise<string[]> {
+    return (await this.#store.check()).problems;
+  }
+
+  /** Collects garbage in the store now. */
+  async collect(): Promise<{ bytesFreed: number; bytesKept: number }> {
+    return this.#store.collect();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const opened = await Promise.allSettled(this.#open.values());
+    const closing = opened.map(async (result) => {
+      if (result.status === "fulfilled") await result.value.close();
+    });
+    const failures = (await Promise.allSettled(closing)).filter((r) => r.status === "rejected");
+    for (const { reason } of failures) {
+      this.#options.log.error(
+        { err: reason as unknown },
+        "a workspace could not be closed in order",
+      );
+    }
+    await this.#giveBack();
+    if (failures[0]) throw failures[0].reason;
+  }
+
+  /** Registers what is being made under its id, so that whoever asks for it meanwhile gets the same. */
+  #keep(id: string, make: () => Promise<WorkspaceParts>): Promise<Workspace> {
+    const workspace = this.#finish(id, make);
+    this.#open.set(id, workspace);
+    // Failures belong to who asked; the next one tries again.
+    workspace.catch(() => this.#open.delete(id));
+    return workspace;
+  }
+
+  async #finish(id: string, make: () => Promise<WorkspaceParts>): Promise<Workspace> {
+    const parts = await make();
+    const onClosed = async (): Promise<void> => {
+      this.#open.delete(id);
+      await parts.onClosed?.();
+    };
+    const workspace = new Workspace({ ...parts, onClosed, log: this.#options.log });
+    await workspace.publish();
+    return workspace;
+  }
+
+  async #createEphemeral(options: CreateOptions): Promise<WorkspaceParts> {
+    const name = await this.#freeName(options);
+    const parts = ephemeralParts({ ...options, name });
+    const beside: Beside = { id: parts.id, name, createdAt: Date.now() };
+    this.#ephemeral.set(parts.id, beside);
+    return {
+      ...parts,
+      onMounted: async (path) => void (beside.lastMountPoint = path),
+      onClosed: async () => void this.#ephemeral.delete(parts.id),
+    };
+  }
+
+  /** A name is unique among stored and ephemeral workspaces together. */
+  async #freeName({ name, mountPath }: { name?: string; mountPath?: string }): Promise<string> {
+    const taken = new Set((await this.list()).map((each) => each.name));
+    if (name === undefined) return freshName(taken, mountPath);
+    if (!taken.has(name)) return name;
+    throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
+  }
+
+  async #live(id: string): Promise<Pick<WorkspaceSummary, "mountPoint">> {
+    // One that cannot be opened is listed all the same.
+    const mountPoint = (await this.#open.get(id)?.catch(() => undefined))?.mountPoint;
+    return mountPoint === undefined ? {} : { mountPoint };
+  }
+
+  /** A process that waits for its own mount cannot even be killed. */
+  async #refuseInMount(file: string): Promise<void> {
+    const path = resolve(file);
+    const inside = (await this.list()).find(
+      ({ mountPoint }) => mountPoint !== undefined && path.startsWith(`${mountPoint}/`),
+    );
+    if (!inside) return;
+    throw new DevdevError("EINVAL", `${path} is inside of workspace ${inside.name}`, {
+      hint: "choose a file outside of every workspace",
+    });
+  }
+
+  #refuseWhenClosing(): void {
+    if (this.#closing) throw new DevdevError("ERR_STOPPING", "the workspaces are being closed");
+  }
+}
+
+async function refuseInUse(workspace: Workspace): Promise<void> {
+  const { name, mountPoint } = workspace;
+  const running = await workspace.processes();
+  if (mountPoint === undefined && running.length === 0) return;
+  const use = mountPoint === undefined ? "runs commands" : `is mounted at ${mountPoint}`;
+  throw new DevdevError("EBUSY", `workspace ${name} ${use}`, {
+    hint: "unmount it first, or use force",
+  });
+}
+
+function withoutExtension(file: string): string {
+  return file.replace(/\.[^./]+$/, "");
+}

@@ -1,0 +1,28 @@
+// Where the states of one workspace are kept: its snapshots and, if it is to outlive the process, its
+// checkpoint. Separate so that a workspace in memory and one in a store differ in nothing else.
+
+import type { SnapshotInfo } from "@devdev/protocol";
+import type { Tree } from "@devdev/vfs";
+
+/** A snapshot to be kept; its place in the sequence is the keeper's to give. */
+export type NewSnapshotInfo = Omit<SnapshotInfo, "sequence">;
+
+export interface Keeper {
+  /** Whether what it keeps outlives the process. */
+  readonly durable: boolean;
+  /** Oldest first. */
+  snapshots(): Promise<SnapshotInfo[]>;
+  /** Keeps the tree as a snapshot, and as the state to come back to. */
+  addSnapshot(tree: Tree, info: NewSnapshotInfo): Promise<SnapshotInfo>;
+  /** Forgets a snapshot. */
+  removeSnapshot(sequence: number): Promise<void>;
+  /** Keeps the tree as the state to come back to. `background`: nobody waits for it. */
+  checkpoint(tree: Tree, at: number, background: boolean): Promise<void>;
+  /** Somebody waits for a checkpoint that began in the background. */
+  hurry(): void;
+  /** The tree of a snapshot, sharing with `reference` what is equal; the caller disposes of it. */
+  tree(sequence: number, reference?: Tree): Promise<Tree>;
+  /** Makes a snapshot the state to come back to; returns what takes that back. */
+  rebase(sequence: number, at: number): Promise<() => Promise<void>>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,77 @@
+// What a workspace is made of. Separate from Workspace, so that making the parts (in memory, from a store, from
+// a file) and being a workspace know nothing of each other.
+
+import { argumentError } from "@devdev/errno";
+import type { WorkspaceOptions } from "@devdev/protocol";
+import type { Tree, Vfs, VfsOptions } from "@devdev/vfs";
+
+import type { Keeper } from "./keeper.js";
+
+export interface WorkspaceParts {
+  id: string;
+  name: string;
+  vfs: Vfs;
+  keeper: Keeper;
+  /** The store has the present state since then, milliseconds since the epoch. */
+  keptAt?: number;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Told where it was mounted. */
+  onMounted?: (path: string) => Promise<void>;
+  /** Called when everything is closed. */
+  onClosed?: () => Promise<void>;
+  log?: Log;
+}
+
+/** As much of a logger as is used here. */
+export interface Log {
+  warn(fields: object, message: string): void;
+}
+
+export interface ImportOptions {
+  /** Keep the owners of the file; else, unless this process is root's, everything becomes its user's. */
+  numericOwner?: boolean;
+}
+
+/** What an engine is made with. */
+export function vfsOptionsOf(options: WorkspaceOptions): VfsOptions {
+  const { maxBytes, maxInodes, xattrs, clock, uid, gid } = options;
+  checkLimit("maxBytes", maxBytes);
+  checkLimit("maxInodes", maxInodes);
+  return defined({ maxBytes, maxInodes, xattrs, clock, uid, gid });
+}
+
+/** The wall clock, or the one that was handed in. */
+export function nowOf({ clock }: WorkspaceOptions): () => number {
+  return clock ? () => Number(clock() / 1_000_000n) : Date.now;
+}
+
+/** Who is to own what is imported: undefined keeps what the file says. */
+export function ownerOf({ numericOwner }: ImportOptions): { uid: number; gid: number } | undefined {
+  const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+  if (numericOwner || uid === undefined || gid === undefined || uid === 0) return undefined;
+  return { uid, gid };
+}
+
+/** Keeps an imported tree as the first snapshot. */
+export async function keepImported(parts: WorkspaceParts, tree: Tree): Promise<void> {
+  const id = await tree.contentId();
+  const { bytes, inodes } = tree;
+  const info = { id, automatic: false, createdAt: parts.now(), bytes, inodes };
+  await parts.keeper.addSnapshot(tree, info);
+}
+
+/** Without the fields that were not given. */
+export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+function checkLimit(name: string, value: number | undefined): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value > 0)) return;
+  throw argumentError(
+    "RangeError",
+    "ERR_OUT_OF_RANGE",
+    `${name} is a positive integer, not ${value}`,
+  );
+}

@@ -1,0 +1,92 @@
+// Keeps the states of one workspace in a store.
+
+import { DevdevError } from "@devdev/errno";
+import type { SnapshotInfo } from "@devdev/protocol";
+import type { SnapshotRow } from "@devdev/store";
+import type { Tree, Vfs } from "@devdev/vfs";
+
+import type { Keeper, NewSnapshotInfo } from "./keeper.js";
+import type { StoreService } from "./store-service/store-service.js";
+
+export class StoreKeeper implements Keeper {
+  readonly durable = true;
+  readonly #store: StoreService;
+  readonly #workspace: string;
+  readonly #vfs: Vfs;
+
+  private constructor(store: StoreService, workspace: string, vfs: Vfs) {
+    this.#store = store;
+    this.#workspace = workspace;
+    this.#vfs = vfs;
+  }
+
+  /** From now on the store also answers what the engine needs. */
+  static async open(store: StoreService, workspace: string, vfs: Vfs): Promise<StoreKeeper> {
+    await store.serve(vfs.handle, workspace);
+    return new StoreKeeper(store, workspace, vfs);
+  }
+
+  async snapshots(): Promise<SnapshotInfo[]> {
+    return (await this.#store.snapshots(this.#workspace)).map(infoOf);
+  }
+
+  async addSnapshot(tree: Tree, info: NewSnapshotInfo): Promise<SnapshotInfo> {
+    const { id, ...rest } = info;
+    const { snapshot } = await this.#store.persist(tree, {
+      workspace: this.#workspace,
+      at: info.createdAt,
+      snapshot: { ...rest, contentId: id },
+    });
+    if (!snapshot) throw new Error("the store kept no snapshot row");
+    this.#vfs.markClean(tree);
+    return infoOf(snapshot);
+  }
+
+  async removeSnapshot(sequence: number): Promise<void> {
+    await this.#store.removeSnapshot(this.#workspace, sequence);
+  }
+
+  async checkpoint(tree: Tree, at: number, background: boolean): Promise<void> {
+    await this.#store.persist(tree, { workspace: this.#workspace, at, background });
+    this.#vfs.markClean(tree);
+  }
+
+  hurry(): void {
+    // Best effort: a store that has ended fails the checkpoint itself.
+    this.#store.hurry(this.#workspace).catch(() => undefined);
+  }
+
+  async tree(sequence: number, reference?: Tree): Promise<Tree> {
+    const tree = await this.#store.load(await this.#root(sequence), reference);
+    return tree.loadThrough(this.#vfs);
+  }
+
+  async rebase(sequence: number, at: number): Promise<() => Promise<void>> {
+    const before = (await this.#store.workspace(this.#workspace))?.checkpoint;
+    const root = await this.#root(sequence);
+    await this.#store.setCheckpoint(this.#workspace, { root, at });
+    return async () => {
+      if (before) await this.#store.setCheckpoint(this.#workspace, before);
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#store.leave(this.#vfs.handle);
+  }
+
+  async #root(sequence: number): Promise<Uint8Array> {
+    const rows = await this.#store.snapshots(this.#workspace);
+    const row = rows.find((each) => each.sequence === sequence);
+    if (!row) throw new DevdevError("ERR_NO_SNAPSHOT", `there is no snapshot #${sequence}`);
+    return row.root;
+  }
+}
+
+function infoOf({
+  contentId,
+  root: _root,
+  workspace: _workspace,
+  ...rest
+}: SnapshotRow): SnapshotInfo {
+  return { id: contentId, ...rest };
+}

@@ -1,0 +1,96 @@
+// Calls to a worker thread and their answers, over one message port: names, arguments and results typed by a
+// map. Separate from what is called, so that both workers of the store share it.
+
+import { Worker } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
+
+import { DevdevError, errorFromPlain, errorToPlain } from "@devdev/errno";
+import type { PlainError } from "@devdev/errno";
+
+/** What a worker offers: the handlers themselves, as a type. */
+export type Handlers<C> = {
+  [K in keyof C]: C[K] extends (...args: infer A) => infer R
+    ? (...args: A) => R | Promise<R>
+    : never;
+};
+
+interface Call {
+  id: number;
+  name: string;
+  args: unknown[];
+}
+
+type Answer = { id: number; value: unknown } | { id: number; error: PlainError };
+
+/** The worker's side. Calls may overlap; answers come as they are ready. */
+export function serveCalls<C>(port: MessagePort, handlers: Handlers<C>): void {
+  const table = handlers as Record<string, (...args: unknown[]) => unknown>;
+  port.on("message", (call: Call) => void answer(port, table, call));
+}
+
+async function answer(
+  port: MessagePort,
+  handlers: Record<string, (...args: unknown[]) => unknown>,
+  { id, name, args }: Call,
+): Promise<void> {
+  let result: Answer;
+  try {
+    result = { id, value: await handlers[name]?.(...args) };
+  } catch (error) {
+    result = { id, error: errorToPlain(error) };
+  }
+  port.postMessage(result);
+}
+
+type Waiting = { resolve: (value: never) => void; reject: (error: unknown) => void };
+
+/** The caller's side: starts the worker, and fails every call when it ends. */
+export class WorkerCalls<C> {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  #ended: Error | undefined;
+
+  constructor(entry: URL, workerData: unknown) {
+    this.#worker = new Worker(entry, { workerData, stdin: false });
+    this.#worker.on("message", (answer: Answer) => this.#settle(answer));
+    this.#worker.on("error", (error) => this.#end(error));
+    this.#worker.on("exit", () => this.#end(undefined));
+    // A program that has nothing else to do ends; what is asked keeps it alive.
+    this.#worker.unref();
+  }
+
+  call<K extends keyof C & string>(
+    name: K,
+    ...args: C[K] extends (...args: infer A) => unknown ? A : never
+  ): Promise<C[K] extends (...args: never[]) => infer R ? R : never> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject });
+      this.#worker.ref();
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
+      this.#worker.postMessage({ id, name, args } satisfies Call);
+    });
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #settle(answer: Answer): void {
+    const waiting = this.#waiting.get(answer.id);
+    this.#waiting.delete(answer.id);
+    if (this.#waiting.size === 0) this.#worker.unref();
+    if ("error" in answer) waiting?.reject(errorFromPlain(answer.error));
+    else waiting?.resolve(answer.value as never);
+  }
+
+  #end(cause: unknown): void {
+    this.#ended ??= new DevdevError("ERR_STORE_CLOSED", "the thread of the store has ended", {
+      cause,
+    });
+    for (const { reject } of this.#waiting.values()) reject(this.#ended);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,79 @@
+// What the two workers of a store are asked: the writer, which owns the only writing connection, and the
+// reader, which brings back blocks and trees. Types only; both sides of the thread boundary share them.
+
+import type {
+  CheckReport,
+  Checkpoint,
+  CollectionResult,
+  NewSnapshot,
+  NewWorkspace,
+  SnapshotRow,
+  WorkspaceChange,
+  WorkspaceRow,
+} from "@devdev/store";
+
+export interface PersistRequest {
+  /** Number of the frozen tree; the caller keeps it alive until the answer. */
+  tree: number;
+  workspace: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+  /** Also a snapshot row, in the same transaction. */
+  snapshot?: Omit<NewSnapshot, "root" | "workspace">;
+  /** At most a quarter of a core, until `hurry`. */
+  background?: boolean;
+}
+
+export interface PersistResult {
+  root: Uint8Array;
+  snapshot?: SnapshotRow;
+  /** Bytes that the store did not have. */
+  bytesAdded: number;
+}
+
+export interface StoreStatistics {
+  /** Bytes in blocks and pages, as of the last collection and what was added since. */
+  bytes: number;
+  /** Bytes added since the last collection. */
+  added: number;
+  collecting: boolean;
+}
+
+export type ListedWorkspace = WorkspaceRow & { snapshots: number };
+
+export interface WriterCalls {
+  /** Answers when the store is open. */
+  ready(): void;
+  /** Each with the number of its snapshots. */
+  workspaces(): ListedWorkspace[];
+  workspace(id: string): WorkspaceRow | undefined;
+  createWorkspace(row: NewWorkspace): void;
+  updateWorkspace(id: string, change: WorkspaceChange): void;
+  removeWorkspace(id: string): boolean;
+  snapshots(workspace: string): SnapshotRow[];
+  removeSnapshot(workspace: string, sequence: number): boolean;
+  persist(request: PersistRequest): PersistResult;
+  /** What is persisted in the background for this workspace now has somebody waiting for it. */
+  hurry(workspace: string): void;
+  setCheckpoint(workspace: string, checkpoint: Checkpoint): void;
+  check(): CheckReport;
+  /** Collects garbage now. */
+  collect(): CollectionResult;
+  statistics(): StoreStatistics;
+  /** After what is under way; copies the log into the database. */
+  close(): void;
+}
+
+export interface ReaderCalls {
+  ready(): void;
+  /** From now on answers what this engine needs, for this workspace. */
+  serve(engine: number, workspace: string): void;
+  leave(engine: number): void;
+  /**
+   * The tree of this root, sharing what it can with the tree of that number. Returns a number; `took` it when
+   * attached.
+   */
+  load(root: Uint8Array, reference?: number): number;
+  took(tree: number): void;
+  close(): void;
+}

@@ -1,0 +1,90 @@
+// Entry of the reader's thread: a connection that only reads, and brings back what engines need (a block that
+// is not in memory, a snapshot that somebody looks into) and whole trees. It shares nothing with the writer, so
+// a long commit delays no reader of a file.
+
+import { parentPort, workerData } from "node:worker_threads";
+
+import { hexOf, openSqliteReader, StoreError } from "@devdev/store";
+import type { StoreReader } from "@devdev/store";
+import { serveNeeds, Tree, TreeLoader } from "@devdev/vfs";
+import type { Need, NeedsServer } from "@devdev/vfs";
+
+import { listedName } from "../snapshot-names.js";
+import { serveCalls } from "./calls.js";
+import type { ReaderCalls } from "./interface.js";
+
+/** Pages supplied before the needs of files have their turn. */
+const LOAD_SLICE = 64;
+
+let reader: StoreReader | undefined;
+const servers = new Map<number, NeedsServer>();
+/** Trees on their way to another thread, which says when it has them. */
+const loaned = new Map<number, Tree>();
+
+function opened(): StoreReader {
+  return (reader ??= openSqliteReader((workerData as { directory: string }).directory));
+}
+
+async function load(root: Uint8Array, reference?: Tree): Promise<Tree> {
+  const { metadata } = opened();
+  using loader = TreeLoader.start(root, reference && { reference });
+  let supplied = 0;
+  for (let wanted = loader.wanted(); wanted.length > 0; wanted = loader.wanted()) {
+    for (const id of wanted) {
+      const page = metadata.page(id);
+      if (!page) throw new StoreError("ERR_STORE_CORRUPT", `page ${hexOf(id)} is missing`);
+      loader.supply({ id, ...page });
+      if (++supplied % LOAD_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  return loader.finish();
+}
+
+/** Answers one need; what the store cannot give fails for whoever waits, and for nobody else. */
+async function answer(server: NeedsServer, workspace: string, need: Need): Promise<void> {
+  try {
+    if (need.kind === "block") {
+      const block = opened().blocks.get(need.hash);
+      if (block) server.supplyBlock({ id: need.hash, ...block });
+      else server.fail(need, "EIO");
+      return;
+    }
+    const rows = opened().metadata.snapshots(workspace);
+    const row = rows.find((each) => need.name.equals(Buffer.from(listedName(each))));
+    if (!row) return server.fail(need, "ENOENT");
+    server.supplySnapshot(need.name, await load(row.root));
+  } catch {
+    // Damage of the store, which `check` names; the caller of read(2) can only be told EIO.
+    server.fail(need, "EIO");
+  }
+}
+
+if (!parentPort) throw new Error("this file is the entry of a worker thread");
+serveCalls<ReaderCalls>(parentPort, {
+  ready: () => void opened(),
+  serve: (engine, workspace) => {
+    const server = serveNeeds(engine, (needs, self) => {
+      for (const need of needs) void answer(self, workspace, need);
+    });
+    servers.set(engine, server);
+  },
+  leave: (engine) => {
+    servers.get(engine)?.close();
+    servers.delete(engine);
+  },
+  load: async (root, number) => {
+    using reference = number === undefined ? undefined : Tree.attach(number);
+    const tree = await load(root, reference);
+    loaned.set(tree.handle, tree);
+    return tree.handle;
+  },
+  took: (number) => {
+    loaned.get(number)?.dispose();
+    loaned.delete(number);
+  },
+  close: () => {
+    for (const server of servers.values()) server.close();
+    servers.clear();
+    reader?.close();
+  },
+});

@@ -1,0 +1,134 @@
+// A store as the main thread sees it: every call is answered by one of its two threads. Nothing of SQLite
+// runs in this thread.
+
+import { DevdevError } from "@devdev/errno";
+import type { CheckReport, Checkpoint, NewWorkspace, WorkspaceChange } from "@devdev/store";
+import type { CollectionResult, SnapshotRow, WorkspaceRow } from "@devdev/store";
+import { Tree } from "@devdev/vfs";
+
+import { WorkerCalls } from "./calls.js";
+import type {
+  ListedWorkspace,
+  PersistRequest,
+  PersistResult,
+  ReaderCalls,
+  StoreStatistics,
+  WriterCalls,
+} from "./interface.js";
+
+export class StoreService {
+  readonly directory: string;
+  /** Ids of the workspaces that are open. */
+  readonly claims = new Set<string>();
+  readonly #writer: WorkerCalls<WriterCalls>;
+  readonly #reader: WorkerCalls<ReaderCalls>;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+    this.#writer = new WorkerCalls(new URL("./writer.js", import.meta.url), { directory });
+    this.#reader = new WorkerCalls(new URL("./reader.js", import.meta.url), { directory });
+  }
+
+  /** Opens or makes the store of a directory. ERR_LOCKED when another process has it. */
+  static async open(directory: string): Promise<StoreService> {
+    const service = new StoreService(directory);
+    try {
+      await service.#writer.call("ready");
+      await service.#reader.call("ready");
+    } catch (error) {
+      await service.#terminate();
+      throw error;
+    }
+    return service;
+  }
+
+  workspaces(): Promise<ListedWorkspace[]> {
+    return this.#writer.call("workspaces");
+  }
+
+  workspace(id: string): Promise<WorkspaceRow | undefined> {
+    return this.#writer.call("workspace", id);
+  }
+
+  createWorkspace(row: NewWorkspace): Promise<void> {
+    return this.#writer.call("createWorkspace", row);
+  }
+
+  updateWorkspace(id: string, change: WorkspaceChange): Promise<void> {
+    return this.#writer.call("updateWorkspace", id, change);
+  }
+
+  removeWorkspace(id: string): Promise<boolean> {
+    return this.#writer.call("removeWorkspace", id);
+  }
+
+  removeSnapshot(workspace: string, sequence: number): Promise<boolean> {
+    return this.#writer.call("removeSnapshot", workspace, sequence);
+  }
+
+  snapshots(workspace: string): Promise<SnapshotRow[]> {
+    return this.#writer.call("snapshots", workspace);
+  }
+
+  /** Makes a tree durable as the checkpoint, and as a snapshot if one is asked for. */
+  persist(tree: Tree, request: Omit<PersistRequest, "tree">): Promise<PersistResult> {
+    const answer = this.#writer.call("persist", { ...request, tree: tree.handle });
+    // The tree must outlive the call, whatever its owner does with it meanwhile.
+    return answer.finally(() => void tree.handle);
+  }
+
+  hurry(workspace: string): Promise<void> {
+    return this.#writer.call("hurry", workspace);
+  }
+
+  setCheckpoint(workspace: string, checkpoint: Checkpoint): Promise<void> {
+    return this.#writer.call("setCheckpoint", workspace, checkpoint);
+  }
+
+  /** The tree of a root, sharing with `reference` what is equal. */
+  async load(root: Uint8Array, reference?: Tree): Promise<Tree> {
+    const handle = await this.#reader.call("load", root, reference?.handle);
+    try {
+      return Tree.attach(handle);
+    } finally {
+      await this.#reader.call("took", handle);
+    }
+  }
+
+  /** Has the reader's thread answer what an engine needs. */
+  serve(engine: number, workspace: string): Promise<void> {
+    return this.#reader.call("serve", engine, workspace);
+  }
+
+  leave(engine: number): Promise<void> {
+    return this.#reader.call("leave", engine);
+  }
+
+  check(): Promise<CheckReport> {
+    return this.#writer.call("check");
+  }
+
+  collect(): Promise<CollectionResult> {
+    return this.#writer.call("collect");
+  }
+
+  statistics(): Promise<StoreStatistics> {
+    return this.#writer.call("statistics");
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#reader.call("close");
+      await this.#writer.call("close");
+    } catch (error) {
+      // Nothing is lost: every commit was durable. A thread that has ended needs no close.
+      if (!(error instanceof DevdevError && error.code === "ERR_STORE_CLOSED")) throw error;
+    } finally {
+      await this.#terminate();
+    }
+  }
+
+  async #terminate(): Promise<void> {
+    await Promise.all([this.#reader.terminate(), this.#writer.terminate()]);
+  }
+}

@@ -1,0 +1,102 @@
+// What the writer does when nothing else is to do: copying the log into the database, collecting garbage,
+// giving free pages back. In slices, so that a commit never waits for long.
+
+import { Collector } from "@devdev/store";
+import type { CollectionResult, Store } from "@devdev/store";
+
+import { engineCodec } from "./codec.js";
+import { ADDED } from "./persist.js";
+import type { Persisting } from "./persist.js";
+
+/** Without work for this long the writer counts as idle. */
+const IDLE_MS = 2000;
+/** A collection begins when this much was added since the last one, and half of what it left. */
+const LEAST_ADDED = 128 << 20;
+const KEPT = "kept";
+
+export class Upkeep {
+  readonly #store: Store;
+  readonly #running: ReadonlySet<Persisting>;
+  #collector: Collector | undefined;
+  #collection: Promise<CollectionResult> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(store: Store, running: ReadonlySet<Persisting>) {
+    this.#store = store;
+    this.#running = running;
+    this.touch();
+  }
+
+  get collecting(): boolean {
+    return this.#collection !== undefined;
+  }
+
+  /** Ids that a commit relies on: a collection under way spares them. */
+  protect(ids: Uint8Array): void {
+    this.#collector?.protect(ids);
+  }
+
+  /** After every commit. */
+  touch(): void {
+    this.#store.maintain(false);
+    clearTimeout(this.#timer);
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.#idle(), IDLE_MS).unref();
+  }
+
+  /** Removals leave garbage of unknown size: the next idle moment collects it. */
+  expectGarbage(): void {
+    this.#store.metadata.setCounter(ADDED, Number.MAX_SAFE_INTEGER);
+    this.touch();
+  }
+
+  collect(): Promise<CollectionResult> {
+    this.#collection ??= this.#collect().finally(() => {
+      this.#collector = undefined;
+      this.#collection = undefined;
+    });
+    return this.#collection;
+  }
+
+  /** Leaves everything where a close may follow. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    // A collection that was cut short rejects for its caller; nothing is half done.
+    await this.#collection?.catch(() => undefined);
+  }
+
+  async #collect(): Promise<CollectionResult> {
+    const collector = new Collector(this.#store, engineCodec);
+    this.#collector = collector;
+    for (const persisting of this.#running)
+      persisting.relied.forEach((ids) => collector.protect(ids));
+    let result = collector.step();
+    while (!result && !this.#stopped) {
+      await turn();
+      result = collector.step();
+    }
+    if (!result) throw new Error("the store was closed during the collection");
+    this.#store.transaction(() => {
+      this.#store.metadata.setCounter(KEPT, result.bytesKept);
+      this.#store.metadata.setCounter(ADDED, 0);
+    });
+    return result;
+  }
+
+  async #idle(): Promise<void> {
+    try {
+      const { metadata } = this.#store;
+      const limit = Math.max(LEAST_ADDED, metadata.counter(KEPT) / 2);
+      if (metadata.counter(ADDED) > limit) await this.collect();
+      while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
+    } catch {
+      // A store that cannot be tidied can still be read and written; `check` says what is wrong with it.
+    }
+  }
+}
+
+/** Lets what has come in be done first. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

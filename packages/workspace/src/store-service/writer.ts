@@ -1,0 +1,107 @@
+// Entry of the writer's thread: the only connection that writes a store, and the only place that decides what
+// goes into one transaction.
+
+import { parentPort, workerData } from "node:worker_threads";
+
+import { checkSteps, openSqliteStore } from "@devdev/store";
+import type { CheckReport, Store } from "@devdev/store";
+
+import { serveCalls } from "./calls.js";
+import { engineCodec } from "./codec.js";
+import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
+import { ADDED, Persisting } from "./persist.js";
+import { Upkeep } from "./upkeep.js";
+
+/** Objects that a check looks at before other work has its turn. */
+const CHECK_SLICE = 64;
+
+class Writer {
+  readonly store: Store;
+  readonly running = new Set<Persisting>();
+  readonly upkeep: Upkeep;
+
+  constructor(directory: string) {
+    this.store = openSqliteStore(directory);
+    this.upkeep = new Upkeep(this.store, this.running);
+  }
+
+  async persist(request: PersistRequest): Promise<PersistResult> {
+    const persisting = new Persisting(this.store, request, (ids) => this.upkeep.protect(ids));
+    this.running.add(persisting);
+    try {
+      return await persisting.run();
+    } finally {
+      this.running.delete(persisting);
+      this.upkeep.touch();
+    }
+  }
+
+  hurry(workspace: string): void {
+    for (const persisting of this.running) {
+      if (persisting.workspace === workspace) persisting.hurry();
+    }
+  }
+
+  async check(): Promise<CheckReport> {
+    const steps = checkSteps(this.store, engineCodec);
+    for (let seen = 1; ; seen++) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      if (seen % CHECK_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.upkeep.stop();
+    this.store.maintain(true);
+    this.store.close();
+  }
+}
+
+/** Opened by the first call, so that a refusal is that call's answer. */
+let writer: Writer | undefined;
+function opened(): Writer {
+  return (writer ??= new Writer((workerData as { directory: string }).directory));
+}
+
+function rows<T>(work: (store: Store) => T): T {
+  const { store, upkeep } = opened();
+  const result = work(store);
+  upkeep.touch();
+  return result;
+}
+
+if (!parentPort) throw new Error("this file is the entry of a worker thread");
+serveCalls<WriterCalls>(parentPort, {
+  ready: () => void opened(),
+  workspaces: () => {
+    const { metadata } = opened().store;
+    const count = (id: string): number => metadata.snapshots(id).length;
+    return metadata.workspaces().map((row) => ({ ...row, snapshots: count(row.id) }));
+  },
+  workspace: (id) => opened().store.metadata.workspace(id),
+  createWorkspace: (row) => rows(({ metadata }) => metadata.createWorkspace(row)),
+  updateWorkspace: (id, change) => rows(({ metadata }) => metadata.updateWorkspace(id, change)),
+  removeWorkspace: (id) => {
+    const removed = rows(({ metadata }) => metadata.removeWorkspace(id));
+    opened().upkeep.expectGarbage();
+    return removed;
+  },
+  snapshots: (workspace) => opened().store.metadata.snapshots(workspace),
+  removeSnapshot: (workspace, sequence) => {
+    const removed = rows(({ metadata }) => metadata.removeSnapshot(workspace, sequence));
+    opened().upkeep.expectGarbage();
+    return removed;
+  },
+  persist: (request) => opened().persist(request),
+  hurry: (workspace) => opened().hurry(workspace),
+  setCheckpoint: (id, checkpoint) => rows(({ metadata }) => metadata.setCheckpoint(id, checkpoint)),
+  check: () => opened().check(),
+  collect: () => opened().upkeep.collect(),
+  statistics: () => {
+    const { store, upkeep } = opened();
+    const added = store.metadata.counter(ADDED);
+    return { bytes: store.metadata.counter("kept") + added, added, collecting: upkeep.collecting };
+  },
+  close: () => writer?.close(),
+});

@@ -1,0 +1,126 @@
+// The parts of a workspace that is kept in a store: a new one, one that is brought back, one from a file.
+
+import { DevdevError } from "@devdev/errno";
+import type { WorkspaceOptions } from "@devdev/protocol";
+import type { NewWorkspace, WorkspaceRow } from "@devdev/store";
+import { Tree, Vfs } from "@devdev/vfs";
+
+import { freshId } from "./ephemeral.js";
+import { checkWorkspaceName, freshName } from "./names.js";
+import { defined, keepImported, nowOf, ownerOf, vfsOptionsOf } from "./parts.js";
+import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import { StoreKeeper } from "./store-keeper.js";
+import type { StoreService } from "./store-service/store-service.js";
+
+export type StoredOptions = WorkspaceOptions & { mountPath?: string };
+
+/** What is kept of the options of a workspace: what shapes its engine. */
+type KeptOptions = Pick<WorkspaceOptions, "maxBytes" | "maxInodes" | "xattrs" | "uid" | "gid">;
+
+/** A new workspace. EEXIST when its name is taken; a name that it is given by us is made unique. */
+export async function createStored(
+  store: StoreService,
+  options: StoredOptions,
+): Promise<WorkspaceParts> {
+  return made(store, options, undefined);
+}
+
+/** A new workspace from an exported file or its bytes, with one snapshot of it. */
+export async function importStored(
+  store: StoreService,
+  source: string | Uint8Array,
+  options: StoredOptions & ImportOptions,
+): Promise<WorkspaceParts> {
+  const owner = ownerOf(options);
+  using tree = await Tree.import(source, owner && { owner });
+  const parts = await made(store, options, tree);
+  try {
+    await keepImported(parts, tree);
+    return { ...parts, keptAt: parts.now() };
+  } catch (error) {
+    await parts.keeper.close();
+    parts.vfs.close();
+    await parts.onClosed?.();
+    await store.removeWorkspace(parts.id);
+    throw error;
+  }
+}
+
+/** A workspace of the store as it was last kept. EBUSY when it is open already. */
+export async function openStored(
+  store: StoreService,
+  row: WorkspaceRow,
+  given: Pick<WorkspaceOptions, "clock"> = {},
+): Promise<WorkspaceParts> {
+  const options = { ...(row.options as KeptOptions), ...given };
+  const release = claim(store, row);
+  try {
+    const { checkpoint } = row;
+    using tree = checkpoint && (await store.load(checkpoint.root));
+    return await assemble(store, row, options, tree, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+async function made(
+  store: StoreService,
+  options: StoredOptions,
+  tree: Tree | undefined,
+): Promise<WorkspaceParts> {
+  const taken = new Set((await store.workspaces()).map(({ name }) => name));
+  const name = options.name ?? freshName(taken, options.mountPath);
+  checkWorkspaceName(name);
+  if (taken.has(name))
+    throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
+  const { maxBytes, maxInodes, xattrs, uid, gid, mountPath } = options;
+  const kept: KeptOptions = defined({ maxBytes, maxInodes, xattrs, uid, gid });
+  const row: NewWorkspace = {
+    id: freshId(),
+    name,
+    options: { ...kept },
+    createdAt: nowOf(options)(),
+    ...(mountPath !== undefined && { mountPath }),
+  };
+  const release = claim(store, row);
+  try {
+    // Checks the options before anything is written.
+    const parts = await assemble(store, row, options, tree, release);
+    await store.createWorkspace(row);
+    return parts;
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+async function assemble(
+  store: StoreService,
+  row: WorkspaceRow,
+  options: WorkspaceOptions,
+  tree: Tree | undefined,
+  release: () => void,
+): Promise<WorkspaceParts> {
+  const vfsOptions = vfsOptionsOf(options);
+  const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
+  return {
+    id: row.id,
+    name: row.name,
+    vfs,
+    keeper: await StoreKeeper.open(store, row.id, vfs),
+    now: nowOf(options),
+    ...(row.checkpoint && { keptAt: row.checkpoint.at }),
+    onMounted: (mountPath) => store.updateWorkspace(row.id, { mountPath }),
+    onClosed: async () => release(),
+  };
+}
+
+/** Two engines of one workspace would replace each other's checkpoints. */
+function claim(store: StoreService, { id, name }: { id: string; name: string }): () => void {
+  if (store.claims.has(id)) {
+    throw new DevdevError("EBUSY", `workspace ${name} is open already in this process`);
+  }
+  store.claims.add(id);
+  return () => void store.claims.delete(id);
+}

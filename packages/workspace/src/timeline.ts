@@ -1,0 +1,236 @@
+// The states of one workspace in time: taking snapshots, going back to one, comparing two. One at a time, and
+// never together with a checkpoint.
+
+import { DevdevError } from "@devdev/errno";
+import type {
+  DiffOptions,
+  DiffResult,
+  RestoreOptions,
+  RestoreResult,
+  SnapshotInfo,
+  SnapshotOptions,
+} from "@devdev/protocol";
+import { type Tree, Vfs } from "@devdev/vfs";
+
+import type { Checkpointer } from "./checkpointer.js";
+import type { Commands } from "./commands.js";
+import { passPhase } from "./fault.js";
+import type { Keeper } from "./keeper.js";
+import type { Mutex } from "./mutex.js";
+import { patchOf, statsOf } from "./patch.js";
+import { checkSnapshotName, findSnapshot, listedName } from "./snapshot-names.js";
+
+/** Inodes of an empty tree: its root and `.devdev/home`. */
+const EMPTY_INODES = 2;
+
+export interface TimelineParts {
+  vfs: Vfs;
+  keeper: Keeper;
+  mutex: Mutex;
+  checkpointer: Checkpointer;
+  commands: Commands;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** What a snapshot reports beside the snapshot itself. */
+export type Taken = SnapshotInfo & { durationMs: number; pauseMs: number; filesChanged: number };
+
+export class Timeline {
+  readonly #parts: TimelineParts;
+
+  constructor(parts: TimelineParts) {
+    this.#parts = parts;
+  }
+
+  snapshots(): Promise<SnapshotInfo[]> {
+    return this.#parts.keeper.snapshots();
+  }
+
+  /** Shows what there is below `.devdev/snapshots`. */
+  async publish(): Promise<void> {
+    const all = await this.snapshots();
+    const names = all.map((each) => ({
+      name: listedName(each),
+      timeNs: BigInt(Math.round(each.createdAt)) * 1_000_000n,
+    }));
+    this.#parts.vfs.setSnapshots(names);
+  }
+
+  snapshot(options: SnapshotOptions): Promise<Taken> {
+    const started = performance.now();
+    const { name, message } = options;
+    if (name !== undefined) checkSnapshotName(name);
+    return this.#alone(async () => {
+      const all = await this.snapshots();
+      if (name !== undefined && all.some((each) => each.name === name)) {
+        throw new DevdevError("EEXIST", `there is a snapshot called ${name} already`);
+      }
+      const [tree, changeCount] = await this.#freeze();
+      using _ = tree;
+      const info = await this.#keep(tree, changeCount, {
+        automatic: false,
+        ...(name !== undefined && { name }),
+        ...(message !== undefined && { message }),
+      });
+      const filesChanged = await this.#changedSince(all.at(-1), info, tree);
+      const durationMs = performance.now() - started;
+      return { ...info, durationMs, pauseMs: tree.pauseNs / 1e6, filesChanged };
+    });
+  }
+
+  restore(ref: string | number, options: RestoreOptions): Promise<RestoreResult> {
+    const started = performance.now();
+    return this.#alone(async () => {
+      const target = findSnapshot(await this.snapshots(), ref);
+      using tree = await this.#load(target);
+      const goOn = await this.#parts.commands.makeWay(options);
+      let before: { info: SnapshotInfo; tree: Tree };
+      try {
+        before = await this.#switch(target, tree);
+      } finally {
+        goOn();
+      }
+      using old = before.tree;
+      const filesChanged = (await old.diff(tree)).length;
+      // A restore that was done is not undone because its listing failed: the next publish repeats it.
+      await this.publish();
+      const durationMs = performance.now() - started;
+      return { id: target.id, before: before.info, filesChanged, durationMs };
+    });
+  }
+
+  /** `a` defaults to the newest snapshot (the empty tree when there is none), `b` to the live state. */
+  async diff(
+    a: string | undefined,
+    b: string | undefined,
+    options: DiffOptions,
+  ): Promise<DiffResult> {
+    const all = await this.snapshots();
+    const from = a === undefined ? all.at(-1) : findSnapshot(all, a);
+    const to = b === undefined ? undefined : findSnapshot(all, b);
+    using after = to ? await this.#load(to) : this.#parts.vfs.freeze();
+    using before = from ? await this.#parts.keeper.tree(from.sequence, after) : emptyTree();
+    const entries = await before.diff(after);
+    const result: DiffResult = { entries };
+    if (options.stat) result.stats = await statsOf(entries, before, after);
+    if (options.patch) result.patch = await patchOf(entries, before, after);
+    return result;
+  }
+
+  /** The tree of a snapshot (default: the live state), and its id; the caller disposes of it. */
+  async tree(ref: string | number | undefined): Promise<{ tree: Tree; id: string }> {
+    if (ref === undefined) {
+      const [tree] = await this.#freeze();
+      return { tree, id: await tree.contentId() };
+    }
+    const found = findSnapshot(await this.snapshots(), ref);
+    return { tree: await this.#load(found), id: found.id };
+  }
+
+  /** Makes everything done so far durable. */
+  checkpoint(): Promise<void> {
+    return this.#alone(async () => {
+      await this.#flush();
+      await this.#parts.checkpointer.run(false);
+    });
+  }
+
+  /** What runs in the background ends first, as fast as it can. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    this.#parts.keeper.hurry();
+    return this.#parts.mutex.run(work);
+  }
+
+  async #flush(): Promise<void> {
+    passPhase("flush");
+    if (this.#parts.vfs.hostMount?.alive) await this.#parts.vfs.flush();
+    passPhase("flush");
+  }
+
+  /** The live state with all that mappings held, and a change count that is not newer. */
+  async #freeze(): Promise<[Tree, bigint]> {
+    const { vfs } = this.#parts;
+    await this.#flush();
+    passPhase("freeze");
+    const changeCount = vfs.changeCount();
+    const tree = vfs.freeze();
+    passPhase("freeze");
+    return [tree, changeCount];
+  }
+
+  /** The tree of a snapshot, sharing with the live state what is equal. */
+  async #load({ sequence }: SnapshotInfo): Promise<Tree> {
+    using live = this.#parts.vfs.freeze();
+    return await this.#parts.keeper.tree(sequence, live);
+  }
+
+  async #keep(
+    tree: Tree,
+    changeCount: bigint,
+    described: { name?: string; message?: string; automatic: boolean },
+  ): Promise<SnapshotInfo> {
+    const { keeper, checkpointer, now } = this.#parts;
+    const id = await tree.contentId();
+    const { bytes, inodes } = tree;
+    const info = await keeper.addSnapshot(tree, {
+      id,
+      ...described,
+      createdAt: now(),
+      bytes,
+      inodes,
+    });
+    checkpointer.noteKept(changeCount);
+    await this.publish();
+    return info;
+  }
+
+  async #changedSince(
+    previous: SnapshotInfo | undefined,
+    taken: SnapshotInfo,
+    tree: Tree,
+  ): Promise<number> {
+    if (!previous) return Math.max(0, taken.inodes - EMPTY_INODES);
+    if (previous.id === taken.id) return 0;
+    using before = await this.#parts.keeper.tree(previous.sequence, tree);
+    return (await before.diff(tree)).length;
+  }
+
+  /**
+   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first: a crash in
+   * between brings the target back, an error takes everything back.
+   */
+  async #switch(target: SnapshotInfo, tree: Tree): Promise<{ info: SnapshotInfo; tree: Tree }> {
+    const { vfs, keeper, checkpointer, now } = this.#parts;
+    const [before, changeCount] = await this.#freeze();
+    try {
+      const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
+      const info = await this.#keep(before, changeCount, { automatic: true, message });
+      try {
+        const takeBack = await keeper.rebase(target.sequence, now());
+        try {
+          passPhase("restore");
+          await vfs.restore(tree);
+          passPhase("restore");
+        } catch (error) {
+          await takeBack();
+          throw error;
+        }
+      } catch (error) {
+        await keeper.removeSnapshot(info.sequence);
+        await this.publish();
+        throw error;
+      }
+      checkpointer.noteRestored();
+      return { info, tree: before };
+    } catch (error) {
+      before.dispose();
+      throw error;
+    }
+  }
+}
+
+function emptyTree(): Tree {
+  using vfs = Vfs.create();
+  return vfs.freeze();
+}

@@ -1,0 +1,239 @@
+// The Workspace of this process: the face over engine, mount, commands, snapshots and checkpoints. It decides
+// nothing but the order in which they come and go.
+
+import { collectOutput } from "@devdev/protocol";
+import type {
+  DiffOptions,
+  DiffResult,
+  ExecOptions,
+  ExecProcess,
+  ExecRecord,
+  ExecResult,
+  ExecWord,
+  HostMountOptions,
+  RestoreOptions,
+  RestoreResult,
+  Snapshot,
+  SnapshotInfo,
+  SnapshotOptions,
+  SnapshotResult,
+  Workspace as WorkspaceInterface,
+  WorkspaceFs,
+  WorkspaceOptions,
+  WorkspaceUsage,
+} from "@devdev/protocol";
+import type { Tree } from "@devdev/vfs";
+
+import { Checkpointer } from "./checkpointer.js";
+import { Commands } from "./commands.js";
+import { writeExport } from "./export-file.js";
+import type { ExportOptions } from "./export-file.js";
+import { importedParts, newParts, reopenedParts } from "./making.js";
+import type { ReopenOptions } from "./making.js";
+import { Mounting } from "./mounting.js";
+import { Mutex } from "./mutex.js";
+import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import { Timeline } from "./timeline.js";
+
+export class Workspace implements WorkspaceInterface {
+  readonly id: string;
+  readonly name: string;
+  readonly fs: WorkspaceFs;
+  readonly #parts: WorkspaceParts;
+  readonly #commands = new Commands();
+  readonly #mounting: Mounting;
+  readonly #checkpointer: Checkpointer;
+  readonly #timeline: Timeline;
+  #closing: Promise<void> | undefined;
+
+  /** For who has an engine and a keeper; else see `create`. */
+  constructor(parts: WorkspaceParts) {
+    const { vfs, keeper, now, log } = parts;
+    this.#parts = parts;
+    this.id = parts.id;
+    this.name = parts.name;
+    this.fs = vfs.fs;
+    const commands = this.#commands;
+    const mutex = new Mutex();
+    this.#mounting = new Mounting({
+      vfs,
+      name: parts.name,
+      onMounted: parts.onMounted ?? (async () => undefined),
+      onLog: (level, message) => {
+        if (level === "warn" || level === "error") log?.warn({ workspace: parts.name }, message);
+      },
+    });
+    this.#checkpointer = new Checkpointer(
+      {
+        vfs,
+        keeper,
+        mutex,
+        now,
+        busy: () => commands.busy,
+        onFailure: (error) =>
+          log?.warn(
+            { workspace: parts.name, err: error },
+            "a checkpoint failed; it is tried again",
+          ),
+      },
+      parts.keptAt,
+    );
+    const checkpointer = this.#checkpointer;
+    this.#timeline = new Timeline({ vfs, keeper, mutex, checkpointer, commands, now });
+    if (keeper.durable) checkpointer.start();
+  }
+
+  /** A new workspace: in memory, or kept in the store of `dataDir`. */
+  static async create(options: WorkspaceOptions = {}): Promise<Workspace> {
+    return finished(await newParts(options));
+  }
+
+  /** A workspace of the store of a data directory, by name or id, as it was last kept. */
+  static async open(name: string, options: ReopenOptions): Promise<Workspace> {
+    return finished(await reopenedParts(name, options));
+  }
+
+  /** A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. */
+  static async fromBytes(
+    bytes: Uint8Array,
+    options: WorkspaceOptions & ImportOptions = {},
+  ): Promise<Workspace> {
+    return finished(await importedParts(bytes, options));
+  }
+
+  /** A new workspace from an exported file. */
+  static async importFrom(
+    file: string,
+    options: WorkspaceOptions & ImportOptions = {},
+  ): Promise<Workspace> {
+    return finished(await importedParts(file, options));
+  }
+
+  get mountPoint(): string | undefined {
+    return this.#mounting.path;
+  }
+
+  mount(path?: string, options: HostMountOptions = {}): Promise<string> {
+    return this.#mounting.mount(path, options);
+  }
+
+  async unmount(options: { force?: boolean } = {}): Promise<void> {
+    this.#mounting.need("be unmounted");
+    if (options.force) await this.#commands.end();
+    await this.#mounting.unmount(options);
+    // What mappings held has come in with the unmount; it is durable when this returns.
+    await this.#timeline.checkpoint();
+  }
+
+  async exec(
+    file: ExecWord,
+    args: readonly ExecWord[] = [],
+    options: ExecOptions = {},
+  ): Promise<ExecResult> {
+    return collectOutput(await this.spawn(file, args, options), options);
+  }
+
+  async spawn(
+    file: ExecWord,
+    args: readonly ExecWord[] = [],
+    options: ExecOptions = {},
+  ): Promise<ExecProcess> {
+    return this.#commands.spawn(this.#mounting.need("run commands"), [file, ...args], options);
+  }
+
+  async processes(): Promise<ExecRecord[]> {
+    return this.#commands.list();
+  }
+
+  async snapshot(options: SnapshotOptions = {}): Promise<SnapshotResult> {
+    const { durationMs, pauseMs, filesChanged, ...info } = await this.#timeline.snapshot(options);
+    return { ...this.#withBytes(info), durationMs, pauseMs, filesChanged };
+  }
+
+  async snapshots(): Promise<Snapshot[]> {
+    return (await this.#timeline.snapshots()).map((info) => this.#withBytes(info));
+  }
+
+  restore(ref: string | number, options: RestoreOptions = {}): Promise<RestoreResult> {
+    return this.#timeline.restore(ref, options);
+  }
+
+  diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
+    return this.#timeline.diff(a, b, options);
+  }
+
+  /** Writes a snapshot (default: the live state) to a file, complete or not at all. */
+  async exportTo(
+    file: string,
+    options: ExportOptions & { ref?: string | number } = {},
+  ): Promise<{ id: string; bytes: number }> {
+    const { tree, id } = await this.#timeline.tree(options.ref);
+    using exported: Tree = tree;
+    return { id, bytes: await writeExport(exported, file, options) };
+  }
+
+  async usage(): Promise<WorkspaceUsage> {
+    const { keeper, vfs } = this.#parts;
+    const usage = vfs.usage();
+    if (!keeper.durable) return { ...usage, dirtyBytes: usage.bytes };
+    const { lastAt } = this.#checkpointer;
+    return { ...usage, ...(lastAt !== undefined && { lastCheckpointAt: lastAt }) };
+  }
+
+  checkpoint(): Promise<void> {
+    return this.#timeline.checkpoint();
+  }
+
+  /** Ends what still runs in it, unmounts it (by force), makes its state durable. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close(true);
+    return this.#closing;
+  }
+
+  /** The same, but what was changed since the last checkpoint may be lost. */
+  discard(): Promise<void> {
+    this.#closing ??= this.#close(false);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Shows the snapshots that there are below `.devdev/snapshots`: to be called once after the making. */
+  publish(): Promise<void> {
+    return this.#timeline.publish();
+  }
+
+  async #close(keep: boolean): Promise<void> {
+    const { keeper, vfs, onClosed } = this.#parts;
+    try {
+      await this.#commands.end();
+      await this.#checkpointer.stop();
+      const mounted = this.#mounting.path !== undefined;
+      // Others may still map files of it: what they hold comes in before they lose the mount.
+      if (mounted && keep) await this.#timeline.checkpoint();
+      if (mounted) await this.#mounting.unmount({ force: true });
+      if (keep) await this.#timeline.checkpoint();
+    } finally {
+      await keeper.close();
+      vfs.close();
+      await onClosed?.();
+    }
+  }
+
+  #withBytes(info: SnapshotInfo): Snapshot {
+    const toBytes = async (): Promise<Buffer> => {
+      const { tree } = await this.#timeline.tree(`#${info.sequence}`);
+      using exported: Tree = tree;
+      return exported.toBytes();
+    };
+    return { ...info, toBytes };
+  }
+}
+
+async function finished(parts: WorkspaceParts): Promise<Workspace> {
+  const workspace = new Workspace(parts);
+  await workspace.publish();
+  return workspace;
+}
