@@ -275,7 +275,10 @@ export interface NeedFromStore {
 /** Says that a need cannot be met: `code` is ENOENT, else it is an I/O error. */
 export declare function needsFail(number: number, need: NeedFromStore, code: string): void
 
-/** Ends a server; what waits for it fails with EIO. */
+/**
+ * Ends a server; what waits for it fails with EIO. As every answer, it comes too late for an
+ * engine that is closed: nobody waits there.
+ */
 export declare function needsLeave(number: number, server: number): void
 
 /**

@@ -143,33 +143,39 @@ pub fn needs_serve(env: &Env, number: u32, wake: Function<(), ()>) -> Result<u32
     Ok(server)
 }
 
-/// Ends a server; what waits for it fails with EIO.
+/// Ends a server; what waits for it fails with EIO. As every answer, it comes too late for an
+/// engine that is closed: nobody waits there.
 #[napi(catch_unwind)]
-pub fn needs_leave(number: u32, server: u32) -> Result<(), Thrown> {
-    engine(number)?.needs.leave(Some(server));
-    Ok(())
+pub fn needs_leave(number: u32, server: u32) {
+    if let Ok(engine) = engine(number) {
+        engine.needs.leave(Some(server));
+    }
 }
 
 /// What is queued.
 #[napi(catch_unwind)]
-pub fn needs_take(number: u32) -> Result<Vec<NeedFromStore>, Thrown> {
-    Ok(engine(number)?.needs.take().iter().map(NeedFromStore::of).collect())
+pub fn needs_take(number: u32) -> Vec<NeedFromStore> {
+    let keys = engine(number).map_or_else(|_| Vec::new(), |engine| engine.needs.take());
+    keys.iter().map(NeedFromStore::of).collect()
 }
 
 /// A tree for a snapshot that was needed.
 #[napi(catch_unwind)]
 pub fn needs_supply_snapshot(number: u32, name: &[u8], tree_number: u32) -> Result<(), Thrown> {
-    let engine = engine(number)?;
-    engine.vfs.supply_snapshot(name, tree(tree_number)?.tree.clone());
+    let tree = tree(tree_number)?.tree.clone();
+    if let Ok(engine) = engine(number) {
+        engine.vfs.supply_snapshot(name, tree);
+    }
     Ok(())
 }
 
 /// Says that a need cannot be met: `code` is ENOENT, else it is an I/O error.
 #[napi(catch_unwind)]
 pub fn needs_fail(number: u32, need: NeedFromStore, code: String) -> Result<(), Thrown> {
-    let engine = engine(number)?;
     let key = need.key()?;
     let errno = if code == "ENOENT" { Errno::NoEnt } else { Errno::Io };
-    engine.vfs.fail_need(&key, errno);
+    if let Ok(engine) = engine(number) {
+        engine.vfs.fail_need(&key, errno);
+    }
     Ok(())
 }
