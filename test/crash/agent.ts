@@ -1,4 +1,5 @@
-// The process that touches the mount for the crash loop: it may hang or die there, the loop may not.
+// The process that touches the mount for the crash loop: it may hang or die there, the loop may
+// not.
 //   writer DIR LOG      replaces files for ever; LOG (on the host) gets number and time of each
 //   apply DIR N         moves the data tree from generation N-1 to N
 //   bulk DIR SEED MB    writes bytes that nobody has seen before

@@ -7,7 +7,7 @@ import { describe, sleep } from "../harness/run.ts";
 import { mix } from "./model.ts";
 import { CrashSession, type KnownSnapshot } from "./session.ts";
 
-/** A checkpoint starts within 2 s of the first change; the rest is the store's time on a slow disk. */
+/** A checkpoint starts within 2 s of the first change; the rest is the store's time. */
 const PROMISE_MS = 2000;
 const STORE_MS = 2500;
 const STORE_MS_PER_MEGABYTE = 60;

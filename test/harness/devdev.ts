@@ -1,5 +1,5 @@
-// bin/devdev as a test uses it: one DEVDEV_HOME, one daemon and a mount point for each instance, for
-// one identity, taken away at the end whatever happened.
+// bin/devdev as a test uses it: one DEVDEV_HOME, one daemon and a mount point for each instance,
+// for one identity, taken away at the end whatever happened.
 
 import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Who runs devdev in a test: root, and an ordinary user that is made when it is missing. As root one
-// suite covers both; run by an ordinary user itself, only that one is left, and it says so.
+// Who runs devdev in a test: root, and an ordinary user that is made when it is missing. As root
+// one suite covers both; run by an ordinary user itself, only that one is left, and it says so.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -28,7 +28,7 @@ export interface Identity {
   rustBin: string | undefined;
 }
 
-const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export function isRoot(): boolean {
   return process.getuid?.() === 0;

@@ -1,9 +1,11 @@
-// What each suite opens with: one describe for each identity, skipped aloud where host mounts cannot
-// be tested at all (a skip that DEVDEV_REQUIRE_MOUNT=1 turns into a failure).
+// What each suite opens with: one describe for each identity, skipped aloud where host mounts
+// cannot be tested at all (a skip that DEVDEV_REQUIRE_MOUNT=1 turns into a failure).
 
-import { existsSync } from "node:fs";
-import { describe, expect, test } from "vitest";
-import { type Identity, identity, identityNames } from "./identity.ts";
+import { existsSync, globSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Devdev } from "./devdev.ts";
+import { type Identity, identity, identityNames, SYSTEM_PATH } from "./identity.ts";
 
 const missing = existsSync("/dev/fuse") ? undefined : "/dev/fuse is missing";
 
@@ -25,4 +27,31 @@ export function mounting(name: string, define: () => void): void {
   else if (process.env["DEVDEV_REQUIRE_MOUNT"] === "1") {
     test(name, () => expect.fail(`${missing}, and DEVDEV_REQUIRE_MOUNT=1 allows no skip`));
   } else test.skip(`${name}: ${missing}`, () => {});
+}
+
+/** One Devdev for all tests of a describe, mounted before the first; ended after the last. */
+export function useDevdev(who: () => Promise<Identity>, name: string): () => Devdev {
+  let devdev: Devdev | undefined;
+  beforeAll(async () => {
+    devdev = await Devdev.create(await who(), name);
+    await devdev.mount();
+  });
+  afterAll(() => devdev?.[Symbol.asyncDispose]());
+  return () => {
+    if (devdev === undefined) throw new Error("the workspace was not mounted");
+    return devdev;
+  };
+}
+
+/** For `test.skipIf`: whether programs are missing here. Says which, so that no skip is silent. */
+export function lacks(...programs: string[]): boolean {
+  const lacking = programs.filter((program) => !onPath(program));
+  if (lacking.length > 0) console.warn(`tests are skipped: ${lacking.join(", ")} not installed`);
+  return lacking.length > 0;
+}
+
+const PLACES = [...SYSTEM_PATH.split(":"), ...globSync("/usr/lib/postgresql/*/bin")];
+
+function onPath(program: string): boolean {
+  return PLACES.some((directory) => existsSync(join(directory, program)));
 }

@@ -1,5 +1,5 @@
-// The differential tester (native/fsops), built and run against a mounted workspace: the same random
-// operations on tmpfs and on the mount, or threads racing in the mount.
+// The differential tester (native/fsops), built and run against a mounted workspace: the same
+// random operations on tmpfs and on the mount, or threads racing in the mount.
 
 import { copyFileSync, existsSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";

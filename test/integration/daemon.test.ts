@@ -1,0 +1,162 @@
+// The daemon from outside: start, stop, status, logs, one for each home, private to its user, and
+// what is there again after a stop and after a crash (SEMANTICS S20, S28).
+
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Devdev } from "../harness/devdev.ts";
+import { mountAt } from "../harness/mounts.ts";
+import { isAlive, processesOf } from "../harness/processes.ts";
+import { run, sleep, until } from "../harness/run.ts";
+import { forEachIdentity } from "../harness/suite.ts";
+
+interface Status {
+  pid: number;
+  version: string;
+  uptimeMs: number;
+  home: string;
+  socket: string;
+  memory: { rss: number };
+  workspaces: { name: string; mountPoint?: string }[];
+}
+
+interface WorkspaceStatus {
+  usage: { bytes: number; inodes: number; dirtyBytes: number; lastCheckpointAt?: number };
+  processes: { pid: number; command: string }[];
+}
+
+forEachIdentity("daemon", (who) => {
+  test("start, status, stop; a second start finds the first", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    const none = await devdev.cli(["daemon", "status"]);
+    expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/no daemon is running/)]);
+    await devdev.ok(["daemon", "start"]);
+    const status = await devdev.json<Status>(["daemon", "status"]);
+    expect(status.home).toBe(devdev.home);
+    expect(status.version).toMatch(/^\d+\.\d+\.\d+/);
+    expect(status.memory.rss).toBeGreaterThan(1e6);
+    expect(status.uptimeMs).toBeGreaterThan(0);
+    expect(status.workspaces).toEqual([]);
+    expect(isAlive(status.pid)).toBe(true);
+    await devdev.ok(["daemon", "start"]);
+    expect(await devdev.daemonPid()).toBe(status.pid);
+    await devdev.ok(["daemon", "stop"]);
+    expect(isAlive(status.pid)).toBe(false);
+    expect(processesOf(devdev.directory)).toEqual([]);
+    expect(existsSync(status.socket)).toBe(false);
+    expect((await devdev.cli(["daemon", "stop"])).code).toBe(1);
+  });
+
+  test("started by ten commands at once there is one", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    const all = await Promise.all(Array.from({ length: 10 }, () => devdev.cli(["ls", "--json"])));
+    expect(all.map(({ code }) => code)).toEqual(Array(10).fill(0));
+    const pid = await devdev.daemonPid();
+    const daemons = processesOf(devdev.directory).map((entry) => entry.pid);
+    expect(daemons).toEqual([pid]);
+  });
+
+  test("socket and data are private; no port is open", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.mount();
+    const status = await devdev.json<Status>(["daemon", "status"]);
+    expect(statSync(status.socket).mode & 0o777).toBe(0o600);
+    expect(statSync(join(devdev.home, "run")).mode & 0o077).toBe(0);
+    expect(statSync(join(devdev.home, "store/devdev.sqlite")).mode & 0o077).toBe(0);
+    const ports = await run([
+      "sh",
+      "-c",
+      `ls -l /proc/${status.pid}/fd | grep -c 'socket:' ; cat /proc/${status.pid}/net/tcp | wc -l`,
+    ]);
+    expect(ports.code).toBe(0);
+    const nobody = await run([
+      "setpriv",
+      "--reuid",
+      "65534",
+      "--regid",
+      "65534",
+      "--clear-groups",
+      "test",
+      "-w",
+      status.socket,
+    ]);
+    expect(nobody.code).not.toBe(0);
+  });
+
+  test("logs: the last lines, JSON lines with --json, --follow goes on", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.mount();
+    const { stdout } = await devdev.ok(["daemon", "logs", "-n", "5"]);
+    expect(stdout.trim().split("\n").length).toBeLessThanOrEqual(5);
+    expect(stdout).toMatch(/^\d{4}-\d\d-\d\dT\S+ (TRACE|DEBUG|INFO|WARN|ERROR) /m);
+    const json = await devdev.ok(["daemon", "logs", "--json"]);
+    const lines = json.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { msg: string });
+    expect(lines.length).toBeGreaterThan(0);
+    expect(readdirSync(join(devdev.home, "log")).length).toBeGreaterThan(0);
+    const following = devdev.cli(["daemon", "logs", "-f", "-n", "0"], { timeoutMs: 4000 });
+    await sleep(1500);
+    await devdev.ok(["unmount", devdev.mountPoint]);
+    expect((await following).stdout).not.toBe("");
+  });
+
+  test("SIGTERM checkpoints and unmounts; the next mount has everything", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.mount();
+    await devdev.sh("mkdir d && echo kept > d/f && ln d/f hard && ln -s d/f soft && chmod 640 d/f");
+    const pid = await devdev.daemonPid();
+    await devdev.mustHost(["kill", "-TERM", String(pid)]);
+    await until("the daemon's end", () => !isAlive(pid), 15_000);
+    expect(mountAt(devdev.mountPoint)).toBeUndefined();
+    await devdev.mount();
+    const { stdout } = await devdev.sh("cat soft; stat -c '%a %h' d/f; ls");
+    expect(stdout).toBe("kept\n640 2\nd\nhard\nsoft\n");
+  });
+
+  test("S28 after kill -9 the last checkpoint is back", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.mount();
+    await devdev.sh("echo old > file");
+    const status = (): Promise<WorkspaceStatus> => devdev.json(["status", "-w", devdev.mountPoint]);
+    await until("a checkpoint", async () => (await status()).usage.dirtyBytes === 0, 6000);
+    const pid = await devdev.daemonPid();
+    await devdev.sh("echo new > other");
+    process.kill(pid, "SIGKILL");
+    await devdev.mount();
+    expect((await devdev.exec(["cat", "file"])).stdout).toBe("old\n");
+    expect(await devdev.daemonPid()).not.toBe(pid);
+  });
+
+  test("status shows what a crash would lose, and which commands run", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.mount();
+    const status = (): Promise<WorkspaceStatus> => devdev.json(["status", "-w", devdev.mountPoint]);
+    const empty = await status();
+    await devdev.sh("head -c 3000000 /dev/urandom > big");
+    expect((await status()).usage.bytes - empty.usage.bytes).toBeGreaterThanOrEqual(3_000_000);
+    const sleeping = devdev.exec(["sleep", "4"]);
+    const running = await until(
+      "the command in the list",
+      async () => (await status()).processes[0],
+    );
+    expect(running.command).toMatch(/sleep 4/);
+    expect(isAlive(running.pid)).toBe(true);
+    await sleeping;
+    expect((await status()).processes).toEqual([]);
+    await until("a checkpoint", async () => (await status()).usage.dirtyBytes === 0, 8000);
+  });
+
+  test("without DEVDEV_HOME everything is below HOME and the runtime directory", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    const runtime = join(devdev.directory, "runtime");
+    await devdev.mustHost(["mkdir", "-m", "700", runtime]);
+    const env = { DEVDEV_HOME: "", XDG_RUNTIME_DIR: runtime };
+    await devdev.ok(["mount", devdev.mountPoint], { env });
+    expect(existsSync(join(devdev.env["HOME"]!, ".devdev/store/devdev.sqlite"))).toBe(true);
+    expect(existsSync(join(runtime, "devdev/daemon.sock"))).toBe(true);
+    await devdev.ok(["daemon", "stop"], { env });
+    expect(mountAt(devdev.mountPoint)).toBeUndefined();
+  });
+});
