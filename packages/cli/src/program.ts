@@ -213,11 +213,9 @@ function daemonCommands(add: Add, act: Act): void {
     .option("-n, --lines <n>", "how many lines", count, 50)
     .option("-f, --follow", "go on as it grows")
     .action(act(async () => (await import("./commands/daemon.js")).logs));
-  add("doctor", "look for what is missing or left over on this host", [
+  add("doctor", "look for what is missing on this host, and clear what is left of dead mounts", [
     "devdev doctor",
-    "devdev doctor --repair",
   ])
-    .option("--repair", "clear dead mounts")
     .action(act(async () => (await import("./commands/doctor.js")).doctor));
 }
 

@@ -1,29 +1,17 @@
 // What `devdev doctor` looks at: the pieces a workspace needs on this host, what is left of dead mounts
-// (which it clears when asked), and whether the store is whole.
+// (which it clears), and whether the store is whole.
 
 import { access, constants, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { DataPaths, DoctorCheck } from "@devdev/protocol";
-import { clearDeadMount, helperPath, hostMounts } from "@devdev/vfs";
-import type { WorkspaceHost } from "@devdev/workspace";
+import { clearDeadMount, helperPath, hostMounts, type WorkspaceHost } from "@devdev/workspace";
 
 const TOOLS = ["git", "node", "npm", "cargo", "python3", "go", "rg"] as const;
 
-/** Runs every check; with `repair` dead mounts are cleared. */
-export async function examine(
-  host: WorkspaceHost,
-  paths: DataPaths,
-  repair: boolean,
-): Promise<DoctorCheck[]> {
-  const checks = await Promise.all([
-    fuseDevice(),
-    fusermount(),
-    helper(),
-    userNamespaces(),
-    ioUring(),
-    store(host, paths),
-  ]);
-  return [...checks, ...(await deadMounts(repair)), ...(await tools())];
+/** Runs every check; what is left of dead mounts is cleared on the way. */
+export async function examine(host: WorkspaceHost, paths: DataPaths): Promise<DoctorCheck[]> {
+  const checks = [fuseDevice(), fusermount(), helper(), userNamespaces(), ioUring(), store(host, paths), deadMounts()];
+  return [...(await Promise.all(checks)), ...(await tools())];
 }
 
 async function usable(path: string, mode: number): Promise<boolean> {
@@ -115,25 +103,20 @@ async function store(host: WorkspaceHost, paths: DataPaths): Promise<DoctorCheck
     : { ...check, hint: "export what can still be read and keep the file for a report" };
 }
 
-async function deadMounts(repair: boolean): Promise<DoctorCheck[]> {
+async function deadMounts(): Promise<DoctorCheck> {
+  const name = "dead mounts";
   const mounts = await hostMounts();
-  const dead = mounts.filter((m) => !m.alive);
-  if (dead.length === 0)
-    return [{ name: "dead mounts", ok: true, detail: `none (${mounts.length} alive)` }];
-  return Promise.all(
-    dead.map(async ({ path }) => {
-      const name = "dead mount";
-      if (!repair)
-        return {
-          name,
-          ok: false,
-          detail: `${path} has no daemon any more`,
-          hint: "clear it with `devdev doctor --repair`",
-        };
-      await clearDeadMount(path);
-      return { name, ok: true, detail: `${path} was cleared` };
-    }),
+  const tried = await Promise.allSettled(
+    mounts.map(async ({ path }) => ((await clearDeadMount(path)) ? [path] : [])),
   );
+  const cleared = tried.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
+  const failed = tried.flatMap((one) => (one.status === "rejected" ? [String(one.reason)] : []));
+  if (failed.length > 0) {
+    const hint = "clear them with `umount -f DIRECTORY`, then `umount -l DIRECTORY`";
+    return { name, ok: false, detail: failed.join("; "), hint };
+  }
+  const detail = cleared.length === 0 ? "none" : `cleared: ${cleared.join(", ")}`;
+  return { name, ok: true, detail };
 }
 
 async function tools(): Promise<DoctorCheck[]> {

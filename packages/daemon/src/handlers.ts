@@ -82,7 +82,7 @@ export function createHandlers(context: HandlerContext): Handlers {
       call.progress("reading the file");
       return host.import(file, defined(options));
     },
-    doctor: ({ repair }) => examine(host, context.paths, repair ?? false),
+    doctor: () => examine(host, context.paths),
   };
 }
 

@@ -78,7 +78,7 @@ export const requestSchemas = {
     name: z.string().min(1).optional(),
     numericOwner: z.boolean().optional(),
   }),
-  doctor: z.object({ repair: z.boolean().optional() }),
+  doctor: z.object({}),
 } as const;
 
 export type Method = keyof typeof requestSchemas;

@@ -6,4 +6,5 @@ export { WorkspaceHost } from "./host.js";
 export type { Host, HostOptions } from "./host-interface.js";
 export type { ReopenOptions } from "./making.js";
 export type { ImportOptions, WorkspaceParts } from "./parts.js";
+export { clearDeadMount, helperPath, hostMounts } from "@devdev/vfs";
 export { Workspace } from "./workspace.js";

@@ -4,9 +4,9 @@ import { line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
 
-export async function doctor(options: GlobalOptions & { repair?: boolean }): Promise<number> {
+export async function doctor(options: GlobalOptions): Promise<number> {
   using session = await Session.open(options);
-  const checks = await session.call("doctor", options.repair ? { repair: true } : {});
+  const checks = await session.call("doctor", {});
   const healthy = checks.every((check) => check.ok);
   if (options.json) printJson({ healthy, checks });
   else {
