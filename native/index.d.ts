@@ -272,6 +272,12 @@ export interface NeedFromStore {
   name?: Uint8Array
 }
 
+/**
+ * Fails everything that waits for a store: the process ends, and Node waits for its pool's work
+ * before it runs any cleanup hook.
+ */
+export declare function needsAbandon(): void
+
 /** Says that a need cannot be met: `code` is ENOENT, else it is an I/O error. */
 export declare function needsFail(number: number, need: NeedFromStore, code: string): void
 
@@ -304,6 +310,9 @@ export declare function openSync(engine: number, path: Uint8Array, flags: number
 
 /** What a page refers to. */
 export declare function pageReferences(encoding: number, rawLength: number, data: Uint8Array): References
+
+/** Blocks that a sweep of the store keeps though no checkpoint reaches them, 32 bytes each. */
+export declare function pinnedBlocks(number: number): Buffer
 
 /** read(2), or pread(2) with a position. */
 export declare function read(engine: number, fd: number, length: number, position?: number | undefined | null): Promise<Buffer>

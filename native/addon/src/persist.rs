@@ -260,6 +260,14 @@ pub fn verify_block(
     Ok(block.is_ok_and(|bytes| BlockHash::of(&bytes) == expected))
 }
 
+/// Blocks that a sweep of the store keeps though no checkpoint reaches them, 32 bytes each.
+#[napi(catch_unwind, ts_return_type = "Buffer")]
+pub fn pinned_blocks(number: u32) -> Result<Bytes, Thrown> {
+    // A closed engine needs nothing.
+    let Ok(engine) = engine(number) else { return Ok(Bytes(Vec::new())) };
+    Ok(concat(engine.vfs.pinned_blocks().into_iter().map(|hash| hash.0)))
+}
+
 /// Brings a block that the engine needs; one that does not unpack to its hash fails the need.
 #[napi(catch_unwind)]
 pub fn needs_supply_block(

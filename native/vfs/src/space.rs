@@ -281,58 +281,68 @@ impl Vfs {
         to_offset: u64,
         len: u64,
     ) -> Waitable<u64> {
-        let (source, size) =
-            self.view(from, |inode| file_content(inode).map(|c| (c.clone(), inode.size)))??;
+        let (source, size, named) = self.view(from, |inode| {
+            file_content(inode).map(|c| (c.clone(), inode.size, inode.nlink > 0))
+        })??;
+        let both_named = named && self.view(to, |inode| inode.nlink > 0)?;
+        // Blocks that the store has may be shared within what a checkpoint reaches: the store
+        // forgets those of another tree, and of a file without a name (which may get one), sooner.
+        let lasting = both_named && from.attachment() == to.attachment();
         let first = (from_offset / CHUNK_SIZE, to_offset / CHUNK_SIZE);
         let whole = (len / CHUNK_SIZE).min(BATCH);
         let mut chunks = Vec::with_capacity(whole as usize + 1);
         let mut needs = Vec::new();
         let take = |index: u64| match source.get(index) {
             None => Ok(None),
-            // Only within one tree: elsewhere the store may forget the block sooner.
-            Some(chunk) if from.attachment() == to.attachment() => Ok(Some(chunk.clone())),
+            Some(chunk) if lasting => Ok(Some(chunk.clone())),
             Some(chunk) => chunk.unstored().map(Some).ok_or_else(|| Need::Block(chunk.clone())),
         };
         for n in 0..whole {
             take(first.0 + n).map_or_else(|need| needs.push(need), |chunk| chunks.push(chunk));
         }
-        let tail = len - whole * CHUNK_SIZE;
+        let mut tail = len - whole * CHUNK_SIZE;
         let at_end = from_offset + len >= size && (1..CHUNK_SIZE).contains(&tail);
         let tail_chunk = source.get(first.0 + whole);
-        let fits = tail_chunk.is_none_or(|chunk| chunk.len() as u64 <= tail);
-        let room = self.view(to, |inode| inode.size)? <= to_offset + len;
-        let with_tail = at_end && fits && room;
-        if with_tail {
-            let tail = take(first.0 + whole);
-            tail.map_or_else(|need| needs.push(need), |chunk| chunks.push(chunk));
+        if at_end && tail_chunk.is_none_or(|chunk| chunk.len() as u64 <= tail) {
+            let chunk = take(first.0 + whole);
+            chunk.map_or_else(|need| needs.push(need), |chunk| chunks.push(chunk));
+        } else {
+            tail = 0;
         }
         if !needs.is_empty() {
             return Ok(Outcome::Wait(needs));
         }
-        if chunks.is_empty() {
-            return Ok(Outcome::Done(0));
-        }
-        let copied = whole * CHUNK_SIZE + if with_tail { tail } else { 0 };
-        let kept = self.put_shared(to, first.1, chunks, (to_offset + copied, with_tail))?;
-        Ok(Outcome::Done(if kept { copied } else { 0 }))
+        self.put_shared(to, first.1, chunks, tail).map(Outcome::Done)
     }
 
-    // Puts chunks in place; false if the target has grown past its shared last chunk meanwhile.
+    // Puts chunks in place, the last of which holds `tail` bytes (0: it is whole) and is left
+    // out when the target goes on behind them. Returns the bytes covered.
     fn put_shared(
         &self,
         to: NodeId,
         first: u64,
-        chunks: Vec<Option<Arc<Chunk>>>,
-        (end, with_tail): (u64, bool),
-    ) -> Result<bool> {
+        mut chunks: Vec<Option<Arc<Chunk>>>,
+        mut tail: u64,
+    ) -> Result<u64> {
         let mut garbage = Garbage::default();
         let pass = self.gate.enter();
         let now = self.clock.now();
         self.change(to, |inode, spot| {
-            if with_tail && inode.size > end {
-                return Ok(false);
-            }
             let Body::File(content) = &mut inode.body else { return Err(Errno::Inval) };
+            if tail > 0 {
+                let last = first + chunks.len() as u64 - 1;
+                let behind = content.get(last).map_or(0, |chunk| chunk.len() as u64);
+                if behind > tail || inode.size > last * CHUNK_SIZE + tail {
+                    chunks.pop();
+                    tail = 0;
+                }
+            }
+            let end = (first + chunks.len() as u64) * CHUNK_SIZE;
+            let end = if tail > 0 { end - CHUNK_SIZE + tail } else { end };
+            let copied = end - first * CHUNK_SIZE;
+            if copied == 0 {
+                return Ok(0);
+            }
             let pages = |chunk: Option<&Arc<Chunk>>| chunk.map_or(0, |chunk| chunk.data_pages());
             let old: u64 = (first..).zip(&chunks).map(|(n, _)| pages(content.get(n))).sum();
             let new: u64 = chunks.iter().map(|chunk| pages(chunk.as_ref())).sum();
@@ -345,9 +355,9 @@ impl Vfs {
             }
             content_changed(inode, now);
             if spot.in_live_tree {
-                pass.changed(end - first * CHUNK_SIZE);
+                pass.changed(copied);
             }
-            Ok(true)
+            Ok(copied)
         })?
     }
 }

@@ -218,3 +218,11 @@ export function verifyPage({ id, encoding, rawLength, data }: StoreObject): bool
 export function verifyBlock({ id, encoding, rawLength, data }: StoreObject): boolean {
   return guarded(() => native.verifyBlock(id, encoding, rawLength, data));
 }
+
+/**
+ * Ids (32 bytes each) of blocks that the engine `handle` needs though no checkpoint reaches them: of open
+ * files without a name. To be asked by a sweep of the store after it has read the roots.
+ */
+export function pinnedBlocks(handle: number): Uint8Array {
+  return guarded(() => native.pinnedBlocks(handle));
+}
