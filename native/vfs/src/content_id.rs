@@ -57,8 +57,9 @@ pub fn content_id(tree: &Tree) -> ContentId {
     ContentId(*id.finalize().as_bytes())
 }
 
-/// The names and numbers of a directory's entries, by name.
-pub(crate) fn names(root: &Root, ino: Ino) -> Vec<(Box<[u8]>, Ino)> {
+/// The names and numbers of a directory's entries, by name: the order of every walk whose result
+/// is kept.
+pub fn names(root: &Root, ino: Ino) -> Vec<(Box<[u8]>, Ino)> {
     let list = root.get(ino, |inode| match &inode.body {
         Body::Dir(dir) => dir.entries().map(|e| (e.name.into(), e.ino)).collect(),
         _ => Vec::new(),

@@ -121,9 +121,10 @@ fn dirty(root: &Root, changed: &HashSet<Ino>) -> HashSet<Ino> {
     }
     for (parent, mut inos) in children {
         let all = inos.len();
-        root.get(parent, |inode| match &inode.body {
-            Body::Dir(dir) => dir.entries().for_each(|entry| _ = inos.remove(&entry.ino)),
-            _ => {}
+        root.get(parent, |inode| {
+            if let Body::Dir(dir) = &inode.body {
+                dir.entries().for_each(|entry| _ = inos.remove(&entry.ino));
+            }
         });
         if inos.len() < all {
             climb(parent);

@@ -110,6 +110,11 @@ pub fn take_record(reader: &mut Reader<'_>) -> Result<(Inode, bool), Corrupt> {
     Ok((inode, flags & CALLER_FLAG != 0))
 }
 
+fn in_namespace(name: &[u8]) -> bool {
+    let spaces: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+    spaces.iter().any(|space| name.len() > space.len() && name.starts_with(space))
+}
+
 fn take_xattrs(reader: &mut Reader<'_>) -> Result<Xattrs, Corrupt> {
     let count = reader.count(2)?;
     reader.check(count > 0, "a list of xattrs is empty")?;
@@ -118,6 +123,7 @@ fn take_xattrs(reader: &mut Reader<'_>) -> Result<Xattrs, Corrupt> {
         let start = reader.clone();
         let name = reader.bytes(1, XATTR_NAME_MAX, "an xattr's name is empty or too long")?;
         start.check(!name.contains(&0), "an xattr's name has a NUL")?;
+        start.check(in_namespace(name), "an xattr's name is in no namespace")?;
         let value = reader.bytes(0, XATTR_VALUE_MAX, "an xattr's value is too long")?;
         let in_order = xattrs.last_key_value().is_none_or(|(last, _)| last.as_ref() < name);
         start.check(in_order, "xattrs are out of order")?;
