@@ -33,18 +33,16 @@ impl Vfs {
         let _closed = self.gate.close();
         let live = check_area(&self.live)?;
         let tmp = check_area(&self.tmp)?;
-        let mut orphans = (0, 0);
-        let mut flaw = Ok(());
-        self.holds.for_each_orphan(|node, inode| {
-            orphans = (orphans.0 + inode.pages, orphans.1 + 1);
-            let checked = check_orphan(inode).and_then(|()| {
-                let area = self.area(node.attachment()).ok_or("an orphan of no tree")?;
-                let obsolete = area.tree.root().get(inode.ino, |_| ()).is_some();
-                ensure(!obsolete, || format!("{node:?} is in the tree and an orphan"))
-            });
-            flaw = std::mem::replace(&mut flaw, Ok(())).and(checked);
-        });
-        flaw?;
+        let mut unnamed = Vec::new();
+        self.holds.for_each_orphan(|node, inode| unnamed.push((node, inode.clone())));
+        for (node, inode) in &unnamed {
+            check_orphan(inode)?;
+            let area = self.area(node.attachment()).ok_or("an orphan of no tree")?;
+            let obsolete = area.tree.get(inode.ino, |_| ()).is_some();
+            ensure(!obsolete, || format!("{node:?} is in the tree and an orphan"))?;
+        }
+        let pages = unnamed.iter().map(|(_, inode)| inode.pages).sum();
+        let orphans = (pages, unnamed.len() as u64);
         agree("orphans", orphans, &self.orphans)?;
         let held = (live.0 + tmp.0 + orphans.0, live.1 + tmp.1 + orphans.1);
         let counted = (self.quota.pages(), self.quota.inodes());

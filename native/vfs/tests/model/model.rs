@@ -1,0 +1,666 @@
+//! The naive model: plain maps, full copies, every rule written down as directly as possible.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devdev_vfs::{
+    Caller, Errno, Ino, NodeId, RenameFlags, Result, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID,
+    S_ISUID, S_IXGRP, SetAttr, SetTime,
+};
+
+pub const PAGE: u64 = 4096;
+pub const CHUNK: u64 = 65536;
+
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Content {
+    pub bytes: Vec<u8>,
+    /// Allocated pages; they may lie behind the end.
+    pub pages: BTreeSet<u64>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum What {
+    File(Content),
+    Dir(BTreeMap<Vec<u8>, NodeId>),
+    Link(Vec<u8>),
+    Special,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub nlink: u32,
+    pub rdev: u32,
+    /// atime, mtime, ctime, btime in seconds.
+    pub times: [i64; 4],
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub parent: NodeId,
+    pub what: What,
+}
+
+#[derive(Clone)]
+pub struct Model {
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub held: BTreeMap<NodeId, u64>,
+    /// Of removed directories that are still held.
+    pub generations: BTreeMap<NodeId, u32>,
+    pub max_pages: u64,
+    pub max_inodes: u64,
+    pub now: i64,
+}
+
+pub fn pages_of(offset: u64, len: u64) -> std::ops::Range<u64> {
+    offset / PAGE..(offset + len).div_ceil(PAGE)
+}
+
+fn is_dot(name: &[u8]) -> bool {
+    name == b"." || name == b".."
+}
+
+fn is_reserved(parent: NodeId, name: &[u8]) -> bool {
+    parent == NodeId::ROOT && name == b".devdev"
+}
+
+fn check_bytes(name: &[u8]) -> Result<()> {
+    let bad = name.is_empty() || name.contains(&b'/') || name.contains(&0);
+    if bad { Err(Errno::Inval) } else { Ok(()) }
+}
+
+impl Node {
+    pub fn is_dir(&self) -> bool {
+        self.mode & S_IFMT == S_IFDIR
+    }
+
+    pub fn content(&self) -> Result<&Content> {
+        match &self.what {
+            What::File(content) => Ok(content),
+            What::Dir(_) => Err(Errno::IsDir),
+            _ => Err(Errno::Inval),
+        }
+    }
+
+    pub fn content_mut(&mut self) -> Result<&mut Content> {
+        self.content()?;
+        match &mut self.what {
+            What::File(content) => Ok(content),
+            _ => Err(Errno::Inval),
+        }
+    }
+
+    fn touch(&mut self, now: i64) {
+        (self.times[1], self.times[2]) = (now, now);
+    }
+
+    fn content_changed(&mut self, now: i64) {
+        self.touch(now);
+        self.xattrs.remove(&b"security.capability"[..]);
+    }
+
+    fn kill(&mut self) {
+        if !self.is_dir() {
+            self.mode &= !S_ISUID;
+            if self.mode & S_IXGRP != 0 {
+                self.mode &= !S_ISGID;
+            }
+        }
+    }
+
+    fn pages(&self) -> u64 {
+        self.content().map_or(0, |content| content.pages.len() as u64)
+    }
+}
+
+impl Model {
+    pub fn node(&self, node: NodeId) -> Result<&Node> {
+        self.nodes.get(&node).ok_or(Errno::NoEnt)
+    }
+
+    fn node_mut(&mut self, node: NodeId) -> Result<&mut Node> {
+        self.nodes.get_mut(&node).ok_or(Errno::NoEnt)
+    }
+
+    pub fn pages(&self) -> u64 {
+        self.nodes.values().map(Node::pages).sum()
+    }
+
+    fn reserve(&self, more: u64) -> Result<()> {
+        if more > 0 && self.pages() + more > self.max_pages { Err(Errno::NoSpc) } else { Ok(()) }
+    }
+
+    /// The entries of a directory that still has a name.
+    fn entries(&self, dir: NodeId) -> Result<&BTreeMap<Vec<u8>, NodeId>> {
+        let node = self.node(dir)?;
+        let What::Dir(entries) = &node.what else { return Err(Errno::NotDir) };
+        if node.nlink == 0 { Err(Errno::NoEnt) } else { Ok(entries) }
+    }
+
+    fn entries_mut(&mut self, dir: NodeId) -> &mut BTreeMap<Vec<u8>, NodeId> {
+        let now = self.now;
+        let node = self.nodes.get_mut(&dir).expect("a directory that was looked at");
+        node.touch(now);
+        match &mut node.what {
+            What::Dir(entries) => entries,
+            _ => panic!("a directory that was looked at"),
+        }
+    }
+
+    pub fn find(&self, dir: NodeId, name: &[u8]) -> Result<NodeId> {
+        let entries = self.entries(dir)?;
+        if name.len() > 255 {
+            return Err(Errno::NameTooLong);
+        }
+        entries.get(name).copied().ok_or(Errno::NoEnt)
+    }
+
+    pub fn lookup(&self, dir: NodeId, name: &[u8]) -> Result<NodeId> {
+        check_bytes(name)?;
+        if is_dot(name) {
+            let node = self.node(dir)?;
+            if !node.is_dir() {
+                return Err(Errno::NotDir);
+            }
+            return Ok(if name == b"." { dir } else { self.parent_of(dir) });
+        }
+        if is_reserved(dir, name) { Ok(NodeId::CONTROL) } else { self.find(dir, name) }
+    }
+
+    fn parent_of(&self, dir: NodeId) -> NodeId {
+        match dir {
+            NodeId::ROOT => NodeId::ROOT,
+            NodeId::HOME | NodeId::TMP => NodeId::CONTROL,
+            _ => self.nodes[&dir].parent,
+        }
+    }
+
+    pub fn hold(&mut self, node: NodeId) {
+        *self.held.entry(node).or_default() += 1;
+    }
+
+    pub fn forget(&mut self, node: NodeId) {
+        let count = self.held.get_mut(&node).expect("only held nodes are forgotten");
+        *count -= 1;
+        if *count == 0 {
+            self.held.remove(&node);
+            self.generations.remove(&node);
+            self.drop_if_unused(node);
+        }
+    }
+
+    fn drop_if_unused(&mut self, node: NodeId) {
+        if self.nodes.get(&node).is_some_and(|n| n.nlink == 0) && !self.held.contains_key(&node) {
+            self.nodes.remove(&node);
+        }
+    }
+
+    fn can_add(&self, parent: NodeId, name: &[u8]) -> Result<()> {
+        check_bytes(name)?;
+        if is_dot(name) || is_reserved(parent, name) {
+            return Err(Errno::Exist);
+        }
+        match self.find(parent, name) {
+            Ok(_) => Err(Errno::Exist),
+            Err(Errno::NoEnt) if self.entries(parent).is_ok() => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn fresh(&self, parent: &Node, id: NodeId, mode: u32, caller: Caller, what: What) -> Node {
+        let inherits = parent.mode & S_ISGID != 0;
+        let is_dir = mode & S_IFMT == S_IFDIR;
+        let sgid = if inherits && is_dir { S_ISGID } else { 0 };
+        Node {
+            mode: mode | sgid,
+            uid: caller.uid,
+            gid: if inherits { parent.gid } else { caller.gid },
+            nlink: if is_dir { 2 } else { 1 },
+            rdev: 0,
+            times: [self.now; 4],
+            xattrs: BTreeMap::new(),
+            parent: id,
+            what,
+        }
+    }
+
+    /// `id`: the number that the engine gave, if it made something.
+    pub fn create(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        mode: u32,
+        caller: Caller,
+        what: What,
+        id: Option<NodeId>,
+    ) -> Result<()> {
+        self.can_add(parent, name)?;
+        if self.nodes.len() as u64 >= self.max_inodes {
+            return Err(Errno::NoSpc);
+        }
+        let node = self.fresh(self.node(parent)?, parent, mode, caller, what);
+        let is_dir = node.is_dir();
+        let id = id.expect("the engine made something too");
+        assert!(self.nodes.insert(id, node).is_none(), "{id:?} was used before");
+        self.entries_mut(parent).insert(name.to_vec(), id);
+        self.nodes.get_mut(&parent).expect("just used").nlink += u32::from(is_dir);
+        Ok(())
+    }
+
+    pub fn tmpfile(
+        &mut self,
+        parent: NodeId,
+        mode: u32,
+        caller: Caller,
+        id: Option<NodeId>,
+    ) -> Result<()> {
+        self.entries(parent)?;
+        if self.nodes.len() as u64 >= self.max_inodes {
+            return Err(Errno::NoSpc);
+        }
+        let what = What::File(Content::default());
+        let mut node = self.fresh(self.node(parent)?, parent, S_IFREG | mode, caller, what);
+        node.nlink = 0;
+        let id = id.expect("the engine made something too");
+        self.nodes.insert(id, node);
+        self.hold(id);
+        Ok(())
+    }
+
+    pub fn link(&mut self, id: NodeId, parent: NodeId, name: &[u8]) -> Result<()> {
+        self.can_add(parent, name)?;
+        if id.attachment() != parent.attachment() {
+            return Err(Errno::XDev);
+        }
+        let now = self.now;
+        let node = self.node_mut(id)?;
+        if node.is_dir() {
+            return Err(Errno::Perm);
+        }
+        node.nlink += 1;
+        (node.times[2], node.parent) = (now, parent);
+        self.entries_mut(parent).insert(name.to_vec(), id);
+        Ok(())
+    }
+
+    // One name less; `dir`: the last for a directory.
+    fn unname(&mut self, id: NodeId) {
+        let now = self.now;
+        let node = self.nodes.get_mut(&id).expect("it had a name");
+        node.times[2] = now;
+        if node.is_dir() {
+            node.nlink = 0;
+            if self.held.contains_key(&id) {
+                *self.generations.entry(id).or_default() += 1;
+            }
+        } else {
+            node.nlink -= 1;
+        }
+        self.drop_if_unused(id);
+    }
+
+    pub fn unlink(&mut self, parent: NodeId, name: &[u8]) -> Result<()> {
+        if is_dot(name) {
+            return Err(Errno::IsDir);
+        }
+        check_bytes(name)?;
+        if is_reserved(parent, name) {
+            return Err(Errno::Perm);
+        }
+        let id = self.find(parent, name)?;
+        if self.node(id)?.is_dir() {
+            return Err(Errno::IsDir);
+        }
+        self.entries_mut(parent).remove(name);
+        self.unname(id);
+        Ok(())
+    }
+
+    pub fn rmdir(&mut self, parent: NodeId, name: &[u8]) -> Result<()> {
+        match name {
+            b"." => return Err(Errno::Inval),
+            b".." => return Err(Errno::NotEmpty),
+            _ => check_bytes(name)?,
+        }
+        if is_reserved(parent, name) {
+            return Err(Errno::Busy);
+        }
+        let id = self.find(parent, name)?;
+        if !self.entries(id)?.is_empty() {
+            return Err(Errno::NotEmpty);
+        }
+        self.entries_mut(parent).remove(name);
+        self.node_mut(parent)?.nlink -= 1;
+        self.unname(id);
+        Ok(())
+    }
+
+    // Whether `above` is `dir` or a directory above it.
+    fn leads_to(&self, above: NodeId, dir: NodeId) -> bool {
+        let mut at = dir;
+        while at != above && at.ino() >= Ino::FIRST {
+            at = self.nodes[&at].parent;
+        }
+        at == above
+    }
+
+    pub fn rename(
+        &mut self,
+        (parent, name): (NodeId, &[u8]),
+        (new_parent, new_name): (NodeId, &[u8]),
+        flags: RenameFlags,
+    ) -> Result<()> {
+        check_bytes(name)?;
+        check_bytes(new_name)?;
+        if flags.noreplace && flags.exchange {
+            return Err(Errno::Inval);
+        }
+        if parent.attachment() != new_parent.attachment() {
+            return Err(Errno::XDev);
+        }
+        if is_dot(name) || is_reserved(parent, name) {
+            return Err(Errno::Busy);
+        }
+        if is_dot(new_name) || is_reserved(new_parent, new_name) {
+            let reserved = if is_dot(new_name) { Errno::Busy } else { Errno::Perm };
+            return Err(if flags.noreplace { Errno::Exist } else { reserved });
+        }
+        self.entries(new_parent)?;
+        let source = self.find(parent, name)?;
+        let target = match self.find(new_parent, new_name) {
+            Ok(target) => Some(target),
+            Err(Errno::NoEnt) => None,
+            Err(errno) => return Err(errno),
+        };
+        if flags.noreplace && target.is_some() {
+            return Err(Errno::Exist);
+        }
+        if flags.exchange && target.is_none() {
+            return Err(Errno::NoEnt);
+        }
+        self.check_move(parent, source, new_parent, target, flags)?;
+        if target == Some(source) {
+            return Ok(());
+        }
+        let source_dir = self.node(source)?.is_dir();
+        let target_dir = target.is_some_and(|target| self.nodes[&target].is_dir());
+        if let (Some(target), false) = (target, flags.exchange) {
+            match (source_dir, target_dir) {
+                (true, false) => return Err(Errno::NotDir),
+                (false, true) => return Err(Errno::IsDir),
+                (true, true) if !self.entries(target)?.is_empty() => return Err(Errno::NotEmpty),
+                _ => {}
+            }
+        }
+        self.entries_mut(parent).remove(name);
+        self.entries_mut(new_parent).insert(new_name.to_vec(), source);
+        let back = if flags.exchange { target } else { None };
+        if let Some(target) = back {
+            self.entries_mut(parent).insert(name.to_vec(), target);
+        }
+        let now = self.now;
+        for (id, home) in [(Some(source), new_parent), (back, parent)] {
+            if let Some(node) = id.and_then(|id| self.nodes.get_mut(&id)) {
+                (node.times[2], node.parent) = (now, home);
+            }
+        }
+        if let (Some(target), false) = (target, flags.exchange) {
+            self.unname(target);
+        }
+        self.count_subdirs(parent);
+        self.count_subdirs(new_parent);
+        Ok(())
+    }
+
+    fn check_move(
+        &self,
+        parent: NodeId,
+        source: NodeId,
+        new_parent: NodeId,
+        target: Option<NodeId>,
+        flags: RenameFlags,
+    ) -> Result<()> {
+        if parent == new_parent {
+            return Ok(());
+        }
+        if self.node(source)?.is_dir() && self.leads_to(source, new_parent) {
+            return Err(Errno::Inval);
+        }
+        match target {
+            Some(target) if self.nodes[&target].is_dir() && self.leads_to(target, parent) => {
+                Err(if flags.exchange { Errno::Inval } else { Errno::NotEmpty })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count_subdirs(&mut self, dir: NodeId) {
+        let entries = self.entries(dir).expect("it is a directory").values();
+        let subdirs = entries.filter(|id| self.nodes[id].is_dir()).count() as u32;
+        self.nodes.get_mut(&dir).expect("it is a directory").nlink = 2 + subdirs;
+    }
+
+    pub fn read(&self, id: NodeId, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let bytes = &self.node(id)?.content()?.bytes;
+        let start = (offset as usize).min(bytes.len());
+        Ok(bytes[start..start.saturating_add(len).min(bytes.len())].to_vec())
+    }
+
+    pub fn write(
+        &mut self,
+        id: NodeId,
+        offset: Option<u64>,
+        data: &[u8],
+        kill: bool,
+    ) -> Result<u64> {
+        let content = self.node(id)?.content()?;
+        let offset = offset.unwrap_or(content.bytes.len() as u64);
+        if data.is_empty() {
+            return Ok(offset);
+        }
+        let touched = pages_of(offset, data.len() as u64);
+        self.reserve(touched.clone().filter(|page| !content.pages.contains(page)).count() as u64)?;
+        let now = self.now;
+        let node = self.node_mut(id)?;
+        let content = node.content_mut()?;
+        content.pages.extend(touched);
+        let end = offset as usize + data.len();
+        if content.bytes.len() < end {
+            content.bytes.resize(end, 0);
+        }
+        content.bytes[offset as usize..end].copy_from_slice(data);
+        if kill {
+            node.kill();
+        }
+        node.content_changed(now);
+        Ok(offset)
+    }
+
+    pub fn setattr(&mut self, id: NodeId, set: &SetAttr) -> Result<()> {
+        let now = self.now;
+        let node = self.node_mut(id)?;
+        if *set == SetAttr::default() {
+            return Ok(());
+        }
+        if node.mode & S_IFMT == S_IFLNK && set.mode.is_some() {
+            return Err(Errno::OpNotSupp);
+        }
+        if let Some(size) = set.size {
+            let content = node.content_mut()?;
+            if size <= content.bytes.len() as u64 {
+                content.pages.retain(|page| *page < size.div_ceil(PAGE));
+            }
+            content.bytes.resize(size as usize, 0);
+            node.content_changed(now);
+        }
+        if set.uid.is_some() || set.gid.is_some() {
+            node.xattrs.remove(&b"security.capability"[..]);
+        }
+        if let Some(mode) = set.mode {
+            node.mode = node.mode & S_IFMT | mode & 0o7777;
+        }
+        if set.kill_privileges {
+            node.kill();
+        }
+        node.uid = set.uid.unwrap_or(node.uid);
+        node.gid = set.gid.unwrap_or(node.gid);
+        let time = |set: Option<SetTime>, old| match set {
+            None => old,
+            Some(SetTime::Now) => now,
+            Some(SetTime::At(time)) => time.secs,
+        };
+        node.times[0] = time(set.atime, node.times[0]);
+        node.times[1] = time(set.mtime, node.times[1]);
+        node.times[2] = set.ctime.map_or(now, |time| time.secs);
+        Ok(())
+    }
+
+    pub fn fallocate(&mut self, id: NodeId, mode: u32, offset: u64, len: u64) -> Result<()> {
+        if len == 0 {
+            return Err(Errno::Inval);
+        }
+        let (keep, punch, zero) = (mode & 1 != 0, mode & 2 != 0, mode & 16 != 0);
+        if mode & !19 != 0 || punch && (zero || !keep) {
+            return Err(Errno::OpNotSupp);
+        }
+        let node = self.node(id)?;
+        match node.mode & S_IFMT {
+            S_IFREG => {}
+            S_IFDIR => return Err(Errno::IsDir),
+            devdev_vfs::S_IFIFO => return Err(Errno::SPipe),
+            _ => return Err(Errno::NoDev),
+        }
+        let content = node.content()?;
+        let touched = pages_of(offset, len);
+        if !punch {
+            let more = touched.clone().filter(|page| !content.pages.contains(page));
+            self.reserve(more.count() as u64)?;
+        }
+        let now = self.now;
+        let node = self.node_mut(id)?;
+        let content = node.content_mut()?;
+        if punch || zero {
+            let start = (offset as usize).min(content.bytes.len());
+            let end = ((offset + len) as usize).min(content.bytes.len());
+            content.bytes[start..end].fill(0);
+        }
+        if punch {
+            let whole = offset.div_ceil(PAGE)..(offset + len) / PAGE;
+            content.pages.retain(|page| !whole.contains(page));
+        } else {
+            content.pages.extend(touched);
+            if !keep && content.bytes.len() < (offset + len) as usize {
+                content.bytes.resize((offset + len) as usize, 0);
+            }
+        }
+        node.content_changed(now);
+        Ok(())
+    }
+
+    pub fn seek(&self, id: NodeId, offset: u64, data: bool) -> Result<u64> {
+        let content = self.node(id)?.content().map_err(|_| Errno::Inval)?;
+        let size = content.bytes.len() as u64;
+        if offset >= size {
+            return Err(Errno::NxIo);
+        }
+        let mut pages = offset / PAGE..size.div_ceil(PAGE);
+        match pages.find(|page| content.pages.contains(page) == data) {
+            Some(page) => Ok(offset.max(page * PAGE)),
+            None if data => Err(Errno::NxIo),
+            None => Ok(size),
+        }
+    }
+
+    /// What a copy must be refused with, or how much there is to copy.
+    pub fn check_copy(
+        &self,
+        (from, from_offset): (NodeId, u64),
+        (to, to_offset): (NodeId, u64),
+        len: u64,
+    ) -> Result<u64> {
+        let size = self.node(from)?.content()?.bytes.len() as u64;
+        self.node(to)?.content()?;
+        let len = len.min(size.saturating_sub(from_offset));
+        let overlap = to_offset + len > from_offset && to_offset < from_offset + len;
+        if from == to && overlap { Err(Errno::Inval) } else { Ok(len) }
+    }
+
+    /// The pages a copy leaves, when it shares chunks (holes stay) or copies bytes.
+    pub fn pages_after_copy(
+        &self,
+        (from, from_offset): (NodeId, u64),
+        (to, to_offset): (NodeId, u64),
+        len: u64,
+        shares: bool,
+    ) -> BTreeSet<u64> {
+        let pages = |id| self.nodes[&id].content().expect("a file").pages.clone();
+        let (source, mut target) = (pages(from), pages(to));
+        let range = pages_of(to_offset, len);
+        if shares {
+            target.retain(|page| !range.contains(page));
+            let moved = source.range(pages_of(from_offset, len));
+            target.extend(moved.map(|page| page - from_offset / PAGE + to_offset / PAGE));
+        } else {
+            target.extend(range);
+        }
+        target
+    }
+
+    pub fn copied(
+        &mut self,
+        (from, from_offset): (NodeId, u64),
+        (to, to_offset): (NodeId, u64),
+        len: u64,
+        pages: BTreeSet<u64>,
+    ) {
+        let now = self.now;
+        let data = self.read(from, from_offset, len as usize).expect("checked");
+        let node = self.nodes.get_mut(&to).expect("checked");
+        let content = node.content_mut().expect("checked");
+        let end = to_offset as usize + data.len();
+        if content.bytes.len() < end {
+            content.bytes.resize(end, 0);
+        }
+        content.bytes[to_offset as usize..end].copy_from_slice(&data);
+        content.pages = pages;
+        node.content_changed(now);
+    }
+
+    pub fn xattr(&mut self, id: NodeId, name: &[u8], value: Option<&[u8]>, uid: u32) -> Result<()> {
+        if name.starts_with(b"system.") {
+            return Err(Errno::OpNotSupp);
+        }
+        if name.starts_with(b"trusted.") && uid != 0 {
+            return Err(Errno::Perm);
+        }
+        let now = self.now;
+        let node = self.node_mut(id)?;
+        if name.starts_with(b"user.") && !matches!(node.mode & S_IFMT, S_IFREG | S_IFDIR) {
+            return Err(Errno::Perm);
+        }
+        match value {
+            Some(value) => drop(node.xattrs.insert(name.to_vec(), value.to_vec())),
+            None => drop(node.xattrs.remove(name).ok_or(Errno::NoData)?),
+        }
+        node.times[2] = now;
+        Ok(())
+    }
+
+    /// The inodes of the live tree that have a name.
+    pub fn freeze(&self) -> BTreeMap<NodeId, Node> {
+        let live = |id: &NodeId, node: &Node| id.attachment().0 == 0 && node.nlink > 0;
+        self.nodes.iter().filter(|(id, n)| live(id, n)).map(|(id, n)| (*id, n.clone())).collect()
+    }
+
+    pub fn restore(&mut self, frozen: &BTreeMap<NodeId, Node>) {
+        let held = &self.held;
+        self.nodes.retain(|id, node| {
+            if id.attachment().0 == 0 {
+                node.nlink = 0;
+                if let What::Dir(entries) = &mut node.what {
+                    entries.clear();
+                }
+            }
+            id.attachment().0 != 0 || held.contains_key(id)
+        });
+        self.nodes.extend(frozen.iter().map(|(id, node)| (*id, node.clone())));
+    }
+}
