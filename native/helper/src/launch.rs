@@ -2,11 +2,12 @@
 //! daemon starts it at `/` and never chdirs or execs into the mount itself, where it could wait on
 //! its own server.
 //!
-//! Standard output is a socket to the daemon, standard input the master end of the terminal if there
-//! is one. The talk on the socket: the daemon sends the specification (`spec.rs`); the launcher
-//! prepares pipes or terminal and answers `R` and three i32, its own descriptors for the daemon to
-//! open through /proc (pipes: stdin, stdout, stderr from the daemon's side; terminal: the slave; -1
-//! for none); the daemon sends `G`. A failure is `E`, u8 stage, i32 errno, u32 length and a path.
+//! Standard output is a socket to the daemon, standard input the master end of the terminal if
+//! there is one. The talk on the socket: the daemon sends the specification (`spec.rs`); the
+//! launcher prepares pipes or terminal and answers `R` and three i32, its own descriptors for the
+//! daemon to open through /proc (pipes: stdin, stdout, stderr from the daemon's side; terminal: the
+//! slave; -1 for none); the daemon sends `G`. A failure is `E`, u8 stage, i32 errno, u32 length and
+//! a path.
 //! Success is the end of file that close-on-exec makes.
 //!
 //! Signals: libuv has reset dispositions and mask in the child, and `Command::exec` undoes the

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 
-/// The file to execute for `name`. A name with a slash is itself the path; an empty entry of PATH is
-/// the current directory. A file that may not be executed is passed over, but remembered: EACCES
+/// The file to execute for `name`. A name with a slash is itself the path; an empty entry of PATH
+/// is the current directory. A file that may not be executed is passed over, but remembered: EACCES
 /// then says more than ENOENT.
 pub fn find_program(name: &OsStr, path: &OsStr) -> Result<PathBuf, Errno> {
     if name.is_empty() {

@@ -1,3 +1,4 @@
+// What is read out of /proc/mounts and /proc/self/cgroup; the groups: executor.test.ts.
 import { expect, test } from "vitest";
 
 import { cgroupMount, ownCgroup } from "./cgroup.js";

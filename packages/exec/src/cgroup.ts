@@ -122,7 +122,7 @@ export class Cgroup {
     return [...own, ...below.flatMap((entry) => this.pids(path.join(dir, entry.name)))];
   }
 
-  /** True when all have stopped; false, and running again, if that took longer than the deadline. */
+  /** True when all have stopped; false, and running again, if the deadline came first. */
   async freeze(deadline: number): Promise<boolean> {
     this.#write("cgroup.freeze", "1");
     while (!this.#event("frozen")) {

@@ -1,3 +1,4 @@
+// The curated environment, variable by variable, with a host and a caller made up here.
 import { describe, expect, test } from "vitest";
 
 import {
@@ -95,7 +96,11 @@ describe("buildEnvironment", () => {
       ...TABLE,
       NPM_CONFIG_PREFIX: "/w/.devdev/home/.npm-global",
       GOROOT: "/opt/go",
-      PATH: `/w/.devdev/home/.npm-global/bin:/w/.devdev/home/go/bin:/opt/node/bin:/opt/go/bin:${TABLE.PATH}`,
+      PATH: [
+        "/w/.devdev/home/.npm-global/bin:/w/.devdev/home/go/bin",
+        "/opt/node/bin:/opt/go/bin",
+        TABLE.PATH,
+      ].join(":"),
     });
   });
 

@@ -1,3 +1,4 @@
+// Real process trees, with and without cgroups: listing, pausing, ending.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -56,10 +57,8 @@ describe.each(variants)("with %s", (_, cgroups) => {
   test.each([false, true])(
     "pause stops a counter, resume lets it go on (terminal: %s)",
     async (pty) => {
-      const running = await sh(
-        `count() { while :; do echo . >>${file}; done; }; (setsid sh -c '${"while :; do echo . >>"}${file}; done') & count & count`,
-        pty,
-      );
+      const loop = `while :; do echo . >>${file}; done`;
+      const running = await sh(`setsid sh -c '${loop}' & (${loop}) & ${loop}`, pty);
       await expect.poll(size).toBeGreaterThan(100);
       const paused = await executor.pause();
       expect(paused.running).toEqual([]);
@@ -71,6 +70,17 @@ describe.each(variants)("with %s", (_, cgroups) => {
       expect(running.group.list().length).toBeGreaterThanOrEqual(3);
     },
   );
+
+  test("a shell that starts one command after the other is caught every time", async () => {
+    const running = await sh("while :; do /bin/true; done");
+    for (let round = 0; round < 40; round++) {
+      const paused = await executor.pause({ deadlineMs: 1000 });
+      expect(paused.running).toEqual([]);
+      paused.resume();
+      await sleep(round % 5);
+    }
+    expect(running.group.list().length).toBeGreaterThan(0);
+  });
 
   test("what was stopped before a pause stays stopped after it", async () => {
     const running = await sh("sleep 63 & kill -STOP $!; sleep 64");

@@ -1,3 +1,4 @@
+// The look-ups on the real host.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";

@@ -1,5 +1,5 @@
-// Curated environment, PTY and pipe launchers, process groups. Separate because running commands needs
-// no knowledge of the tree they run in.
+// Curated environment, PTY and pipe launchers, process groups. Separate because running commands
+// needs no knowledge of the tree they run in.
 
 export { Cgroup, CgroupHome } from "./cgroup.js";
 export {

@@ -3,7 +3,7 @@ import type net from "node:net";
 
 import { errnoName, LAUNCH_STAGES, LaunchError, type LaunchStage } from "./launch-error.js";
 
-/** What the launcher says. The descriptors are its own: stdin, stdout, stderr, or the slave alone. */
+/** What the launcher says, with its own descriptors: stdin, stdout, stderr, or the slave alone. */
 export type LaunchRecord =
   | { type: "ready"; descriptors: [number, number, number] }
   | { type: "error"; stage: LaunchStage; code: string; path: string };

@@ -1,3 +1,4 @@
+// The wire between daemon and launcher, byte by byte; spec.rs tests the other end.
 import { expect, test } from "vitest";
 
 import { LaunchError } from "./launch-error.js";

@@ -1,5 +1,5 @@
-// The bytes that tell the launcher what to run. Separate from the launcher so that the layout stands
-// in one place per language; the other one is native/helper/src/spec.rs, which draws it.
+// The bytes that tell the launcher what to run. Separate from the launcher so that the layout
+// stands in one place per language; the other one is native/helper/src/spec.rs, which draws it.
 const VERSION = 1;
 const MAX_LENGTH = 16 * 2 ** 20;
 const UNLIMITED = 2n ** 64n - 1n;
@@ -37,7 +37,7 @@ export interface LaunchSpec {
   limits?: Partial<Record<ResourceName, ResourceLimit>> | undefined;
 }
 
-/** Encodes a specification with its length in front; TypeError or RangeError for what cannot be sent. */
+/** The specification with its length in front; TypeError or RangeError for what cannot be sent. */
 export function encodeSpec(spec: LaunchSpec): Buffer {
   if (spec.argv.length === 0) throw invalid("argv", "must name a command");
   const head = Buffer.alloc(14);

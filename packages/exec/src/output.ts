@@ -1,5 +1,5 @@
 // Output of a command on its way to one listener: kept until there is one, stopped and restarted,
-// complete before the end is told. Separate because a terminal and pipes differ only in how they end.
+// complete before the end is told. Separate because terminal and pipes differ only in how they end.
 import fs from "node:fs";
 import type net from "node:net";
 

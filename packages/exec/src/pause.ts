@@ -1,5 +1,5 @@
-// Stopping all processes of some commands while the tree under them is replaced, and letting them go
-// on. Separate from ProcessGroup because it is one act over many groups with one deadline.
+// Stopping all processes of some commands while the tree under them is replaced, and letting them
+// go on. Separate from ProcessGroup because it is one act over many groups with one deadline.
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { send, type ProcessGroup } from "./process-group.js";
@@ -71,9 +71,14 @@ async function stopGroup(group: ProcessGroup, deadlineMs: number): Promise<Pause
   const stopped = new Set<number>();
   let running: ProcessInfo[] = [];
   for (let quiet = 0; quiet < 2 && Date.now() < deadline;) {
-    running = group.list().filter((info) => !isStopped(info));
+    const members = group.list();
+    running = members.filter((info) => !isStopped(info));
     quiet = running.length === 0 ? quiet + 1 : 0;
-    for (const { pid } of running) {
+    for (const { pid, state } of running) {
+      // A parent in vfork waits for its child's exec and cannot stop before: let the child get
+      // there.
+      const waits = stopped.has(pid) && state === "D";
+      if (waits) continueAll(members.filter((info) => info.ppid === pid && stopped.has(info.pid)));
       if (send(pid, "SIGSTOP")) stopped.add(pid);
     }
     await sleep(POLL_MS);
@@ -84,4 +89,8 @@ async function stopGroup(group: ProcessGroup, deadlineMs: number): Promise<Pause
     for (const pid of pids) send(pid, "SIGCONT");
   };
   return { running, resume };
+}
+
+function continueAll(processes: readonly ProcessInfo[]): void {
+  for (const { pid } of processes) send(pid, "SIGCONT");
 }

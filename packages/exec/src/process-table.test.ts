@@ -1,3 +1,4 @@
+// Reading /proc/PID/stat.
 import { expect, test } from "vitest";
 
 import { isAlive, isStopped, parseStat, readProcess, readProcesses } from "./process-table.js";
