@@ -4,6 +4,8 @@ import { writeFileSync } from "node:fs";
 import type { Source } from "./source.ts";
 
 const MAX_WIDTH = 100;
+/** A docstring on one line, which becomes one of several. */
+const ONE_LINE = /^(\s*)\/\*\* (.*) \*\/$/;
 const COMMENT = /^(\s*(?:\/\/[/!]?|#|\*) )(.*)$/;
 
 /** Rewrites the file when a comment in it was too wide; true when it did. */
@@ -13,6 +15,12 @@ export function rewrapComments({ path, kind, lines }: Source): boolean {
   const pending = [...lines];
   let changed = false;
   for (let text = pending.shift(); text !== undefined; text = pending.shift()) {
+    const [, indent, doc] = ONE_LINE.exec(text) ?? [];
+    if (text.length > MAX_WIDTH && indent !== undefined && doc !== undefined) {
+      pending.unshift(`${indent} * ${doc}`, `${indent} */`);
+      text = `${indent}/**`;
+      changed = true;
+    }
     const [, prefix = "", body = ""] = COMMENT.exec(text) ?? [];
     const room = MAX_WIDTH - prefix.length;
     const cut = body.lastIndexOf(" ", room);

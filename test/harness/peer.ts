@@ -43,7 +43,9 @@ export class Peer implements AsyncDisposable {
     return JSON.parse(value as string);
   }
 
-  /** Does one call; its result, or the name of its errno. Arguments with a slash in front are paths. */
+  /**
+   * Does one call; its result, or the name of its errno. Arguments with a slash in front are paths.
+   */
   async call(name: string, ...args: unknown[]): Promise<unknown> {
     const placed = args.map((arg) =>
       typeof arg === "string" && arg.startsWith("/") ? this.#root + arg : arg,

@@ -1,5 +1,5 @@
-// What one side of a mount does the other sees when the call returns: SEMANTICS S11 to S13. The engine
-// runs in this process, the peer works on the mount.
+// What one side of a mount does the other sees when the call returns: SEMANTICS S11 to S13. The
+// engine runs in this process, the peer works on the mount.
 
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";

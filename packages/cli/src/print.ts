@@ -61,7 +61,10 @@ const ESCAPES: Record<number, string> = {
   92: "\\\\",
 };
 
-/** A path as git prints it: in quotes with octal escapes where it has bytes that a terminal should not get. */
+/**
+ * A path as git prints it: in quotes with octal escapes where it has bytes that a terminal should
+ * not get.
+ */
 export function quotePath(path: BytePath): string {
   const bytes = typeof path === "string" ? Buffer.from(path) : Buffer.from(path.b64, "base64");
   const odd = (byte: number): boolean => byte < 32 || byte === 34 || byte === 92 || byte === 127;

@@ -1,4 +1,5 @@
-// The command line refuses what makes no sense, with exit code 2, and every command has help with examples.
+// The command line refuses what makes no sense, with exit code 2, and every command has help with
+// examples.
 
 import { expect, test, vi } from "vitest";
 import { buildProgram, run } from "./program.js";
@@ -30,6 +31,6 @@ test("every command has a description and examples", async () => {
     expect(await run([command.name(), "--help"])).toBe(0);
     vi.restoreAllMocks();
     expect(command.description()).not.toBe("");
-    expect(text(), command.name()).toContain("$ devdev");
+    expect(text()).toContain(`$ devdev ${command.name()}`);
   }
 });

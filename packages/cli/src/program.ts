@@ -1,5 +1,5 @@
-// The command line: which commands there are, with their options and help. What a command does is in a
-// module of its own, loaded when it runs, so that a start reads little.
+// The command line: which commands there are, with their options and help. What a command does is
+// in a module of its own, loaded when it runs, so that a start reads little.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { VERSION } from "@devdev/protocol";
@@ -215,8 +215,7 @@ function daemonCommands(add: Add, act: Act): void {
     .action(act(async () => (await import("./commands/daemon.js")).logs));
   add("doctor", "look for what is missing on this host, and clear what is left of dead mounts", [
     "devdev doctor",
-  ])
-    .action(act(async () => (await import("./commands/doctor.js")).doctor));
+  ]).action(act(async () => (await import("./commands/doctor.js")).doctor));
 }
 
 function gather(value: string, before: string[]): string[] {

@@ -1,4 +1,5 @@
-// Progress of what takes more than a second: a line on stderr that is rewritten, on a terminal only.
+// Progress of what takes more than a second: a line on stderr that is rewritten, on a terminal
+// only.
 
 import type { Progress } from "@devdev/protocol";
 import { duration } from "./print.js";

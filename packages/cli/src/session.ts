@@ -1,4 +1,5 @@
-// What most commands do first: reach the daemon, find the workspace, show progress, end cleanly on Ctrl-C.
+// What most commands do first: reach the daemon, find the workspace, show progress, end cleanly on
+// Ctrl-C.
 
 import { resolve } from "node:path";
 import { type CallOptions, type ConnectOptions, RpcClient } from "@devdev/client";

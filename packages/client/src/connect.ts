@@ -1,5 +1,5 @@
-// Reaching the daemon: connect to its socket, start it when it is not there, say what to do when it is
-// of another version.
+// Reaching the daemon: connect to its socket, start it when it is not there, say what to do when it
+// is of another version.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -57,7 +57,10 @@ async function tryConnect(path: string): Promise<Socket | undefined> {
   }
 }
 
-/** Starts a detached daemon and waits until it listens; one that another client starts meanwhile will do. */
+/**
+ * Starts a detached daemon and waits until it listens; one that another client starts meanwhile
+ * will do.
+ */
 export async function startDaemon(
   env: Record<string, string | undefined> = process.env,
 ): Promise<void> {
@@ -83,7 +86,7 @@ async function launch(
   const child = spawn(daemonLauncher(env), ["__daemon"], {
     cwd: "/",
     detached: true,
-    env: env as NodeJS.ProcessEnv,
+    env,
     stdio: ["ignore", "pipe", "ignore"],
   });
   const exit = once(child, "exit").then(([code]) => `it exited with code ${String(code)}`, String);

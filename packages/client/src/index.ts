@@ -1,4 +1,5 @@
-// Typed client of the daemon: the same Workspace interface as the library, and the daemon's methods.
+// Typed client of the daemon: the same Workspace interface as the library, and the daemon's
+// methods.
 
 export { collectOutput, gatherOutput } from "@devdev/protocol";
 export { checkVersion, connectDaemon, type ConnectOptions, startDaemon } from "./connect.js";

@@ -1,4 +1,5 @@
-// Stats and Dirents that come from the daemon as their fields, as objects with Node's methods again.
+// Stats and Dirents that come from the daemon as their fields, as objects with Node's methods
+// again.
 
 import type { BigIntStats, Dirent, Stats } from "node:fs";
 import { constants } from "node:fs";

@@ -1,7 +1,7 @@
-// `fs` of a workspace of the daemon: the same calls as in process, carried by a FileChannel; the sync
-// forms block on a worker thread that carries them.
+// `fs` of a workspace of the daemon: the same calls as in process, carried by a FileChannel; the
+// sync forms block on a worker thread that carries them.
 
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import type { Data, PathArgument, WorkspaceFileHandle, WorkspaceFs } from "@devdev/protocol";
 import type { ConnectOptions } from "./connect.js";
 import type { FileChannel } from "./file-channel.js";

@@ -169,7 +169,10 @@ export class RemoteWorkspace implements Workspace {
     await this.#call("workspace/checkpoint", {});
   }
 
-  /** Unmounts if this object mounted it at a temporary place, and lets go; the workspace itself stays. */
+  /**
+   * Unmounts if this object mounted it at a temporary place, and lets go; the workspace itself
+   * stays.
+   */
   async close(): Promise<void> {
     if (this.#mountPoint !== undefined && this.#temporary) await this.unmount();
     await this.#files.close();

@@ -37,16 +37,16 @@ export class SyncChannel {
   call(op: string, args: readonly unknown[]): unknown {
     this.#port ??= this.#start();
     const before = Atomics.load(this.#answered, 0);
-    this.#port.postMessage({ op, args });
+    this.#port.postMessage({ op, args }, []);
     if (Atomics.wait(this.#answered, 0, before, LIMIT_MS) === "timed-out") {
       throw new DevdevError(
         "ETIMEDOUT",
         `the daemon did not answer ${op} for ${LIMIT_MS / 1000} s`,
       );
     }
-    const received = receiveMessageOnPort(this.#port) as { message: Uint8Array } | undefined;
+    const received = receiveMessageOnPort(this.#port);
     if (!received) throw new DevdevError("ERR_DAEMON_GONE", "the answer of the daemon was lost");
-    const answer = decodeFileCall(Buffer.from(received.message)).value as {
+    const answer = decodeFileCall(Buffer.from(received.message as Uint8Array)).value as {
       ok?: unknown;
       error?: PlainError;
     };

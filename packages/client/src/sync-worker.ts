@@ -22,10 +22,11 @@ function bytesAsBuffers(value: unknown): unknown {
   return value instanceof Uint8Array ? Buffer.from(value) : value;
 }
 
-port.on("message", ({ op, args }: { op: string; args: unknown[] }) => {
-  void answer(op, args).then((value) => {
-    port.postMessage(new Uint8Array(encodeFileCall({ id: 0, value })));
-    Atomics.add(answered, 0, 1);
-    Atomics.notify(answered, 0);
-  });
-});
+async function serve(op: string, args: unknown[]): Promise<void> {
+  const payload = encodeFileCall({ id: 0, value: await answer(op, args) });
+  port.postMessage(new Uint8Array(payload), []);
+  Atomics.add(answered, 0, 1);
+  Atomics.notify(answered, 0);
+}
+
+port.on("message", ({ op, args }: { op: string; args: unknown[] }) => void serve(op, args));

@@ -1,5 +1,5 @@
-// The daemon: owns the workspaces of a data directory, listens, and stops in an orderly way. One per
-// user and DEVDEV_HOME: the lock of the data directory decides, so a stale socket never does.
+// The daemon: owns the workspaces of a data directory, listens, and stops in an orderly way. One
+// per user and DEVDEV_HOME: the lock of the data directory decides, so a stale socket never does.
 
 import { rm, writeFile } from "node:fs/promises";
 import type { Server, Socket } from "node:net";
@@ -43,7 +43,9 @@ export class Daemon {
     this.stopped = new Promise((resolve) => (this.#resolveStopped = resolve));
   }
 
-  /** Locks the data directory, opens the store and listens. ERR_LOCKED when another daemon has it. */
+  /**
+   * Locks the data directory, opens the store and listens. ERR_LOCKED when another daemon has it.
+   */
   static async start(paths: DataPaths, options: { foreground?: boolean } = {}): Promise<Daemon> {
     await securedDirectory(paths.runDir);
     const log = await openLog(paths.logDir, options.foreground ?? false);

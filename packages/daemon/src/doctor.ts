@@ -1,4 +1,5 @@
-// What `devdev doctor` looks at: the pieces a workspace needs on this host, what is left of dead mounts
+// What `devdev doctor` looks at: the pieces a workspace needs on this host, what is left of dead
+// mounts
 // (which it clears), and whether the store is whole.
 
 import { access, constants, readFile } from "node:fs/promises";
@@ -10,7 +11,15 @@ const TOOLS = ["git", "node", "npm", "cargo", "python3", "go", "rg"] as const;
 
 /** Runs every check; what is left of dead mounts is cleared on the way. */
 export async function examine(host: WorkspaceHost, paths: DataPaths): Promise<DoctorCheck[]> {
-  const checks = [fuseDevice(), fusermount(), helper(), userNamespaces(), ioUring(), store(host, paths), deadMounts()];
+  const checks = [
+    fuseDevice(),
+    fusermount(),
+    helper(),
+    userNamespaces(),
+    ioUring(),
+    store(host, paths),
+    deadMounts(),
+  ];
   return [...(await Promise.all(checks)), ...(await tools())];
 }
 

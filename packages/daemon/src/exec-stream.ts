@@ -1,5 +1,5 @@
-// A command over a stream connection: output frames as they come, input, window size and signals the
-// other way. When the client goes away, the command gets SIGHUP as from a closed terminal.
+// A command over a stream connection: output frames as they come, input, window size and signals
+// the other way. When the client goes away, the command gets SIGHUP as from a closed terminal.
 
 import type { Socket } from "node:net";
 import { userInfo } from "node:os";
@@ -22,7 +22,9 @@ import {
 
 export type ExecOpen = Extract<Open, { kind: "exec" }>;
 
-/** Runs the command and carries its bytes until it has ended; rejects when it could not be started. */
+/**
+ * Runs the command and carries its bytes until it has ended; rejects when it could not be started.
+ */
 export async function runExec(
   socket: Socket,
   frames: AsyncIterable<Frame>,
@@ -102,8 +104,9 @@ function command(workspace: Workspace, open: ExecOpen): { argv: ExecWord[]; opti
 }
 
 /**
- * The directory inside the workspace: `--cwd` (absolute = inside the workspace, or a host path below the mount;
- * relative = to where the caller is), else where the caller is when that is inside the mount, else the root.
+ * The directory inside the workspace: `--cwd` (absolute = inside the workspace, or a host path
+ * below the mount; relative = to where the caller is), else where the caller is when that is inside
+ * the mount, else the root.
  */
 export function workingDirectory(
   workspace: Workspace,

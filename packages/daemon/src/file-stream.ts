@@ -1,5 +1,5 @@
-// File calls of a client over a stream connection: `fs` of a workspace, open files, and snapshots as
-// bytes. Each call is answered under its id, several may be under way at once.
+// File calls of a client over a stream connection: `fs` of a workspace, open files, and snapshots
+// as bytes. Each call is answered under its id, several may be under way at once.
 
 import type { Dirent, Stats } from "node:fs";
 import type { Socket } from "node:net";

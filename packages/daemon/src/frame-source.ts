@@ -1,5 +1,5 @@
-// The frames that arrive on a socket, as an async iterable with back-pressure: the socket is read only
-// while somebody asks for frames.
+// The frames that arrive on a socket, as an async iterable with back-pressure: the socket is read
+// only while somebody asks for frames.
 
 import type { Socket } from "node:net";
 import { type Frame, FrameDecoder } from "@devdev/protocol";

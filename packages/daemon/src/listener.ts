@@ -1,5 +1,6 @@
 // The daemon's socket: who may connect, and which of the two protocols a connection speaks. The
-// directory is the user's alone and the socket has mode 0600, so no further authentication is needed.
+// directory is the user's alone and the socket has mode 0600, so no further authentication is
+// needed.
 
 import { chmod, lstat, mkdir, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
@@ -29,7 +30,10 @@ export async function securedDirectory(path: string): Promise<void> {
   if (stats.mode & 0o077) await chmod(path, 0o700);
 }
 
-/** Listens on `path`; a socket that is left there belongs to a dead daemon (the caller holds the data directory's lock). */
+/**
+ * Listens on `path`; a socket that is left there belongs to a dead daemon (the caller holds the
+ * data directory's lock).
+ */
 export async function listen(path: string, connections: Connections): Promise<Server> {
   const server = createServer((socket) => greet(socket, connections));
   if (process.platform !== "win32") {

@@ -1,4 +1,5 @@
-// The daemon's log: structured lines through pino into a rotated file, or to stderr in the foreground.
+// The daemon's log: structured lines through pino into a rotated file, or to stderr in the
+// foreground.
 // In-process streams, no worker: what was logged before a crash is in the file.
 
 import { createReadStream, watch } from "node:fs";

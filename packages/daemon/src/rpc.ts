@@ -1,5 +1,6 @@
 // A JSON-RPC connection: checks parameters against the protocol's schemas, calls the handler, turns
-// errors into response errors that carry every field. Separate from the handlers, which know no wire.
+// errors into response errors that carry every field. Separate from the handlers, which know no
+// wire.
 
 import type { Socket } from "node:net";
 import { DevdevError, errorToPlain } from "@devdev/errno";

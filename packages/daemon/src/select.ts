@@ -1,5 +1,5 @@
-// Which workspace a command is for: the one it names, else the one that contains the caller's directory,
-// else the only one.
+// Which workspace a command is for: the one it names, else the one that contains the caller's
+// directory, else the only one.
 
 import { DevdevError } from "@devdev/errno";
 import type { WorkspaceSummary } from "@devdev/protocol";

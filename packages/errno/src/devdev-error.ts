@@ -24,7 +24,10 @@ export interface DevdevErrorOptions {
   cause?: unknown;
 }
 
-/** `throw devdevError("EBUSY", "/w is in use by 3 processes", { hint: "end them, or use --force" })`. */
+/**
+ * `throw devdevError("EBUSY", "/w is in use by 3 processes", { hint: "end them, or use --force"
+ * })`.
+ */
 export function devdevError(
   code: string,
   message: string,

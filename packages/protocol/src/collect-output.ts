@@ -1,5 +1,5 @@
-// Runs a started command to its end and gathers what it printed: exec in terms of spawn, the same for the
-// library and the client.
+// Runs a started command to its end and gathers what it printed: exec in terms of spawn, the same
+// for the library and the client.
 
 import type { ExecOptions, ExecProcess, ExecResult } from "./workspace.js";
 

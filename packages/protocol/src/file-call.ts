@@ -1,5 +1,7 @@
-// A call of the file API as a frame: u32le id, u32le header length, JSON header, then the bytes of every buffer in it.
-// Buffers are cut out of the JSON and put back at the other side, so that file contents never become text.
+// A call of the file API as a frame: u32le id, u32le header length, JSON header, then the bytes of
+// every buffer in it.
+// Buffers are cut out of the JSON and put back at the other side, so that file contents never
+// become text.
 
 /** What travels: the operation and its arguments, or its result. */
 export interface FileCall {

@@ -71,7 +71,10 @@ export function jsonPayload(frame: Frame): unknown {
   return JSON.parse(frame.payload.toString("utf8"));
 }
 
-/** Cuts a byte stream into frames; `push` returns those that are complete. Throws on unknown types and lengths. */
+/**
+ * Cuts a byte stream into frames; `push` returns those that are complete. Throws on unknown types
+ * and lengths.
+ */
 export class FrameDecoder {
   #chunks: Buffer[] = [];
   #bytes = 0;

@@ -1,5 +1,5 @@
-// The Workspace interface, and the messages, schemas and framing between daemon and clients. Separate
-// because the in-process library and the client implement the same interface.
+// The Workspace interface, and the messages, schemas and framing between daemon and clients.
+// Separate because the in-process library and the client implement the same interface.
 
 export { collectOutput, gatherOutput } from "./collect-output.js";
 export type {

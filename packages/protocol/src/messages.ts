@@ -1,4 +1,5 @@
-// The JSON-RPC methods of the daemon: names, parameters (checked by the daemon with these schemas) and results.
+// The JSON-RPC methods of the daemon: names, parameters (checked by the daemon with these schemas)
+// and results.
 
 import { z } from "zod";
 import type {
@@ -24,7 +25,10 @@ export const requestSchemas = {
   "workspace/mount": z.object({
     /** Absolute host path; made if missing. */
     path: z.string().min(1),
-    /** An existing workspace (or a new one's name); default: the workspace last mounted at `path`, else a new one. */
+    /**
+     * An existing workspace (or a new one's name); default: the workspace last mounted at `path`,
+     * else a new one.
+     */
     name: z.string().min(1).optional(),
     ephemeral: z.boolean().optional(),
     allowOther: z.boolean().optional(),
@@ -165,7 +169,9 @@ export const openSchema = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("exec"),
     workspace: workspace.optional(),
-    /** Host directory of the caller, to find the workspace (and the working directory inside it). */
+    /**
+     * Host directory of the caller, to find the workspace (and the working directory inside it).
+     */
     callerCwd: z.string().optional(),
     argv: z.array(z.union([z.string(), z.object({ b64: z.string() })])).min(1),
     options: z.object({

@@ -1,4 +1,5 @@
-// Where devdev keeps things: DEVDEV_HOME moves all of it. Shared because client and daemon must agree.
+// Where devdev keeps things: DEVDEV_HOME moves all of it. Shared because client and daemon must
+// agree.
 
 import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -33,7 +34,8 @@ function runtimeDir(env: Record<string, string | undefined>): string {
   return join(tmpdir(), `devdev-${process.getuid?.() ?? userInfo().username}`);
 }
 
-// A unix socket's path has at most 107 bytes: a deep DEVDEV_HOME gets a short name in the temp directory.
+// A unix socket's path has at most 107 bytes: a deep DEVDEV_HOME gets a short name in the temp
+// directory.
 function socketPath(runDir: string): string {
   const path = join(runDir, "daemon.sock");
   if (Buffer.byteLength(path) <= 100) return path;

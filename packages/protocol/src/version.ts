@@ -1,4 +1,5 @@
-// Versions of the program and of its protocol; apart from the schemas, so that a client loads no validator.
+// Versions of the program and of its protocol; apart from the schemas, so that a client loads no
+// validator.
 
 /** Grows with every change that an older peer would misunderstand. */
 export const PROTOCOL_VERSION = 1;

@@ -1,5 +1,6 @@
-// The file API of a workspace: Node's fs.promises and the sync forms, with Node's signatures and errors. Paths are
-// absolute within the workspace ("/" is its root); a Buffer is taken where a name is not UTF-8.
+// The file API of a workspace: Node's fs.promises and the sync forms, with Node's signatures and
+// errors. Paths are absolute within the workspace ("/" is its root); a Buffer is taken where a name
+// is not UTF-8.
 
 import type { BigIntStats, Dirent, MakeDirectoryOptions, RmOptions, StatsFs, Stats } from "node:fs";
 
@@ -52,7 +53,10 @@ export interface WorkspaceFileHandle extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** The operations, each with its return type. The promise form has this name, the sync form ends in Sync. */
+/**
+ * The operations, each with its return type. The promise form has this name, the sync form ends in
+ * Sync.
+ */
 export interface FsOperations {
   readFile(path: PathArgument, options?: ReadOptions | EncodingOption): Buffer | string;
   writeFile(path: PathArgument, data: Data, options?: WriteOptions | BufferEncoding | null): void;

@@ -1,4 +1,5 @@
-// The Workspace interface: what the in-process library (@devdev/workspace) and the client of a daemon
+// The Workspace interface: what the in-process library (@devdev/workspace) and the client of a
+// daemon
 // (@devdev/client) both implement, so that code written against one runs against the other.
 
 import type { WorkspaceFs } from "./workspace-fs.js";
@@ -13,7 +14,10 @@ export interface WorkspaceOptions {
   maxInodes?: number;
   /** Offer extended attributes (default true). */
   xattrs?: boolean;
-  /** Keep nothing in a store: state ends with the process. Default true in process, false in a daemon. */
+  /**
+   * Keep nothing in a store: state ends with the process. Default true in process, false in a
+   * daemon.
+   */
   ephemeral?: boolean;
   /** Directory of the store of a persistent workspace. */
   dataDir?: string;
@@ -82,7 +86,9 @@ export interface ExecResult extends ExitStatus {
 /** A running command. */
 export interface ExecProcess {
   readonly pid: number;
-  /** Output as it comes; `stderr` only without a terminal. Bytes before the first listener are kept. */
+  /**
+   * Output as it comes; `stderr` only without a terminal. Bytes before the first listener are kept.
+   */
   onOutput(listener: (chunk: Buffer, stream: "stdout" | "stderr") => void): void;
   /** Resolves when the bytes were taken. */
   write(bytes: Uint8Array | string): Promise<void>;
@@ -211,8 +217,10 @@ export interface ExecRecord {
 }
 
 /**
- * A workspace: a tree that can be changed through `fs`, mounted at a host path, snapshotted and restored.
- * Everything but `exec`, `spawn` and `shell` works unmounted. Errors of `fs` are FsError; others carry a `code` too.
+ * A workspace: a tree that can be changed through `fs`, mounted at a host path, snapshotted and
+ * restored.
+ * Everything but `exec`, `spawn` and `shell` works unmounted. Errors of `fs` are FsError; others
+ * carry a `code` too.
  */
 export interface Workspace extends AsyncDisposable {
   readonly id: string;
@@ -220,7 +228,10 @@ export interface Workspace extends AsyncDisposable {
   readonly fs: WorkspaceFs;
   /** Where it is mounted now. */
   readonly mountPoint: string | undefined;
-  /** Mounts it; without a path at a fresh `devdev-ws-XXXX` in the temp directory. Returns the absolute path. */
+  /**
+   * Mounts it; without a path at a fresh `devdev-ws-XXXX` in the temp directory. Returns the
+   * absolute path.
+   */
   mount(path?: string, options?: HostMountOptions): Promise<string>;
   /** EBUSY (listing who uses it) unless `force`. */
   unmount(options?: { force?: boolean }): Promise<void>;

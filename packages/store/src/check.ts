@@ -1,4 +1,5 @@
-// The integrity check: the storage itself, and every page and block that a checkpoint or snapshot reaches.
+// The integrity check: the storage itself, and every page and block that a checkpoint or snapshot
+// reaches.
 // In slices, as collection is, so that a running store can be checked.
 
 import { IdSet } from "./id-set.js";

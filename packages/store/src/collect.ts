@@ -1,10 +1,14 @@
-// Garbage collection: marks what checkpoints and snapshots reach, then deletes the rest, in slices between
-// which commits go on. Separate from the store because only the engine knows what a page refers to.
+// Garbage collection: marks what checkpoints and snapshots reach, then deletes the rest, in slices
+// between which commits go on. Separate from the store because only the engine knows what a page
+// refers to.
 //
-// INVARIANT: what a commit relies on is never deleted. A commit relies on objects that it asked about and
-// found, and on objects that the checkpoint of its workspace already reached. The first must be passed to
-// protect(), also those asked about before the collection began; the second are marked, since a commit that
-// began before the collection cannot have had its checkpoint replaced by anybody else.
+// INVARIANT: what a commit relies on is never deleted. A commit relies on objects that it asked
+// about and found, and on objects that the checkpoint of its workspace already reached. The first
+// must be passed to protect(), also those asked about before the collection began; the second are
+// marked, since a commit that began before the collection cannot have had its checkpoint replaced
+// by anybody else. What else is needed
+// (by files that are open but have no name) is protected by who knows of it, between construction,
+// which reads the roots, and the first step.
 // Marking may keep too much (what became garbage meanwhile); the next collection finds it.
 
 import { StoreError } from "./errors.js";
@@ -12,7 +16,10 @@ import { IdSet } from "./id-set.js";
 import { hexOf, ID_BYTES, idAt } from "./store.js";
 import type { ObjectCodec, Scan, Store, StoredObject } from "./store.js";
 
-/** Objects looked at per slice; a slice of blocks that all go is a transaction of a few megabytes of index. */
+/**
+ * Objects looked at per slice; a slice of blocks that all go is a transaction of a few megabytes of
+ * index.
+ */
 const SLICE = 256;
 
 export interface CollectionResult {
@@ -26,11 +33,13 @@ export class Collector {
   readonly #store: Store;
   readonly #codec: ObjectCodec;
   readonly #keep = new IdSet();
+  readonly #roots: Uint8Array[];
   readonly #steps: Generator<undefined, CollectionResult, undefined>;
 
   constructor(store: Store, codec: ObjectCodec) {
     this.#store = store;
     this.#codec = codec;
+    this.#roots = store.metadata.roots();
     this.#steps = this.#run();
   }
 
@@ -39,14 +48,16 @@ export class Collector {
     this.#keep.addAll(ids);
   }
 
-  /** Does one slice; the result after the last. Throws when the store is damaged: then nothing is deleted. */
+  /**
+   * Does one slice; the result after the last. Throws when the store is damaged: then nothing is
+   * deleted.
+   */
   step(): CollectionResult | undefined {
     const { done, value } = this.#steps.next();
     return done ? value : undefined;
   }
 
   *#run(): Generator<undefined, CollectionResult, undefined> {
-    // Roots and the ids protected so far are taken before the first commit can come in between.
     yield* this.#mark();
     const { blocks, metadata } = this.#store;
     const pages = yield* this.#sweep(
@@ -68,7 +79,7 @@ export class Collector {
   *#mark(): Generator<undefined, void, undefined> {
     // Apart from #keep: a protected page says nothing about whether its children have been visited.
     const visited = new IdSet();
-    const waiting = this.#store.metadata.roots();
+    const waiting = this.#roots;
     let seen = 0;
     for (let id = waiting.pop(); id; id = waiting.pop()) {
       if (visited.add(id)) {

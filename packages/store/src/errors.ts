@@ -1,5 +1,6 @@
-// What can go wrong in a store, as one error class with a closed set of codes. Separate because the worker
-// that owns the database sends these across a thread boundary and rebuilds them on the other side.
+// What can go wrong in a store, as one error class with a closed set of codes. Separate because the
+// worker that owns the database sends these across a thread boundary and rebuilds them on the other
+// side.
 
 import { DevdevError } from "@devdev/errno";
 

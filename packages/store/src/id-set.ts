@@ -1,6 +1,7 @@
-// A set of object ids that holds the first 64 bits of each: 16 bytes an id where a Set of strings takes 150.
-// Two ids with the same 64 bits count as one, which for its users (what to keep, what was seen) is the safe
-// side by design of the first and, at 2^-64 a pair, no concern for the second.
+// A set of object ids that holds the first 64 bits of each: 16 bytes an id where a Set of strings
+// takes 150.
+// Two ids with the same 64 bits count as one, which for its users (what to keep, what was seen) is
+// the safe side by design of the first and, at 2^-64 a pair, no concern for the second.
 
 import { ID_BYTES, idAt } from "./store.js";
 

@@ -1,5 +1,5 @@
-// Block store and metadata store over SQLite. Separate from the engine, which knows trees, and from the
-// workspace, which knows when to keep what.
+// Block store and metadata store over SQLite. Separate from the engine, which knows trees, and from
+// the workspace, which knows when to keep what.
 
 export { check, checkSteps } from "./check.js";
 export type { CheckReport } from "./check.js";

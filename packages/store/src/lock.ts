@@ -1,6 +1,8 @@
-// A data directory belongs to one process. The lock is SQLite's own file lock on an empty database beside
-// the store: the kernel drops it when its owner dies, however that happens, so a dead owner never blocks.
-// Rejected: a file with a process id, which a reused id turns into a lie, and flock(2), which Node lacks.
+// A data directory belongs to one process. The lock is SQLite's own file lock on an empty database
+// beside the store: the kernel drops it when its owner dies, however that happens, so a dead owner
+// never blocks.
+// Rejected: a file with a process id, which a reused id turns into a lie, and flock(2), which Node
+// lacks.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +11,8 @@ import BetterSqlite3 from "better-sqlite3";
 
 import { asStoreError, StoreError } from "./errors.js";
 
-// INVARIANT: nothing else in this process opens this file: closing any descriptor of it drops the lock.
+// INVARIANT: nothing else in this process opens this file: closing any descriptor of it drops the
+// lock.
 const LOCK_FILE = "lock";
 /** Who holds it: only for the message. */
 const OWNER_FILE = "owner";

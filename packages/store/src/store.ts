@@ -1,13 +1,17 @@
-// The two interfaces a store consists of: blocks (bytes by content hash) and metadata (tree pages, workspaces,
-// checkpoint roots, snapshots). Separate from any implementation, so that another one can take SQLite's place.
+// The two interfaces a store consists of: blocks (bytes by content hash) and metadata (tree pages,
+// workspaces, checkpoint roots, snapshots). Separate from any implementation, so that another one
+// can take SQLite's place.
 //
-// Both are synchronous: they are used from a thread of their own, and an implementation that has to wait may
-// block it. Whoever passes ids of several objects passes them as one array of 32 bytes each.
+// Both are synchronous: they are used from a thread of their own, and an implementation that has to
+// wait may block it. Whoever passes ids of several objects passes them as one array of 32 bytes
+// each.
 
 /** Bytes of an id: BLAKE3-256. */
 export const ID_BYTES = 32;
 
-/** An object as it is kept: `data` is the content in this encoding, `rawLength` its length without. */
+/**
+ * An object as it is kept: `data` is the content in this encoding, `rawLength` its length without.
+ */
 export interface StoredObject {
   encoding: number;
   rawLength: number;
@@ -30,7 +34,9 @@ export interface Scan {
   next: number | undefined;
 }
 
-/** Bytes by content hash. An object is never changed, so `put` of an id that is there does nothing. */
+/**
+ * Bytes by content hash. An object is never changed, so `put` of an id that is there does nothing.
+ */
 export interface BlockStore {
   /** A bitmap, lowest bit first: bit i is set when the i-th id is not there. */
   missing(ids: Uint8Array): Uint8Array;
@@ -51,7 +57,9 @@ export interface PageStore {
   scanPages(from: number, limit: number): Scan;
 }
 
-/** The root page of a tree in the store, and when it was committed (milliseconds since the epoch). */
+/**
+ * The root page of a tree in the store, and when it was committed (milliseconds since the epoch).
+ */
 export interface Checkpoint {
   root: Uint8Array;
   at: number;
@@ -119,7 +127,8 @@ export interface MetadataStore extends PageStore {
 
 export interface TransactionOptions {
   /**
-   * False: a power loss may take it back (a crash of the process may not), until the next durable one.
+   * False: a power loss may take it back (a crash of the process may not), until the next durable
+   * one.
    * For bulk data that nothing refers to yet.
    */
   durable?: boolean;
@@ -129,16 +138,25 @@ export interface TransactionOptions {
 export interface Store {
   readonly blocks: BlockStore;
   readonly metadata: MetadataStore;
-  /** All that `run` does or, when it throws, nothing. Durable when it returns. A nested one joins the outer. */
+  /**
+   * All that `run` does or, when it throws, nothing. Durable when it returns. A nested one joins
+   * the outer.
+   */
   transaction<T>(run: () => T, options?: TransactionOptions): T;
   /** Problems of the storage below the objects (one sentence each). */
   verify(): string[];
-  /** Housekeeping after commits; `idle` when nothing else waits. Returns whether there is more to do. */
+  /**
+   * Housekeeping after commits; `idle` when nothing else waits. Returns whether there is more to
+   * do.
+   */
   maintain(idle: boolean): boolean;
   close(): void;
 }
 
-/** What the engine knows about objects and a store does not: which refer to which, and which are whole. */
+/**
+ * What the engine knows about objects and a store does not: which refer to which, and which are
+ * whole.
+ */
 export interface ObjectCodec {
   /** The ids (32 bytes each) that a page refers to. Throws when it is none. */
   references(page: StoredObject): { pages: Uint8Array; blocks: Uint8Array };

@@ -1,5 +1,5 @@
-// Bringing results of node:fs and of a workspace's file API into a form in which they can be compared: paths below
-// their root, sorted listings, the fields that must agree.
+// Bringing results of node:fs and of a workspace's file API into a form in which they can be
+// compared: paths below their root, sorted listings, the fields that must agree.
 
 import type { BigIntStats, Dirent, Stats } from "node:fs";
 

@@ -15,7 +15,10 @@ export interface HostMountConfig {
   suidAndDevices?: boolean;
   /** The bridge's messages. */
   onLog?: (level: MountLogLevel, message: string) => void;
-  /** Called once when the mount is gone: by `unmount`, or lost (unmounted by others, connection aborted). */
+  /**
+   * Called once when the mount is gone: by `unmount`, or lost (unmounted by others, connection
+   * aborted).
+   */
   onEnd?: (reason: "unmounted" | "lost") => void;
 }
 

@@ -1,4 +1,5 @@
-// A tree through a store and back: persist jobs, loaders, and needs answered by this thread or by a worker that dies.
+// A tree through a store and back: persist jobs, loaders, and needs answered by this thread or by a
+// worker that dies.
 
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";

@@ -105,7 +105,10 @@ export class PersistJob implements Disposable {
     return guarded(() => this.#native.left());
   }
 
-  /** The next batch of missing blocks; empty when all were given. Its `data` is valid until the next call. */
+  /**
+   * The next batch of missing blocks; empty when all were given. Its `data` is valid until the next
+   * call.
+   */
   async blocks(pace: Pace = "full"): Promise<StoreObject[]> {
     const filled = this.#native.fillBlocks(this.#buffer, pace === "background");
     return objects(await filled.catch(rethrow), this.#buffer);
@@ -134,7 +137,10 @@ export class PersistJob implements Disposable {
     return root;
   }
 
-  /** After the commit that made it durable and referred to: notes in the tree that the store has all of it. */
+  /**
+   * After the commit that made it durable and referred to: notes in the tree that the store has all
+   * of it.
+   */
   committed(): void {
     guarded(() => this.#native.committed());
   }
@@ -144,7 +150,9 @@ export class PersistJob implements Disposable {
     guarded(() => this.#native.rewind());
   }
 
-  /** Lets the job go, when none of its promises is pending; without `committed` nothing is noted. */
+  /**
+   * Lets the job go, when none of its promises is pending; without `committed` nothing is noted.
+   */
   close(): void {
     this.#job = undefined;
     if (this.#buffer.length > 0) spare = this.#buffer;
@@ -220,8 +228,8 @@ export function verifyBlock({ id, encoding, rawLength, data }: StoreObject): boo
 }
 
 /**
- * Ids (32 bytes each) of blocks that the engine `handle` needs though no checkpoint reaches them: of open
- * files without a name. To be asked by a sweep of the store after it has read the roots.
+ * Ids (32 bytes each) of blocks that the engine `handle` needs though no checkpoint reaches them:
+ * of open files without a name. To be asked by a sweep of the store after it has read the roots.
  */
 export function pinnedBlocks(handle: number): Uint8Array {
   return guarded(() => native.pinnedBlocks(handle));

@@ -85,7 +85,10 @@ export class Tree implements Disposable {
     return (await native.treeContentId(this.handle)).toString("hex");
   }
 
-  /** What changed from this tree to `other`, in path order; with `times` also where only the mtime did. */
+  /**
+   * What changed from this tree to `other`, in path order; with `times` also where only the mtime
+   * did.
+   */
   async diff(other: Tree, { times = false }: { times?: boolean } = {}): Promise<DiffEntry[]> {
     return (await native.treeDiff(this.handle, other.handle, times)).map(diffEntry);
   }

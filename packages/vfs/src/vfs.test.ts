@@ -1,4 +1,5 @@
-// The engine from the outside: limits, names, clock, freezing, restoring, comparing, many calls at once.
+// The engine from the outside: limits, names, clock, freezing, restoring, comparing, many calls at
+// once.
 
 import { describe, expect, it } from "vitest";
 import { Tree, Vfs } from "@devdev/vfs";

@@ -16,7 +16,9 @@ export interface VfsOptions {
   maxInodes?: number;
   /** Offer extended attributes (default true). */
   xattrs?: boolean;
-  /** The clock, nanoseconds since the epoch; default the system's. Asked before each call of `fs`. */
+  /**
+   * The clock, nanoseconds since the epoch; default the system's. Asked before each call of `fs`.
+   */
   clock?: () => bigint;
   /** Owner of the root and of what `fs` creates; default this process's user. */
   uid?: number;
@@ -139,7 +141,9 @@ export class Vfs implements Disposable {
     return this.#hostMount;
   }
 
-  /** Brings stores through shared mappings into the engine; call before the `freeze` of a snapshot. */
+  /**
+   * Brings stores through shared mappings into the engine; call before the `freeze` of a snapshot.
+   */
   async flush(): Promise<FlushReport> {
     const { complete, ...report } = await native.flush(this.handle, FLUSH_DEADLINE_MS);
     if (!complete) {

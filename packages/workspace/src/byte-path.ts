@@ -18,7 +18,9 @@ const ESCAPES: Record<number, string> = {
   92: "\\\\",
 };
 
-/** `a/` and the path without its leading slash, in quotes when it has bytes that git would escape. */
+/**
+ * `a/` and the path without its leading slash, in quotes when it has bytes that git would escape.
+ */
 export function gitPath(side: "a" | "b", path: BytePath): string {
   const bytes = Buffer.concat([Buffer.from(`${side}/`), withoutSlash(bytesOf(path))]);
   const isText = typeof path === "string";

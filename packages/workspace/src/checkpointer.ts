@@ -1,12 +1,14 @@
-// Checkpoints in the background: one starts within two seconds of the first change, one at a time, gently while
-// a command runs. Separate from snapshots, which it only must not overlap.
+// Checkpoints in the background: one starts within two seconds of the first change, one at a time,
+// gently while a command runs. Separate from snapshots, which it only must not overlap.
 
 import type { Vfs } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
 import type { Mutex } from "./mutex.js";
 
-/** How often changes are looked for; with the delay below a checkpoint starts within two seconds. */
+/**
+ * How often changes are looked for; with the delay below a checkpoint starts within two seconds.
+ */
 const LOOK_MS = 500;
 /** After the first change was seen, so that a burst of changes becomes one checkpoint. */
 const DELAY_MS = 1000;
@@ -29,7 +31,9 @@ export class Checkpointer {
   #timer: NodeJS.Timeout | undefined;
   /** The change count that the store has. */
   #kept: bigint;
-  /** When a change was first seen that the store does not have, in milliseconds of performance.now. */
+  /**
+   * When a change was first seen that the store does not have, in milliseconds of performance.now.
+   */
   #changedAt: number | undefined;
   #notBefore = 0;
   #running: Promise<void> | undefined;

@@ -14,7 +14,9 @@ const DEFAULT_SIZE = { cols: 80, rows: 24 };
 /** Between TERM and KILL when a restore or a close ends what runs. */
 const KILL_GRACE_MS = 2000;
 const MOST_LISTED = 5;
-/** The step of a launch at which an error means that there is no such command, or none that runs. */
+/**
+ * The step of a launch at which an error means that there is no such command, or none that runs.
+ */
 const COMMAND_STAGES = new Set(["lookup", "exec"]);
 
 let cgroups: CgroupHome | undefined;
@@ -80,8 +82,8 @@ export class Commands {
   }
 
   /**
-   * Makes way for a restore: refuses while something runs, unless it may be killed or paused. Returns what lets
-   * the paused go on.
+   * Makes way for a restore: refuses while something runs, unless it may be killed or paused.
+   * Returns what lets the paused go on.
    */
   async makeWay(options: { live?: boolean; kill?: boolean }): Promise<() => void> {
     const running = this.list();

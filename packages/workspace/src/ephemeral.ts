@@ -1,4 +1,5 @@
-// The parts of a workspace that ends with the process: an engine, and snapshots in memory. No thread, no file.
+// The parts of a workspace that ends with the process: an engine, and snapshots in memory. No
+// thread, no file.
 
 import { randomBytes } from "node:crypto";
 

@@ -1,5 +1,5 @@
-// Writes the export format to a file: under a name of its own first, so that a file of the wanted name is
-// complete, and one that was there stays until then.
+// Writes the export format to a file: under a name of its own first, so that a file of the wanted
+// name is complete, and one that was there stays until then.
 
 import { randomBytes } from "node:crypto";
 import { link, open, rename, rm, stat } from "node:fs/promises";

@@ -1,5 +1,7 @@
-// A command that could not be started because it is not there or not executable, in the shape of one that ran:
-// it says so and ends with 127 or 126, as from a shell. So callers have one way to learn how a command ended.
+// A command that could not be started because it is not there or not executable, in the shape of
+// one that ran:
+// it says so and ends with 127 or 126, as from a shell. So callers have one way to learn how a
+// command ended.
 
 import type { LaunchError } from "@devdev/exec";
 import type { ExecProcess, ExitStatus } from "@devdev/protocol";

@@ -1,5 +1,6 @@
-// DEVDEV_FAULT, a test hook: `kill:<phase>:<n>` ends the process with SIGKILL when it passes that phase for the
-// n-th time, so that tests can cut it off at the worst moments and see what is there afterwards.
+// DEVDEV_FAULT, a test hook: `kill:<phase>:<n>` ends the process with SIGKILL when it passes that
+// phase for the n-th time, so that tests can cut it off at the worst moments and see what is there
+// afterwards.
 
 /** Where a process can be cut off. */
 export type Phase = "flush" | "freeze" | "persist" | "commit" | "restore";

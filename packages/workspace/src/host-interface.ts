@@ -18,15 +18,24 @@ export interface HostOptions {
 export interface Host {
   /** Every workspace of the data directory and every ephemeral one, oldest first. */
   list(): Promise<WorkspaceSummary[]>;
-  /** The one open Workspace of this id; brings it back as last checkpointed when it is not open. ENOENT. */
+  /**
+   * The one open Workspace of this id; brings it back as last checkpointed when it is not open.
+   * ENOENT.
+   */
   open(id: string): Promise<Workspace>;
-  /** A new one; its name (from `mountPath` or random when not given) is made unique. EEXIST when given and taken. */
+  /**
+   * A new one; its name (from `mountPath` or random when not given) is made unique. EEXIST when
+   * given and taken.
+   */
   create(
     options: Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string },
   ): Promise<Workspace>;
   /** Removes it with its snapshots. EBUSY when it is mounted or runs commands, unless `force`. */
   remove(id: string, options: { force: boolean }): Promise<void>;
-  /** Writes a snapshot (default: the live state) to a file, complete or not at all. EEXIST unless `force`. */
+  /**
+   * Writes a snapshot (default: the live state) to a file, complete or not at all. EEXIST unless
+   * `force`.
+   */
   export(
     id: string,
     file: string,

@@ -1,5 +1,5 @@
-// The workspaces of a data directory, for a daemon: those in its store, opened when they are asked for, and
-// ephemeral ones beside them.
+// The workspaces of a data directory, for a daemon: those in its store, opened when they are asked
+// for, and ephemeral ones beside them.
 
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -146,7 +146,9 @@ export class WorkspaceHost implements Host {
     if (failures[0]) throw failures[0].reason;
   }
 
-  /** Registers what is being made under its id, so that whoever asks for it meanwhile gets the same. */
+  /**
+   * Registers what is being made under its id, so that whoever asks for it meanwhile gets the same.
+   */
   #keep(id: string, make: () => Promise<WorkspaceParts>): Promise<Workspace> {
     const workspace = this.#finish(id, make);
     this.#open.set(id, workspace);

@@ -1,5 +1,5 @@
-// Where the states of one workspace are kept: its snapshots and, if it is to outlive the process, its
-// checkpoint. Separate so that a workspace in memory and one in a store differ in nothing else.
+// Where the states of one workspace are kept: its snapshots and, if it is to outlive the process,
+// its checkpoint. Separate so that a workspace in memory and one in a store differ in nothing else.
 
 import type { SnapshotInfo } from "@devdev/protocol";
 import type { Tree } from "@devdev/vfs";

@@ -1,5 +1,5 @@
-// The parts of a workspace as the options of the library say: in memory, or in the store of a data directory,
-// which is opened for it.
+// The parts of a workspace as the options of the library say: in memory, or in the store of a data
+// directory, which is opened for it.
 
 import { argumentError, DevdevError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";

@@ -1,5 +1,5 @@
-// Where a workspace is mounted: at a path of the caller's, or at a directory of its own in the temp directory,
-// which goes when it is unmounted.
+// Where a workspace is mounted: at a path of the caller's, or at a directory of its own in the temp
+// directory, which goes when it is unmounted.
 
 import { mkdtemp, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,5 +1,6 @@
-// One at a time, in the order they came. Snapshots, restores and checkpoints of one workspace exclude each
-// other: each freezes the tree and replaces the checkpoint, and an older tree must not replace a newer one.
+// One at a time, in the order they came. Snapshots, restores and checkpoints of one workspace
+// exclude each other: each freezes the tree and replaces the checkpoint, and an older tree must not
+// replace a newer one.
 
 export class Mutex {
   #last: Promise<unknown> = Promise.resolve();

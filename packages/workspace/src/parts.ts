@@ -1,5 +1,5 @@
-// What a workspace is made of. Separate from Workspace, so that making the parts (in memory, from a store, from
-// a file) and being a workspace know nothing of each other.
+// What a workspace is made of. Separate from Workspace, so that making the parts (in memory, from a
+// store, from a file) and being a workspace know nothing of each other.
 
 import { argumentError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
@@ -29,7 +29,10 @@ export interface Log {
 }
 
 export interface ImportOptions {
-  /** Keep the owners of the file; else, unless this process is root's, everything becomes its user's. */
+  /**
+   * Keep the owners of the file; else, unless this process is root's, everything becomes its
+   * user's.
+   */
   numericOwner?: boolean;
 }
 

@@ -1,5 +1,5 @@
-// A difference between two trees as text: a unified patch that `git apply` takes, and counts of lines. Names
-// and modes come from the engine; only what is inside of text files is compared here.
+// A difference between two trees as text: a unified patch that `git apply` takes, and counts of
+// lines. Names and modes come from the engine; only what is inside of text files is compared here.
 
 import type { BytePath, DiffEntry, DiffStat } from "@devdev/protocol";
 import type { Tree } from "@devdev/vfs";
@@ -59,7 +59,9 @@ export async function patchOf(
   return parts.join("");
 }
 
-/** Directories and special files have nothing that a patch could say, nor has a new owner or time. */
+/**
+ * Directories and special files have nothing that a patch could say, nor has a new owner or time.
+ */
 function isShown(entry: DiffEntry): boolean {
   if (entry.fileKind !== "file" && entry.fileKind !== "symlink") return false;
   const shown = ["content", "mode", "target", "type"] as const;
@@ -113,7 +115,8 @@ function isBinary(side: Side): boolean {
 
 async function patchOfPair(pair: Pair): Promise<string> {
   const { before, after } = pair;
-  // A file that became a symlink, or the reverse, is one patch that removes and one that adds, as in git.
+  // A file that became a symlink, or the reverse, is one patch that removes and one that adds, as
+  // in git.
   if (before && after && (before.mode === LINK_MODE) !== (after.mode === LINK_MODE)) {
     const removed = await patchOfPair({ ...pair, after: undefined });
     return removed + (await patchOfPair({ ...pair, before: undefined }));

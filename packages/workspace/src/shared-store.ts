@@ -13,7 +13,9 @@ const shared = new Map<string, Shared>();
 /** Those that are being closed: who opens one again waits for it. */
 const closing = new Map<string, Promise<void>>();
 
-/** The store of a data directory, and what gives it back. ERR_LOCKED when another process has it. */
+/**
+ * The store of a data directory, and what gives it back. ERR_LOCKED when another process has it.
+ */
 export async function useStore(dataDir: string): Promise<[StoreService, () => Promise<void>]> {
   const directory = join(resolve(dataDir), "store");
   await closing.get(directory);

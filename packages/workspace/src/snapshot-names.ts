@@ -1,4 +1,5 @@
-// How snapshots are called: the name below `.devdev/snapshots`, and what a caller may write to mean one.
+// How snapshots are called: the name below `.devdev/snapshots`, and what a caller may write to mean
+// one.
 
 import { argumentError, DevdevError } from "@devdev/errno";
 
@@ -37,8 +38,8 @@ export function checkSnapshotName(name: string): void {
 }
 
 /**
- * The snapshot that a reference means: a name, a full id or at least 4 digits that only it begins with, `#n` (its
- * number), `-n` (the n-th newest). `all` is oldest first.
+ * The snapshot that a reference means: a name, a full id or at least 4 digits that only it begins
+ * with, `#n` (its number), `-n` (the n-th newest). `all` is oldest first.
  */
 export function findSnapshot<S extends Named>(all: readonly S[], ref: string | number): S {
   const text = String(ref);

@@ -1,4 +1,5 @@
-// The parts of a workspace that is kept in a store: a new one, one that is brought back, one from a file.
+// The parts of a workspace that is kept in a store: a new one, one that is brought back, one from a
+// file.
 
 import { DevdevError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";

@@ -1,5 +1,5 @@
-// The states of one workspace in time: taking snapshots, going back to one, comparing two. One at a time, and
-// never together with a checkpoint.
+// The states of one workspace in time: taking snapshots, going back to one, comparing two. One at a
+// time, and never together with a checkpoint.
 
 import { DevdevError } from "@devdev/errno";
 import type {
@@ -93,14 +93,17 @@ export class Timeline {
       }
       using old = before.tree;
       const filesChanged = (await old.diff(tree)).length;
-      // A restore that was done is not undone because its listing failed: the next publish repeats it.
+      // A restore that was done is not undone because its listing failed: the next publish repeats
+      // it.
       await this.publish();
       const durationMs = performance.now() - started;
       return { id: target.id, before: before.info, filesChanged, durationMs };
     });
   }
 
-  /** `a` defaults to the newest snapshot (the empty tree when there is none), `b` to the live state. */
+  /**
+   * `a` defaults to the newest snapshot (the empty tree when there is none), `b` to the live state.
+   */
   async diff(
     a: string | undefined,
     b: string | undefined,
@@ -197,8 +200,8 @@ export class Timeline {
   }
 
   /**
-   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first: a crash in
-   * between brings the target back, an error takes everything back.
+   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first:
+   * a crash in between brings the target back, an error takes everything back.
    */
   async #switch(target: SnapshotInfo, tree: Tree): Promise<{ info: SnapshotInfo; tree: Tree }> {
     const { vfs, keeper, checkpointer, now } = this.#parts;

@@ -1,5 +1,5 @@
-// The Workspace of this process: the face over engine, mount, commands, snapshots and checkpoints. It decides
-// nothing but the order in which they come and go.
+// The Workspace of this process: the face over engine, mount, commands, snapshots and checkpoints.
+// It decides nothing but the order in which they come and go.
 
 import { collectOutput } from "@devdev/protocol";
 import type {
@@ -200,7 +200,10 @@ export class Workspace implements WorkspaceInterface {
     return this.close();
   }
 
-  /** Shows the snapshots that there are below `.devdev/snapshots`: to be called once after the making. */
+  /**
+   * Shows the snapshots that there are below `.devdev/snapshots`: to be called once after the
+   * making.
+   */
   publish(): Promise<void> {
     return this.#timeline.publish();
   }

@@ -58,7 +58,8 @@ async function run(argv: ExecWord[], options: RunOptions, shell: boolean): Promi
   }
 }
 
-// -T: never; -t: always; else when both ends are terminals, so `exec cmd | less` and `exec cmd < file` get pipes.
+// -T: never; -t: always; else when both ends are terminals, so `exec cmd | less` and `exec cmd <
+// file` get pipes.
 function wantsTerminal(options: RunOptions): boolean {
   if (options.tty === false || options.json) return options.tty === true;
   return options.tty === true || (process.stdin.isTTY && process.stdout.isTTY);
@@ -84,7 +85,7 @@ function execOptions(options: RunOptions, terminal: boolean): ExecOptions {
       return [pair.slice(0, at), pair.slice(at + 1)];
     }),
   );
-  const { columns: cols = 80, rows = 24 } = process.stdout;
+  const { columns: cols, rows } = process.stdout.isTTY ? process.stdout : { columns: 80, rows: 24 };
   const term = process.stdout.isTTY ? process.env["TERM"] : undefined;
   return {
     env,

@@ -49,12 +49,14 @@ export async function unmount(
   line(`workspace ${name} unmounted from ${result.mountPoint}`);
 }
 
-// `devdev unmount ws` means ./ws as well as a workspace called ws: names win, and paths are tried by the daemon.
+// `devdev unmount ws` means ./ws as well as a workspace called ws: names win, and paths are tried
+// by the daemon.
 function asGiven(named: string): string {
   return named.startsWith(".") || named.includes("/") ? absolute(named) : named;
 }
 
-// The mount point may not exist yet, or be a dead mount on which nothing answers: only its parent is asked.
+// The mount point may not exist yet, or be a dead mount on which nothing answers: only its parent
+// is asked.
 async function hostPath(directory: string): Promise<string> {
   const path = resolve(directory);
   const parent = dirname(path);

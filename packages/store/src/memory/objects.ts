@@ -1,4 +1,5 @@
-// What the memory store is made of: maps whose changes a failed transaction takes back, and objects by id.
+// What the memory store is made of: maps whose changes a failed transaction takes back, and objects
+// by id.
 
 import { hexOf, missingBitmap } from "../store.js";
 import type { Block, Scan } from "../store.js";

@@ -1,5 +1,5 @@
-// A store in memory: for ephemeral use and as the plain statement of what a store does. It runs the same
-// conformance suites as the one over SQLite.
+// A store in memory: for ephemeral use and as the plain statement of what a store does. It runs the
+// same conformance suites as the one over SQLite.
 
 import { StoreError } from "../errors.js";
 import { Journal, JournalMap, Objects } from "./objects.js";

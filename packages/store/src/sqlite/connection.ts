@@ -1,5 +1,5 @@
-// Opens connections to the database of a data directory: one that writes, any number that read. Here is every
-// setting that durability and file layout rest on.
+// Opens connections to the database of a data directory: one that writes, any number that read.
+// Here is every setting that durability and file layout rest on.
 
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";

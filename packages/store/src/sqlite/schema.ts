@@ -1,8 +1,9 @@
-// The tables, and how a database of an older version becomes one of this version. A version is the number of
-// migrations applied (user_version); a database of a newer version is refused.
+// The tables, and how a database of an older version becomes one of this version. A version is the
+// number of migrations applied (user_version); a database of a newer version is refused.
 //
-// Objects are in rowid tables with an index over the id: measured against WITHOUT ROWID, ids being random,
-// they are written 2 to 4 times and found 3 times as fast (16 KiB database pages, objects of 1.5 to 64 KiB).
+// Objects are in rowid tables with an index over the id: measured against WITHOUT ROWID, ids being
+// random, they are written 2 to 4 times and found 3 times as fast (16 KiB database pages, objects
+// of 1.5 to 64 KiB).
 
 import type { Database } from "better-sqlite3";
 
@@ -57,7 +58,9 @@ const MIGRATIONS: readonly string[] = [
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** Brings a writable database to this version, one transaction a step; refuses one that is not ours. */
+/**
+ * Brings a writable database to this version, one transaction a step; refuses one that is not ours.
+ */
 export function migrate(db: Database): void {
   const version = versionOf(db);
   for (const [step, statements] of MIGRATIONS.entries()) {

@@ -122,7 +122,8 @@ it("says so when a full disk stops a commit, and keeps what was committed", () =
     const store = openSqliteStore(${JSON.stringify(directory)});
     try { store.blocks.put([{ id: Buffer.alloc(32, 1), encoding: 0, rawLength: 0, data: Buffer.alloc(1 << 23, 1) }]); }
     catch (error) { console.log(error.code); }`;
-  // A limit on the size of files is what a full disk looks like to SQLite (EFBIG instead of ENOSPC).
+  // A limit on the size of files is what a full disk looks like to SQLite (EFBIG instead of
+  // ENOSPC).
   const printed = execFileSync(
     "/bin/sh",
     [

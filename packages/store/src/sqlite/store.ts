@@ -1,4 +1,5 @@
-// The store over one SQLite database: the writer (all of a Store) and the reader (blocks and pages only).
+// The store over one SQLite database: the writer (all of a Store) and the reader (blocks and pages
+// only).
 
 import type { Database } from "better-sqlite3";
 

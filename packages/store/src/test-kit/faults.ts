@@ -1,5 +1,5 @@
-// A store that fails on purpose: after a number of writes, or at the commit. For testing that what wraps a
-// store keeps its promises when the disk does not.
+// A store that fails on purpose: after a number of writes, or at the commit. For testing that what
+// wraps a store keeps its promises when the disk does not.
 
 import { StoreError } from "../errors.js";
 import type { BlockStore, MetadataStore, Store } from "../store.js";

@@ -1,5 +1,5 @@
-// The conformance suites of a store, for any implementation and any test runner, and a store that fails on
-// purpose. An entry of its own, so that nothing of it is loaded at run time.
+// The conformance suites of a store, for any implementation and any test runner, and a store that
+// fails on purpose. An entry of its own, so that nothing of it is loaded at run time.
 
 export { blockStoreConformance } from "./block-store.js";
 export type { ConformanceCase, StoreFactory } from "./block-store.js";

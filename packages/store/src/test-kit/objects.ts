@@ -1,4 +1,5 @@
-// Objects for the tests of a store: blocks and pages with SHA-256 ids, and the codec that understands them.
+// Objects for the tests of a store: blocks and pages with SHA-256 ids, and the codec that
+// understands them.
 // A page of the kit is JSON, { pages, blocks } in hex, so no engine is needed.
 
 import { createHash } from "node:crypto";

@@ -1,5 +1,5 @@
-// What a store must do as a whole: commits that are all or nothing, under faults too, and collection and
-// checking over it. Named cases over a factory.
+// What a store must do as a whole: commits that are all or nothing, under faults too, and
+// collection and checking over it. Named cases over a factory.
 
 import assert from "node:assert/strict";
 
@@ -13,7 +13,9 @@ import { makeFaulty } from "./faults.js";
 import { assertCode, sampleSnapshot, sampleWorkspace } from "./metadata-store.js";
 import { blockOf, idsOf, kitCodec, pageOf } from "./objects.js";
 
-/** Commits a tree of two pages and three blocks as the checkpoint, and as a snapshot of that name. */
+/**
+ * Commits a tree of two pages and three blocks as the checkpoint, and as a snapshot of that name.
+ */
 export function commitTree(store: Store, workspace: string, text: string, name?: string): Page {
   const blocks = ["a", "b", "shared"].map((end, i) => blockOf(i === 2 ? end : `${text} ${end}`));
   const leaf = pageOf([], blocks);

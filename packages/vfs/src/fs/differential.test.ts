@@ -1,5 +1,5 @@
-// The same calls on Node's own fs (in a directory of the host) and on an engine, in both forms: results, errors field by
-// field, and the tree that each call leaves behind must agree.
+// The same calls on Node's own fs (in a directory of the host) and on an engine, in both forms:
+// results, errors field by field, and the tree that each call leaves behind must agree.
 
 import * as nodeFs from "node:fs";
 import { mkdtempSync, rmSync } from "node:fs";

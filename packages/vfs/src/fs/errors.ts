@@ -10,7 +10,10 @@ export function tooLarge(error: unknown): never {
   throw argumentError("RangeError", "ERR_FS_FILE_TOO_LARGE", message);
 }
 
-/** An error of one of Node's own file operations (rm, cp): an FsError's fields under the ERR_FS_* code. */
+/**
+ * An error of one of Node's own file operations (rm, cp): an FsError's fields under the ERR_FS_*
+ * code.
+ */
 export function operationError(code: string, message: string, from: unknown): Error {
   const error = new Error(message, { cause: from });
   const fields = from instanceof FsError ? { ...from } : {};

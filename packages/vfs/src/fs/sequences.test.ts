@@ -1,5 +1,6 @@
-// Random sequences of calls on node:fs and on an engine: after each call the outcomes agree, at the end the trees. Few
-// names, so that they collide. A failure prints fast-check's seed and the shortest sequence it found.
+// Random sequences of calls on node:fs and on an engine: after each call the outcomes agree, at the
+// end the trees. Few names, so that they collide. A failure prints fast-check's seed and the
+// shortest sequence it found.
 
 import * as nodeFs from "node:fs";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Calls to a worker thread and their answers, over one message port: names, arguments and results typed by a
-// map. Separate from what is called, so that both workers of the store share it.
+// Calls to a worker thread and their answers, over one message port: names, arguments and results
+// typed by a map. Separate from what is called, so that both workers of the store share it.
 
 import { Worker } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
@@ -69,7 +69,8 @@ export class WorkerCalls<C> {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject });
       this.#worker.ref();
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a
+      // window
       this.#worker.postMessage({ id, name, args } satisfies Call);
     });
   }

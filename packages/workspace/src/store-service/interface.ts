@@ -1,5 +1,6 @@
-// What the two workers of a store are asked: the writer, which owns the only writing connection, and the
-// reader, which brings back blocks and trees. Types only; both sides of the thread boundary share them.
+// What the two workers of a store are asked: the writer, which owns the only writing connection,
+// and the reader, which brings back blocks and trees. Types only; both sides of the thread boundary
+// share them.
 
 import type {
   CheckReport,
@@ -52,6 +53,9 @@ export interface WriterCalls {
   removeWorkspace(id: string): boolean;
   snapshots(workspace: string): SnapshotRow[];
   removeSnapshot(workspace: string, sequence: number): boolean;
+  /** An engine whose open files may need blocks that no checkpoint reaches. */
+  attend(engine: number): void;
+  forget(engine: number): void;
   persist(request: PersistRequest): PersistResult;
   /** What is persisted in the background for this workspace now has somebody waiting for it. */
   hurry(workspace: string): void;
@@ -70,8 +74,8 @@ export interface ReaderCalls {
   serve(engine: number, workspace: string): void;
   leave(engine: number): void;
   /**
-   * The tree of this root, sharing what it can with the tree of that number. Returns a number; `took` it when
-   * attached.
+   * The tree of this root, sharing what it can with the tree of that number. Returns a number;
+   * `took` it when attached.
    */
   load(root: Uint8Array, reference?: number): number;
   took(tree: number): void;

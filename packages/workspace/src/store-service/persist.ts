@@ -1,6 +1,6 @@
-// Brings one frozen tree into the store: what the store lacks in batches, each a transaction of its own, then
-// the rows that refer to it in one durable transaction. Until that one nothing refers to the batches, so a
-// crash in between leaves garbage that a collection finds, and the state before.
+// Brings one frozen tree into the store: what the store lacks in batches, each a transaction of its
+// own, then the rows that refer to it in one durable transaction. Until that one nothing refers to
+// the batches, so a crash in between leaves garbage that a collection finds, and the state before.
 
 import type { NewSnapshot, Store } from "@devdev/store";
 import { PersistJob, Tree } from "@devdev/vfs";
@@ -87,8 +87,8 @@ export class Persisting {
     const { workspace, at, snapshot } = this.#request;
     const { metadata } = this.#store;
     const row = this.#store.transaction(() => {
-      // INVARIANT: what the live tree holds as stored is reachable from the checkpoint, so a snapshot,
-      // after which the tree counts as stored, replaces it too.
+      // INVARIANT: what the live tree holds as stored is reachable from the checkpoint, so a
+      // snapshot, after which the tree counts as stored, replaces it too.
       metadata.setCheckpoint(workspace, { root, at });
       const full: NewSnapshot | undefined = snapshot && { ...snapshot, workspace, root };
       const added = full && metadata.addSnapshot(full);

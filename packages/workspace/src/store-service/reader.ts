@@ -1,6 +1,6 @@
-// Entry of the reader's thread: a connection that only reads, and brings back what engines need (a block that
-// is not in memory, a snapshot that somebody looks into) and whole trees. It shares nothing with the writer, so
-// a long commit delays no reader of a file.
+// Entry of the reader's thread: a connection that only reads, and brings back what engines need (a
+// block that is not in memory, a snapshot that somebody looks into) and whole trees. It shares
+// nothing with the writer, so a long commit delays no reader of a file.
 
 import { parentPort, workerData } from "node:worker_threads";
 

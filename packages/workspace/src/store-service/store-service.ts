@@ -1,5 +1,5 @@
-// A store as the main thread sees it: every call is answered by one of its two threads. Nothing of SQLite
-// runs in this thread.
+// A store as the main thread sees it: every call is answered by one of its two threads. Nothing of
+// SQLite runs in this thread.
 
 import { DevdevError } from "@devdev/errno";
 import type { CheckReport, Checkpoint, NewWorkspace, WorkspaceChange } from "@devdev/store";
@@ -96,12 +96,14 @@ export class StoreService {
   }
 
   /** Has the reader's thread answer what an engine needs. */
-  serve(engine: number, workspace: string): Promise<void> {
-    return this.#reader.call("serve", engine, workspace);
+  async serve(engine: number, workspace: string): Promise<void> {
+    await this.#writer.call("attend", engine);
+    await this.#reader.call("serve", engine, workspace);
   }
 
-  leave(engine: number): Promise<void> {
-    return this.#reader.call("leave", engine);
+  async leave(engine: number): Promise<void> {
+    await this.#reader.call("leave", engine);
+    await this.#writer.call("forget", engine);
   }
 
   check(): Promise<CheckReport> {

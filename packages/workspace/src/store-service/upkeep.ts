@@ -1,8 +1,9 @@
-// What the writer does when nothing else is to do: copying the log into the database, collecting garbage,
-// giving free pages back. In slices, so that a commit never waits for long.
+// What the writer does when nothing else is to do: copying the log into the database, collecting
+// garbage, giving free pages back. In slices, so that a commit never waits for long.
 
 import { Collector } from "@devdev/store";
 import type { CollectionResult, Store } from "@devdev/store";
+import { pinnedBlocks } from "@devdev/vfs";
 
 import { engineCodec } from "./codec.js";
 import { ADDED } from "./persist.js";
@@ -17,6 +18,8 @@ const KEPT = "kept";
 export class Upkeep {
   readonly #store: Store;
   readonly #running: ReadonlySet<Persisting>;
+  /** Numbers of the engines that live on this store. */
+  readonly engines = new Set<number>();
   #collector: Collector | undefined;
   #collection: Promise<CollectionResult> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -69,8 +72,8 @@ export class Upkeep {
   async #collect(): Promise<CollectionResult> {
     const collector = new Collector(this.#store, engineCodec);
     this.#collector = collector;
-    for (const persisting of this.#running)
-      persisting.relied.forEach((ids) => collector.protect(ids));
+    for (const { relied } of this.#running) relied.forEach((ids) => collector.protect(ids));
+    for (const engine of this.engines) collector.protect(pinnedBlocks(engine));
     let result = collector.step();
     while (!result && !this.#stopped) {
       await turn();
@@ -91,7 +94,8 @@ export class Upkeep {
       if (metadata.counter(ADDED) > limit) await this.collect();
       while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
     } catch {
-      // A store that cannot be tidied can still be read and written; `check` says what is wrong with it.
+      // A store that cannot be tidied can still be read and written; `check` says what is wrong
+      // with it.
     }
   }
 }

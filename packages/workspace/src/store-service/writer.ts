@@ -1,5 +1,5 @@
-// Entry of the writer's thread: the only connection that writes a store, and the only place that decides what
-// goes into one transaction.
+// Entry of the writer's thread: the only connection that writes a store, and the only place that
+// decides what goes into one transaction.
 
 import { parentPort, workerData } from "node:worker_threads";
 
@@ -93,6 +93,8 @@ serveCalls<WriterCalls>(parentPort, {
     opened().upkeep.expectGarbage();
     return removed;
   },
+  attend: (engine) => void opened().upkeep.engines.add(engine),
+  forget: (engine) => void opened().upkeep.engines.delete(engine),
   persist: (request) => opened().persist(request),
   hurry: (workspace) => opened().hurry(workspace),
   setCheckpoint: (id, checkpoint) => rows(({ metadata }) => metadata.setCheckpoint(id, checkpoint)),
