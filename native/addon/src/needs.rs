@@ -14,7 +14,7 @@ use napi::{Env, Status};
 use napi_derive::napi;
 
 use crate::failed::{Failed, Thrown};
-use crate::registry::{engine, tree};
+use crate::registry::{ENGINES, engine, tree};
 use crate::work::internal;
 
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
@@ -150,6 +150,13 @@ pub fn needs_leave(number: u32, server: u32) {
     if let Ok(engine) = engine(number) {
         engine.needs.leave(Some(server));
     }
+}
+
+/// Fails everything that waits for a store: the process ends, and Node waits for its pool's work
+/// before it runs any cleanup hook.
+#[napi(catch_unwind)]
+pub fn needs_abandon() {
+    ENGINES.all().iter().for_each(|engine| engine.needs.close());
 }
 
 /// What is queued.

@@ -34,6 +34,11 @@ impl<T> Registry<T> {
         items.get(&number).cloned().ok_or_else(gone)
     }
 
+    pub fn all(&self) -> Vec<Arc<T>> {
+        let items = self.items.read().unwrap_or_else(PoisonError::into_inner);
+        items.values().cloned().collect()
+    }
+
     pub fn remove(&self, number: u32) -> Option<Arc<T>> {
         self.items.write().unwrap_or_else(PoisonError::into_inner).remove(&number)
     }
