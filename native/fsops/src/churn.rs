@@ -1,6 +1,6 @@
 //! Reading directories entry by entry while they change: names that were there all the time must be
-//! seen exactly once, those that came or went at most once, and a saved position must lead on to the
-//! same names.
+//! seen exactly once, those that came or went at most once, and a saved position must lead on to
+//! the same names.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -147,7 +147,8 @@ fn change(dir: &OwnedFd, r: &mut Rng, stable: &mut HashSet<u64>, next: &mut u64)
     Ok(())
 }
 
-/// From a position that was saved half way, the rest of the names follows, and none of those before.
+/// From a position that was saved half way, the rest of the names follows, and none of those
+/// before.
 fn check_seek(
     reader: &OwnedFd,
     position: u64,

@@ -12,7 +12,7 @@ use rustix::io::{self, Errno};
 use crate::op::{Caps, Op, Path, sequence};
 use crate::rng::Rng;
 use crate::tree;
-use crate::world::{Outcome, Value, World, attrs};
+use crate::world::{Outcome, Value, World, attrs, timed};
 
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -44,8 +44,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Runs the steps in new directories called `tag`, comparing the trees after `every` steps and at
-    /// the end, and removes them afterwards.
+    /// Runs the steps in new directories called `tag`, comparing the trees after `every` steps and
+    /// at the end, and removes them afterwards.
     pub fn run(&self, tag: &str, steps: &[Step], every: usize) -> io::Result<Option<Mismatch>> {
         let (a, b) = (self.a.join(tag), self.b.join(tag));
         for dir in [&a, &b] {
@@ -103,8 +103,8 @@ fn compare_run(
     Ok(None)
 }
 
-/// Until the coarse clock is past now (it lags behind the fine one by a tick or more): a change from
-/// then on has another time than one before.
+/// Until the coarse clock is past now (it lags behind the fine one by a tick or more): a change
+/// from then on has another time than one before.
 fn wait_for_tick() {
     let read = |id| {
         let t = rustix::time::clock_gettime(id);
@@ -172,7 +172,7 @@ fn changes(world: &World, step: &Step, before: &[Look]) -> Vec<String> {
         .zip(after)
         .map(|((name, was), (_, now))| {
             let Ok(now) = now else { return format!("{name}: {:?}", now.err()) };
-            let timed = !world.untimed.contains(&now.st_ino);
+            let timed = timed(&now) && !world.untimed.contains(&now.st_ino);
             let mut text = format!("{name}: {:?}", attrs(&now, timed));
             if let (Ok(was), true) = (was, timed) {
                 let same = was.st_ino == now.st_ino;

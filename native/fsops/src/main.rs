@@ -1,7 +1,8 @@
 //! Differential property tester. `diff A B` runs the same random operations on two directories (one
 //! of them a file system everybody trusts) and compares what comes back and what is there;
 //! `race DIR` lets threads collide in one directory and checks what must hold in any order.
-//! It is a program of its own because a process that touches a mount must be one that can be killed.
+//! It is a program of its own because a process that touches a mount must be one that can be
+//! killed.
 
 mod churn;
 mod differ;
@@ -147,7 +148,7 @@ fn one(pair: &Pair, seed: u64, ops: usize, caps: Caps, every: usize) -> Result<(
     let limit = Duration::from_secs(30);
     let (steps, found) = differ::shrink(pair, &tag, &steps, found, every, limit);
     Err(format!(
-        "{first}\nshortest found, {} operations (* = attributes compared, t = times too):\n{}  => {}\n\
+        "{first}\nshortest found, {} operations (* attributes compared, t times too):\n{}  => {}\n\
          again: devdev-fsops diff {} {} --seed {seed} --sequences 1 --ops {ops} --every {}",
         steps.len(),
         differ::replay(&steps),

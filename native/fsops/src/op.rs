@@ -131,6 +131,13 @@ pub struct Caps {
     pub big: u64,
 }
 
+/// Where root alone can enter, the kernel hides a sticky bit of a FUSE directory from itself, and
+/// with it its rule on O_CREAT in such directories (fs.protected_regular). So it is set by users only.
+fn mode(r: &mut Rng, caps: Caps) -> u32 {
+    let mode = r.pick(&MODES);
+    if caps.root { mode & !0o1000 } else { mode }
+}
+
 fn path(r: &mut Rng) -> Path {
     let mut out = Vec::new();
     let depth = [1, 1, 1, 2, 2, 2, 3][r.index(7)];
@@ -238,7 +245,7 @@ fn owner(r: &mut Rng, caps: Caps) -> Option<u32> {
 pub fn draw(r: &mut Rng, caps: Caps) -> Op {
     match r.below(100) {
         0..50 => draw_io(r, caps),
-        50..80 => draw_names(r),
+        50..80 => draw_names(r, caps),
         _ => draw_attrs(r, caps),
     }
 }
@@ -247,14 +254,16 @@ fn draw_io(r: &mut Rng, caps: Caps) -> Op {
     let slot = r.index(SLOTS);
     let fill = r.below(256) as u8;
     match r.below(100) {
-        0..24 => Op::Open { slot, path: path(r), flags: open_flags(r, caps), mode: r.pick(&MODES) },
+        0..24 => Op::Open { slot, path: path(r), flags: open_flags(r, caps), mode: mode(r, caps) },
         24..28 => Op::Close { slot },
         28..34 => Op::Read { slot, len: length(r) },
         34..42 => Op::Write { slot, len: length(r), fill },
         42..50 => Op::Pread { slot, off: offset(r, caps), len: length(r) },
         50..66 => Op::Pwrite { slot, off: offset(r, caps), len: length(r), fill },
         66..70 => Op::Ftruncate { slot, len: offset(r, caps) },
-        70..73 => Op::Truncate { path: path(r), len: offset(r, caps) },
+        // Not to 0: on the wire that is what O_TRUNC is, and of a file that is empty already the one
+        // keeps the times, the other does not.
+        70..73 => Op::Truncate { path: path(r), len: offset(r, caps).max(1) },
         73..79 => {
             let keep = FallocateFlags::KEEP_SIZE;
             let mode = r.pick(&[
@@ -286,12 +295,12 @@ fn draw_io(r: &mut Rng, caps: Caps) -> Op {
     }
 }
 
-fn draw_names(r: &mut Rng) -> Op {
+fn draw_names(r: &mut Rng, caps: Caps) -> Op {
     match r.below(200) {
-        0..38 => Op::Mkdir { path: path(r), mode: r.pick(&[0o755, 0o755, 0o777, 0o2775, 0o1777]) },
+        0..38 => Op::Mkdir { path: path(r), mode: r.pick(&[0o755, 0o755, 0o777, 0o2775]) },
         38..52 => Op::Rmdir { path: path(r) },
-        52..58 => Op::Mkfifo { path: path(r), mode: r.pick(&MODES) },
-        58..62 => Op::Mksock { path: path(r), mode: r.pick(&MODES) },
+        52..58 => Op::Mkfifo { path: path(r), mode: mode(r, caps) },
+        58..62 => Op::Mksock { path: path(r), mode: mode(r, caps) },
         62..76 => Op::Symlink { target: target(r), path: path(r) },
         76..80 => Op::Readlink { path: path(r) },
         80..94 => Op::Link { from: path(r), to: path(r), follow: r.percent(30) },
@@ -314,8 +323,8 @@ fn draw_attrs(r: &mut Rng, caps: Caps) -> Op {
     let slot = r.index(SLOTS);
     let link = if r.percent(25) { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
     match r.below(100) {
-        0..14 => Op::Chmod { path: path(r), mode: r.pick(&MODES) },
-        14..20 => Op::Fchmod { slot, mode: r.pick(&MODES) },
+        0..14 => Op::Chmod { path: path(r), mode: mode(r, caps) },
+        14..20 => Op::Fchmod { slot, mode: mode(r, caps) },
         20..28 => {
             Op::Chown { path: path(r), uid: owner(r, caps), gid: owner(r, caps), flags: link }
         }
