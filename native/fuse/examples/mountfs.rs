@@ -1,6 +1,7 @@
 //! Mounts an empty workspace until SIGTERM or SIGINT: for trials and measurements without a daemon.
 //!
-//! mountfs DIR [--helper FILE] [--readers N] [--checks auto|kernel|none] [--no-xattrs] [--allow-other]
+//! mountfs DIR [--helper FILE] [--readers N] [--checks auto|kernel|none] [--no-xattrs]
+//! [--allow-other]
 //! [--stats]
 
 use std::sync::Arc;

@@ -67,7 +67,7 @@ impl fmt::Display for HostMountError {
             ),
             HostMountError::DeviceDenied(device) => write!(
                 f,
-                "{} may not be opened: the container or the system's policy forbids FUSE",
+                "{} may not be opened: its permissions or a container's policy forbid it",
                 device.display()
             ),
             HostMountError::NoFusermount => {

@@ -12,8 +12,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use devdev_vfs::{Attachment, NodeId, S_IFMT, S_IFREG, Vfs};
+use parking_lot::Mutex;
 
 use crate::busy::process_ids;
+use crate::hidden::{Activity, Seen, activity, may_enter};
 use crate::mappings::{Kind, mapped_inodes};
 use crate::notify::Notifier;
 
@@ -22,7 +24,7 @@ use crate::notify::Notifier;
 pub struct FlushReport {
     /// Processes whose mappings were looked at.
     pub processes: u32,
-    /// Processes that hid their mappings and could have some of ours.
+    /// Processes that hide their mappings and may have dirtied some of ours.
     pub hidden: u32,
     /// Inodes whose dirty pages were written and waited for.
     pub inodes: u32,
@@ -34,114 +36,132 @@ pub struct FlushReport {
     pub elapsed: Duration,
 }
 
-/// Whose mappings may be ours.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scope {
-    pub device: (u32, u32),
+/// The barrier of one host mount.
+pub(crate) struct Barrier {
+    vfs: Arc<Vfs>,
+    notifier: Arc<Notifier>,
+    device: (u32, u32),
     /// The uid that mounted.
-    pub uid: u32,
-    pub allow_other: bool,
+    uid: u32,
+    /// Whether processes can be inside whose mappings this one may not see.
+    others_inside: bool,
+    /// Hidden processes as they were when nothing of theirs was dirty. LOCKS: for a whole flush.
+    clean: Mutex<Seen>,
 }
 
-/// Flushes on a thread of its own, so that the deadline holds whatever the kernel waits for.
-pub(crate) fn flush(
-    vfs: &Arc<Vfs>,
-    notifier: &Arc<Notifier>,
-    scope: Scope,
-    deadline: Duration,
-) -> FlushReport {
-    let start = Instant::now();
-    let (send, receive) = mpsc::channel();
-    let (vfs, notifier) = (vfs.clone(), notifier.clone());
-    let worker = std::thread::Builder::new().name("devdev-flush".into()).spawn(move || {
-        let mut report = FlushReport::default();
-        for node in dirty_candidates(&vfs, scope, &mut report) {
-            notifier.flush_inode(node);
-            report.inodes += 1;
-            // The receiver may have given up at its deadline; the flush is finished all the same.
-            let _ = send.send(report);
+impl Barrier {
+    /// To be made before any process can have mapped something.
+    pub fn new(
+        vfs: Arc<Vfs>,
+        notifier: Arc<Notifier>,
+        device: (u32, u32),
+        allow_other: bool,
+    ) -> Arc<Barrier> {
+        let uid = rustix::process::geteuid().as_raw();
+        let others_inside = uid != 0 && allow_other;
+        let barrier =
+            Barrier { vfs, notifier, device, uid, others_inside, clean: Mutex::default() };
+        if !others_inside {
+            *barrier.clean.lock() = barrier.scan(&mut FlushReport::default()).hidden;
         }
-        report.complete = true;
-        let _ = send.send(report);
-    });
-    let mut report = FlushReport::default();
-    if worker.is_ok() {
-        while !report.complete {
+        Arc::new(barrier)
+    }
+
+    /// Flushes on a thread of its own, so that the deadline holds whatever the kernel waits for.
+    pub fn flush(self: &Arc<Barrier>, deadline: Duration) -> FlushReport {
+        let start = Instant::now();
+        let (send, receive) = mpsc::channel();
+        let barrier = self.clone();
+        let worker = std::thread::Builder::new().name("devdev-flush".into()).spawn(move || {
+            // If the receiver gave up at its deadline, the flush is finished all the same.
+            barrier.run(&mut |report| _ = send.send(report));
+        });
+        let mut report = FlushReport::default();
+        while worker.is_ok() && !report.complete {
             match receive.recv_timeout(deadline.saturating_sub(start.elapsed())) {
                 Ok(newer) => report = newer,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
+        report.elapsed = start.elapsed();
+        report
     }
-    report.elapsed = start.elapsed();
-    report
-}
 
-// Inodes of the live tree that may have dirty pages.
-fn dirty_candidates(vfs: &Vfs, scope: Scope, report: &mut FlushReport) -> Vec<NodeId> {
-    let live = |node: &NodeId| node.attachment() == Attachment::LIVE;
-    // What other users map cannot be seen without root's rights.
-    let all_visible = scope.uid == 0 || !scope.allow_other;
-    if all_visible {
-        let mapped = scan(scope, report);
-        if report.hidden == 0 {
-            return mapped.into_iter().map(NodeId).filter(live).collect();
+    fn run(&self, progress: &mut dyn FnMut(FlushReport)) {
+        let mut clean = self.clean.lock();
+        let mut report = FlushReport::default();
+        let scan = if self.others_inside { Scan::default() } else { self.scan(&mut report) };
+        let changed = |(pid, now): (&u32, &Activity)| clean.get(pid) != Some(now);
+        report.hidden = scan.hidden.iter().filter(|one| changed(*one)).count() as u32;
+        report.all_held = self.others_inside || report.hidden > 0;
+        let nodes = if report.all_held { self.held_files() } else { scan.nodes() };
+        for node in nodes {
+            self.notifier.flush_inode(node);
+            report.inodes += 1;
+            progress(report);
         }
+        // As they were before: who had faults since then is looked after next time.
+        *clean = scan.hidden;
+        report.complete = true;
+        progress(report);
     }
-    report.all_held = true;
-    let held = vfs.held().into_iter().filter(|(_, kind)| kind & S_IFMT == S_IFREG);
-    held.map(|(node, _)| node).filter(live).collect()
-}
 
-fn scan(scope: Scope, report: &mut FlushReport) -> BTreeSet<u64> {
-    let mut inodes = Vec::new();
-    for pid in process_ids() {
-        match mapped_inodes(&pid.to_string(), scope.device, Kind::Shared, &mut inodes) {
-            Ok(()) => report.processes += 1,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                report.hidden += u32::from(may_be_ours(pid, scope.uid));
+    // Regular files of the live tree that the kernel may have pages of.
+    fn held_files(&self) -> Vec<NodeId> {
+        let held = self.vfs.held().into_iter().filter(|(_, kind)| kind & S_IFMT == S_IFREG);
+        held.map(|(node, _)| node).filter(is_live).collect()
+    }
+
+    fn scan(&self, report: &mut FlushReport) -> Scan {
+        let mut scan = Scan::default();
+        for pid in process_ids() {
+            let task = pid.to_string();
+            match mapped_inodes(&task, self.device, Kind::Shared, &mut scan.inodes) {
+                Ok(()) => report.processes += 1,
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    // Nobody else than the user himself can be in there.
+                    if may_enter(pid, self.uid) {
+                        scan.hidden.extend(activity(pid).map(|activity| (pid, activity)));
+                    }
+                }
+                // Gone, a kernel thread, or a process whose first thread has ended.
+                Err(_) => self.scan_threads(pid, &mut scan.inodes),
             }
-            // Gone, a kernel thread, or a process whose first thread has ended.
-            Err(_) => scan_threads(pid, scope, &mut inodes),
         }
+        scan
     }
-    inodes.into_iter().collect()
-}
 
-// The memory of a process whose first thread has ended is seen through the others.
-fn scan_threads(pid: u32, scope: Scope, inodes: &mut Vec<u64>) {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return };
-    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z'));
-    if state != Some(true) {
-        return;
-    }
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return };
-    for task in tasks.flatten() {
-        let name = format!("{pid}/task/{}", task.file_name().to_string_lossy());
-        if mapped_inodes(&name, scope.device, Kind::Shared, inodes).is_ok_and(|()| true) {
-            break;
+    // The memory of a process whose first thread has ended is seen through the others.
+    fn scan_threads(&self, pid: u32, inodes: &mut Vec<u64>) {
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return };
+        if !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')) {
+            return;
+        }
+        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return };
+        for task in tasks.flatten().filter(|task| task.file_name() != *pid.to_string()) {
+            let name = format!("{pid}/task/{}", task.file_name().to_string_lossy());
+            if mapped_inodes(&name, self.device, Kind::Shared, inodes).is_ok() {
+                break;
+            }
         }
     }
 }
 
-// A process of the user that is not dumpable hides its mappings. Others cannot enter the mount:
-// all three of their uids would have to be the user's.
-fn may_be_ours(pid: u32, uid: u32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
-    let Some(line) = status.lines().find_map(|line| line.strip_prefix("Uid:")) else { return true };
-    line.split_ascii_whitespace().take(3).all(|id| id.parse() == Ok(uid))
+/// What all processes together have mapped.
+#[derive(Default)]
+struct Scan {
+    inodes: Vec<u64>,
+    hidden: Seen,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_processes_of_the_mounting_user_can_hide_something() {
-        let me = std::process::id();
-        let uid = rustix::process::geteuid().as_raw();
-        assert!(may_be_ours(me, uid));
-        assert!(!may_be_ours(me, uid + 1));
-        assert!(!may_be_ours(u32::MAX, uid));
+impl Scan {
+    fn nodes(&self) -> Vec<NodeId> {
+        let once: BTreeSet<u64> = self.inodes.iter().copied().collect();
+        once.into_iter().map(NodeId).filter(is_live).collect()
     }
+}
+
+// Scratch files and snapshots are not part of what is frozen.
+fn is_live(node: &NodeId) -> bool {
+    node.attachment() == Attachment::LIVE
 }

@@ -55,7 +55,7 @@ pub(crate) fn mount(options: &MountOptions) -> Result<HostMounted, HostMountErro
         let found = Fusermount::find(options.fusermount.as_deref());
         Some(found.program.ok_or(HostMountError::NoFusermount)?)
     };
-    check_device(options, root)?;
+    check_device(options)?;
     if options.allow_other && !root && !allows_other(&options.fuse_conf) {
         return Err(HostMountError::AllowOtherDenied(options.fuse_conf.clone()));
     }
@@ -99,16 +99,12 @@ pub(crate) fn remove_created(created: &[PathBuf]) {
     }
 }
 
-fn check_device(options: &MountOptions, root: bool) -> Result<(), HostMountError> {
+fn check_device(options: &MountOptions) -> Result<(), HostMountError> {
     let device = &options.device;
-    // A user's fusermount3 opens it for him, so his own rights do not matter.
-    let checked = if root {
-        rustix::fs::open(device, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map(drop)
-    } else {
-        rustix::fs::stat(device).map(drop)
-    };
+    // fusermount3 opens it with its user's rights.
+    let checked = rustix::fs::open(device, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     match checked {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => {
             Err(HostMountError::NoDevice(device.clone()))
         }

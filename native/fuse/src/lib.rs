@@ -15,6 +15,7 @@ mod counters;
 mod errors;
 mod flush;
 mod handshake;
+mod hidden;
 mod host_mount;
 mod mappings;
 mod mount_table;

@@ -15,7 +15,7 @@ use crate::classic::{ClassicChannel, DeviceFile};
 use crate::core::{Core, Worker};
 use crate::counters::{Counters, OpCount};
 use crate::errors::{HostMountError, UnmountError};
-use crate::flush::{FlushReport, Scope, flush};
+use crate::flush::{Barrier, FlushReport};
 use crate::handshake::{Agreed, MAX_WRITE, shake_hands};
 use crate::host_mount::{
     DetachError, Fusermount, HostMounted, abort, detach, mount, remove_created,
@@ -56,7 +56,7 @@ struct Inner {
     notifier: Arc<Notifier>,
     path: PathBuf,
     device: (u32, u32),
-    scope: Scope,
+    barrier: Arc<Barrier>,
     fusermount: Option<PathBuf>,
     on_end: Option<crate::options::EndSink>,
     /// Everything that is undone once, when the host mount is gone.
@@ -105,15 +105,14 @@ impl Session {
             abort: mounted.abort.take(),
             created: std::mem::take(&mut mounted.created),
         };
+        let notifier = Arc::new(Notifier::new(core.clone(), file));
+        let (vfs, teller, allow_other) = (core.vfs.clone(), notifier.clone(), options.allow_other);
+        let barrier = Barrier::new(vfs, teller, mounted.device, allow_other);
         let inner = Arc::new(Inner {
-            notifier: Arc::new(Notifier::new(core.clone(), file)),
+            notifier,
             path: mounted.path,
             device: mounted.device,
-            scope: Scope {
-                device: mounted.device,
-                uid: rustix::process::geteuid().as_raw(),
-                allow_other: options.allow_other,
-            },
+            barrier,
             fusermount: options.fusermount,
             on_end: options.on_end,
             held: Mutex::new(Some(held)),
@@ -179,8 +178,7 @@ impl Session {
     /// Writes back what processes stored to shared mappings, and waits for it. To be called
     /// before a freeze; not for background checkpoints.
     pub fn flush(&self, deadline: Duration) -> FlushReport {
-        let inner = &self.inner;
-        flush(&inner.core.vfs, &inner.notifier, inner.scope, deadline)
+        self.inner.barrier.flush(deadline)
     }
 
     /// Tells the kernel what `Vfs::restore` changed. When it returns, no process sees the old

@@ -1,0 +1,116 @@
+//! Requests that wait for the store: they hold up nobody else, and none waits for ever.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use devdev_vfs::{Errno, Loader, NeedKey, Timespec};
+
+use crate::agent::Agent;
+use crate::harness::Host;
+
+/// Notes what is asked for, and brings nothing.
+#[derive(Default)]
+struct Slow(Mutex<Vec<NeedKey>>);
+
+impl Loader for Slow {
+    fn load(&self, keys: &[NeedKey]) {
+        self.0.lock().unwrap().extend_from_slice(keys);
+    }
+}
+
+fn list_snapshots(host: &Host, count: usize) -> Arc<Slow> {
+    let loader = Arc::new(Slow::default());
+    host.vfs.set_loader(Some(loader.clone()));
+    let names = (0..count).map(|n| {
+        let name = format!("s{n}").into_bytes();
+        (name.into_boxed_slice(), Timespec { secs: n as i64, nanos: 0 })
+    });
+    host.vfs.set_snapshots(names.collect());
+    loader
+}
+
+#[test]
+fn more_waiting_requests_than_readers_hold_up_nobody() {
+    const WAITING: usize = 8;
+    let Some(host) = Host::new() else { return };
+    host.sh("mkdir d && echo old > d/f");
+    let snapshot = host.vfs.freeze();
+    host.sh("echo new > d/f");
+    let loader = list_snapshots(&host, WAITING);
+    let mut agents: Vec<Agent> = (0..WAITING).map(|_| Agent::inside(&host)).collect();
+    for (n, agent) in agents.iter_mut().enumerate() {
+        agent.tell(&format!("read .devdev/snapshots/s{n}/d/f"));
+    }
+    assert!(agents[0].is_waiting(Duration::from_millis(300)));
+    // The others are served at once.
+    let start = Instant::now();
+    assert_eq!(host.sh("cat d/f; mkdir e; echo x > e/x; ls e; rm -r e"), "new\nx\n");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(loader.0.lock().unwrap().len() >= WAITING);
+    // The engine keeps few trees that nobody holds yet, so some are asked for once more.
+    let answered = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !answered.load(Ordering::Relaxed) {
+                for key in std::mem::take(&mut *loader.0.lock().unwrap()) {
+                    let NeedKey::Snapshot(name) = key else { panic!("{key:?}") };
+                    host.vfs.supply_snapshot(&name, snapshot.clone());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let answers: Vec<String> = agents.iter().map(Agent::answer).collect();
+        answered.store(true, Ordering::Relaxed);
+        assert_eq!(answers, ["old"; WAITING]);
+    });
+    // A snapshot's inodes have numbers of their own, else cp takes them for the live ones.
+    host.vfs.supply_snapshot(b"s7", snapshot.clone());
+    let inos = host.sh("stat -c %i .devdev/snapshots/s7/d/f d/f");
+    let inos: Vec<&str> = inos.lines().collect();
+    assert_ne!(inos[0], inos[1]);
+    host.vfs.supply_snapshot(b"s7", snapshot);
+    assert_eq!(host.sh("cp .devdev/snapshots/s7/d/f d/f && cat d/f"), "old\n");
+}
+
+#[test]
+fn what_never_comes_fails_in_time() {
+    let timeout = Duration::from_millis(700);
+    let Some(host) = Host::with(|options| options.park_timeout = timeout) else { return };
+    list_snapshots(&host, 2);
+    let mut agents = [Agent::inside(&host), Agent::inside(&host)];
+    let start = Instant::now();
+    agents[0].tell("list .devdev/snapshots/s0");
+    agents[1].tell("list .devdev/snapshots/s1");
+    assert_eq!((agents[0].answer(), agents[1].answer()), ("E5".to_owned(), "E5".to_owned()));
+    assert!(start.elapsed() >= timeout && start.elapsed() < Duration::from_secs(10));
+    assert!(host.logged("waited too long"));
+    assert_eq!(agents[0].ask("list ."), "");
+}
+
+#[test]
+fn a_failed_need_fails_its_request() {
+    let Some(host) = Host::new() else { return };
+    let loader = list_snapshots(&host, 1);
+    let mut agent = Agent::inside(&host);
+    agent.tell("list .devdev/snapshots/s0");
+    assert!(agent.is_waiting(Duration::from_millis(200)));
+    for key in loader.0.lock().unwrap().iter() {
+        host.vfs.fail_need(key, Errno::Io);
+    }
+    assert_eq!(agent.answer(), "E5");
+}
+
+#[test]
+fn unmounting_fails_what_still_waits() {
+    let Some(host) = Host::new() else { return };
+    list_snapshots(&host, 1);
+    let mut agent = Agent::start();
+    let path = host.path().display().to_string();
+    agent.tell(&format!("list {path}/.devdev/snapshots/s0"));
+    assert!(agent.is_waiting(Duration::from_millis(200)));
+    let start = Instant::now();
+    host.session.unmount(true).unwrap();
+    assert!(agent.answer().starts_with('E'));
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
