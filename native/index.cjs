@@ -835,6 +835,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.NativeExport = nativeBinding.NativeExport
 module.exports.NativePersistJob = nativeBinding.NativePersistJob
 module.exports.NativeTreeLoader = nativeBinding.NativeTreeLoader
 module.exports.access = nativeBinding.access
@@ -872,6 +873,7 @@ module.exports.futimesSync = nativeBinding.futimesSync
 module.exports.getxattr = nativeBinding.getxattr
 module.exports.getxattrSync = nativeBinding.getxattrSync
 module.exports.hostMounts = nativeBinding.hostMounts
+module.exports.importTree = nativeBinding.importTree
 module.exports.link = nativeBinding.link
 module.exports.linkSync = nativeBinding.linkSync
 module.exports.listxattr = nativeBinding.listxattr

@@ -9,6 +9,14 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** An export under way: a thread makes pieces, JavaScript takes them. Dropped, the thread ends. */
+export declare class NativeExport {
+  /** Starts exporting a tree. */
+  static start(number: number, meta?: StreamMeta | undefined | null): NativeExport
+  /** The next piece; null after the last. */
+  next(): Promise<Buffer | null>
+}
+
 /** Brings one tree into the store; see PersistJob in packages/vfs. */
 export declare class NativePersistJob {
   /** Finds what changed since it was last stored: part of the first step, `hash`. */
@@ -197,6 +205,24 @@ export declare function getxattrSync(engine: number, path: Uint8Array, name: Uin
 
 /** The devdev mounts of this mount namespace. */
 export declare function hostMounts(): Promise<Array<FoundMountInfo>>
+
+/** How a snapshot is imported. */
+export interface ImportConfig {
+  maxBytes: number
+  maxInodes: number
+  /** Who owns everything; the stream's owners when absent. */
+  uid?: number
+  gid?: number
+}
+
+/** A tree that was imported. */
+export interface Imported {
+  tree: number
+  meta: StreamMeta
+}
+
+/** Reads a snapshot from a file or from bytes, to its end. */
+export declare function importTree(source: string | Uint8Array, config: ImportConfig): Promise<Imported>
 
 /** link(2). */
 export declare function link(engine: number, existing: Uint8Array, path: Uint8Array): Promise<void>
@@ -430,6 +456,13 @@ export declare function statfsSync(engine: number, path: Uint8Array): Array<numb
 
 /** stat(2), or lstat(2) without `follow`; numbers in the order of packages/vfs. */
 export declare function statSync(engine: number, path: Uint8Array, follow: boolean): Float64Array
+
+/** What a stream says of its snapshot besides the tree. */
+export interface StreamMeta {
+  name: string
+  message: string
+  created: Time
+}
 
 /** symlink(2). */
 export declare function symlink(engine: number, target: Uint8Array, path: Uint8Array): Promise<void>

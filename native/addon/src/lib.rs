@@ -14,6 +14,7 @@ mod needs;
 mod operation;
 mod persist;
 mod registry;
+mod transfer;
 mod trees;
 mod values;
 mod work;

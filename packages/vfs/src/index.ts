@@ -13,7 +13,15 @@ export type {
   RequestCounter,
 } from "./host-mount.js";
 export { Tree } from "./tree.js";
-export { pageReferences, PersistJob, pinnedBlocks, TreeLoader, verifyBlock, verifyPage } from "./persist.js";
+export type { ImportOptions, StreamMeta } from "./transfer.js";
+export {
+  pageReferences,
+  PersistJob,
+  pinnedBlocks,
+  TreeLoader,
+  verifyBlock,
+  verifyPage,
+} from "./persist.js";
 export type { Pace, StoreObject } from "./persist.js";
 export { serveNeeds } from "./needs.js";
 export type { Need, NeedsServer } from "./needs.js";

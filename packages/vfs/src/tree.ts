@@ -5,6 +5,14 @@ import type { BytePath, DiffEntry, FileKind, PathArgument } from "@devdev/protoc
 import { pathBytes } from "./fs/arguments.js";
 import { thrownBy } from "./fs/call.js";
 import { KIND } from "./fs/stats.js";
+import {
+  exported,
+  imported,
+  type ImportOptions,
+  type StreamMeta,
+  writeFile,
+  writePieces,
+} from "./transfer.js";
 import type { Vfs } from "./vfs.js";
 
 const FILE_KINDS: Readonly<Record<number, FileKind>> = {
@@ -50,10 +58,13 @@ export class Tree implements Disposable {
   readonly inodes: number;
   /** Of a tree that `freeze` made: how long operations were held up. */
   readonly pauseNs: number;
+  /** Of a tree that was imported: what its stream said of the snapshot. */
+  readonly meta: StreamMeta | undefined;
 
-  private constructor(handle: number, pauseNs: number) {
+  private constructor(handle: number, pauseNs: number, meta?: StreamMeta) {
     this.handle = handle;
     this.pauseNs = pauseNs;
+    this.meta = meta;
     const { bytes, inodes } = native.treeInfo(handle);
     this.bytes = bytes;
     this.inodes = inodes;
@@ -72,6 +83,12 @@ export class Tree implements Disposable {
     } catch (error) {
       throw thrownBy(error, { syscall: "" });
     }
+  }
+
+  /** From the export format; a damaged or hostile stream is refused and changes nothing. */
+  static async import(source: string | Uint8Array, options: ImportOptions = {}): Promise<Tree> {
+    const { tree, meta } = await imported(source, options);
+    return new Tree(tree, 0, meta);
   }
 
   /** Lets reads of this tree fetch blocks through the engine's needs (trees from a store). */
@@ -106,6 +123,24 @@ export class Tree implements Disposable {
     return native.treeReadlink(this.handle, bytes).catch((error: unknown) => {
       throw thrownBy(error, { syscall: "readlink", path: bytes });
     });
+  }
+
+  /** Writes the export format to a new file, or to an open descriptor. */
+  async exportTo(
+    target: string | number,
+    onProgress?: (bytesDone: number) => void,
+    meta: StreamMeta | undefined = this.meta,
+  ): Promise<void> {
+    const pieces = exported(this.handle, meta);
+    if (typeof target === "number") await writePieces(pieces, target, onProgress);
+    else await writeFile(pieces, target, onProgress);
+  }
+
+  /** The export format in memory. */
+  async toBytes(meta: StreamMeta | undefined = this.meta): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    for await (const piece of exported(this.handle, meta)) pieces.push(piece);
+    return Buffer.concat(pieces);
   }
 
   /** Lets the tree go; once is enough. */

@@ -1,0 +1,95 @@
+// Snapshots as one portable stream (docs/FORMAT.md): made and read in native code, moved here.
+
+import { write } from "node:fs";
+import { open } from "node:fs/promises";
+import { promisify } from "node:util";
+import * as native from "@devdev/native";
+import { thrownBy } from "./fs/call.js";
+
+/** What a stream says of its snapshot besides the tree. */
+export interface StreamMeta {
+  name: string;
+  message: string;
+  /** Nanoseconds since the epoch. */
+  createdNs: bigint;
+}
+
+export interface ImportOptions {
+  /** Who owns everything in it; default: the owners that the stream names. */
+  owner?: { uid: number; gid: number };
+  /** Refuse a larger one; defaults as for a new engine. */
+  maxBytes?: number;
+  maxInodes?: number;
+}
+
+const NS = 1_000_000_000n;
+const DEFAULT_BYTES = 16 * 2 ** 30;
+const DEFAULT_INODES = 16_000_000;
+
+const writeTo = promisify(write);
+
+function nativeMeta({ name, message, createdNs }: StreamMeta): native.StreamMeta {
+  const nanos = ((createdNs % NS) + NS) % NS;
+  return {
+    name,
+    message,
+    created: { secs: Number((createdNs - nanos) / NS), nanos: Number(nanos) },
+  };
+}
+
+/** The pieces of a tree's stream. */
+export async function* exported(tree: number, meta?: StreamMeta): AsyncGenerator<Buffer> {
+  try {
+    const run = native.NativeExport.start(tree, meta && nativeMeta(meta));
+    for (let piece; (piece = await run.next()) !== null;) yield piece;
+  } catch (error) {
+    throw thrownBy(error, { syscall: "read" });
+  }
+}
+
+/** Writes pieces to a descriptor, telling after each how many bytes that is in all. */
+export async function writePieces(
+  pieces: AsyncIterable<Buffer>,
+  fd: number,
+  onProgress?: (bytesDone: number) => void,
+): Promise<void> {
+  let done = 0;
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length;) {
+      at += (await writeTo(fd, piece, at, piece.length - at, null)).bytesWritten;
+    }
+    done += piece.length;
+    onProgress?.(done);
+  }
+}
+
+/** As above, to a file that must not exist yet. */
+export async function writeFile(
+  pieces: AsyncIterable<Buffer>,
+  path: string,
+  onProgress?: (bytesDone: number) => void,
+): Promise<void> {
+  await using file = await open(path, "wx", 0o600);
+  await writePieces(pieces, file.fd, onProgress);
+}
+
+/** Reads a stream to its end; a damaged or hostile one is refused and changes nothing. */
+export async function imported(
+  source: string | Uint8Array,
+  { owner, maxBytes, maxInodes }: ImportOptions,
+): Promise<{ tree: number; meta: StreamMeta }> {
+  const config = {
+    maxBytes: maxBytes ?? DEFAULT_BYTES,
+    maxInodes: maxInodes ?? DEFAULT_INODES,
+    ...owner,
+  };
+  try {
+    const { tree, meta } = await native.importTree(source, config);
+    const { name, message, created } = meta;
+    const createdNs = BigInt(created.secs) * NS + BigInt(created.nanos);
+    return { tree, meta: { name, message, createdNs } };
+  } catch (error) {
+    const path = typeof source === "string" ? { path: source } : {};
+    throw thrownBy(error, { syscall: "read", ...path });
+  }
+}
