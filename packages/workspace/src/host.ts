@@ -80,11 +80,12 @@ export class WorkspaceHost implements Host {
   async remove(id: string, { force }: { force: boolean }): Promise<void> {
     this.#refuseWhenClosing();
     const workspace = await this.#open.get(id);
+    const isEphemeral = this.#ephemeral.has(id);
     if (workspace) {
       if (!force) await refuseInUse(workspace);
       await workspace.discard();
     }
-    if (this.#ephemeral.delete(id)) return;
+    if (isEphemeral) return;
     if (await this.#store.removeWorkspace(id)) return;
     throw new DevdevError("ENOENT", `there is no workspace ${id}`);
   }

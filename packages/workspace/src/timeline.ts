@@ -200,34 +200,38 @@ export class Timeline {
   }
 
   /**
-   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first:
-   * a crash in between brings the target back, an error takes everything back.
+   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first: a crash in
+   * between brings the target back, an error takes everything back.
    */
   async #switch(target: SnapshotInfo, tree: Tree): Promise<{ info: SnapshotInfo; tree: Tree }> {
-    const { vfs, keeper, checkpointer, now } = this.#parts;
+    const { vfs, checkpointer } = this.#parts;
     const [before, changeCount] = await this.#freeze();
     try {
       const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
       const info = await this.#keep(before, changeCount, { automatic: true, message });
-      try {
-        const takeBack = await keeper.rebase(target.sequence, now());
-        try {
-          passPhase("restore");
-          await vfs.restore(tree);
-          passPhase("restore");
-        } catch (error) {
-          await takeBack();
-          throw error;
-        }
-      } catch (error) {
-        await keeper.removeSnapshot(info.sequence);
-        await this.publish();
-        throw error;
-      }
+      await this.#rebase(target, info);
+      // Should this fail, either state may be live; both are kept, and the next checkpoint finds out.
       checkpointer.noteRestored();
+      await vfs.restore(tree);
+      passPhase("restore");
       return { info, tree: before };
     } catch (error) {
       before.dispose();
+      throw error;
+    }
+  }
+
+  /** Makes the target the state to come back to, or forgets the snapshot that was taken for it. */
+  async #rebase(target: SnapshotInfo, before: SnapshotInfo): Promise<void> {
+    const { keeper, now } = this.#parts;
+    let takeBack: (() => Promise<void>) | undefined;
+    try {
+      takeBack = await keeper.rebase(target.sequence, now());
+      passPhase("restore");
+    } catch (error) {
+      await takeBack?.();
+      await keeper.removeSnapshot(before.sequence);
+      await this.publish();
       throw error;
     }
   }

@@ -52,7 +52,8 @@ export class WorkerCalls<C> {
   #ended: Error | undefined;
 
   constructor(entry: URL, workerData: unknown) {
-    this.#worker = new Worker(entry, { workerData, stdin: false });
+    // Options of the main program (--input-type, --import, ...) are none of the worker's.
+    this.#worker = new Worker(entry, { workerData, execArgv: [] });
     this.#worker.on("message", (answer: Answer) => this.#settle(answer));
     this.#worker.on("error", (error) => this.#end(error));
     this.#worker.on("exit", () => this.#end(undefined));
@@ -69,8 +70,8 @@ export class WorkerCalls<C> {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject });
       this.#worker.ref();
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a
-      // window
+      // A worker is no window: there is no origin to name.
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin
       this.#worker.postMessage({ id, name, args } satisfies Call);
     });
   }
