@@ -40,7 +40,7 @@ export class Peer implements AsyncDisposable {
     const { value, done } = await Promise.race([this.#answers.next(), late]);
     clearTimeout(timer);
     if (done === true) throw new Error(`the peer ended in ${what}`);
-    return JSON.parse(value as string);
+    return JSON.parse(value);
   }
 
   /**

@@ -24,8 +24,10 @@ macro_rules! operation {
         pub fn $name(
             engine: u32,
             $($args)*
-        ) -> Result<napi::bindgen_prelude::AsyncTask<$crate::work::Pooled<$out>>, $crate::failed::Thrown>
-        {
+        ) -> Result<
+            napi::bindgen_prelude::AsyncTask<$crate::work::Pooled<$out>>,
+            $crate::failed::Thrown,
+        > {
             let engine = $crate::registry::engine(engine)?;
             $(let $own = $own.to_vec();)*
             Ok($crate::work::Pooled::task(move || {

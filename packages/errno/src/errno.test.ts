@@ -1,3 +1,5 @@
+// Errors have the shape of Node's, and keep every field on their way through JSON.
+
 import { readFileSync, renameSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {

@@ -59,13 +59,13 @@ function list(values: unknown[], root: string): unknown {
     values.every((value) => typeof value === "object" && value !== null && "parentPath" in value)
   ) {
     const entries = (values as Dirent[]).map((entry) => ({
-      name: `${String(below(entry.parentPath, root))} ${entry.name.toString()}`,
+      name: `${String(below(entry.parentPath, root))} ${entry.name}`,
       kind: kind(entry),
     }));
     return entries.toSorted(byName);
   }
   const plain = values.map((value) => (Buffer.isBuffer(value) ? value.toString("latin1") : value));
-  return { list: plain.toSorted(), buffers: values.some(Buffer.isBuffer) };
+  return { list: plain.map(String).sort(), buffers: values.some(Buffer.isBuffer) };
 }
 
 /** What a call of `name` returned or threw, free of what may differ. */
@@ -90,13 +90,14 @@ export function comparableTree(fs: SyncFs, root: string): Record<string, unknown
     const at = `${root}${path}`;
     const stat = fs.lstatSync?.(at) as Stats;
     const more: unknown = stat.isFile()
-      ? (fs.readFileSync?.(at, "latin1") as string)
+      ? fs.readFileSync?.(at, "latin1")
       : stat.isSymbolicLink()
         ? fs.readlinkSync?.(at)
         : undefined;
     found[path] = [stats(stat), more];
     if (!stat.isDirectory()) return;
-    (fs.readdirSync?.(at) as string[]).forEach((name) => visit(`${path}/${name}`));
+    const names = fs.readdirSync?.(at) as string[];
+    for (const name of names) visit(`${path}/${name}`);
   };
   visit("");
   return found;

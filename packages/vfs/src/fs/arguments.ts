@@ -49,10 +49,7 @@ export function encodingOf(
   options: { encoding?: EncodingOption } | EncodingOption | undefined,
   otherwise: BufferEncoding | undefined,
 ): BufferEncoding | undefined {
-  const chosen =
-    typeof options === "object" && options !== null
-      ? options.encoding
-      : (options as EncodingOption);
+  const chosen = typeof options === "object" && options !== null ? options.encoding : options;
   if (chosen === undefined || chosen === null) return otherwise;
   if (chosen === "buffer") return undefined;
   if (typeof chosen !== "string")
