@@ -4,11 +4,11 @@
 import { randomBytes } from "node:crypto";
 
 import type { WorkspaceOptions } from "@devdev/protocol";
-import { Tree, Vfs } from "@devdev/vfs";
+import { type Tree, Vfs } from "@devdev/vfs";
 
 import { MemoryKeeper } from "./memory-keeper.js";
 import { checkWorkspaceName, freshName } from "./names.js";
-import { keepImported, nowOf, ownerOf, vfsOptionsOf } from "./parts.js";
+import { keepImported, nowOf, readImport, vfsOptionsOf } from "./parts.js";
 import type { ImportOptions, WorkspaceParts } from "./parts.js";
 
 /** Ids look alike wherever a workspace is kept. */
@@ -29,8 +29,7 @@ export async function importedEphemeral(
   source: string | Uint8Array,
   options: WorkspaceOptions & ImportOptions,
 ): Promise<WorkspaceParts> {
-  const owner = ownerOf(options);
-  using tree = await Tree.import(source, owner && { owner });
+  using tree = await readImport(source, options);
   const parts = ephemeralParts(options, tree);
   await keepImported(parts, tree);
   return parts;

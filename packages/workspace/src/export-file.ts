@@ -6,7 +6,7 @@ import { link, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 import { DevdevError } from "@devdev/errno";
-import type { Tree } from "@devdev/vfs";
+import type { StreamMeta, Tree } from "@devdev/vfs";
 
 export interface ExportOptions {
   /** Replace a file that is there; else it is EEXIST. */
@@ -17,6 +17,7 @@ export interface ExportOptions {
 /** Returns its length. */
 export async function writeExport(
   tree: Tree,
+  meta: StreamMeta,
   file: string,
   options: ExportOptions,
 ): Promise<number> {
@@ -26,7 +27,7 @@ export async function writeExport(
   const handle = await open(partial, "wx", 0o600);
   try {
     try {
-      await tree.exportTo(handle.fd, options.onProgress);
+      await tree.exportTo(handle.fd, options.onProgress, meta);
       await handle.sync();
     } finally {
       await handle.close();

@@ -2,10 +2,13 @@
 // store, from a file) and being a workspace know nothing of each other.
 
 import { argumentError } from "@devdev/errno";
-import type { WorkspaceOptions } from "@devdev/protocol";
-import type { Tree, Vfs, VfsOptions } from "@devdev/vfs";
+import type { SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
+import { type StreamMeta, Tree, type Vfs, type VfsOptions } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
+import { checkSnapshotName } from "./snapshot-names.js";
+
+const NS_PER_MS = 1_000_000n;
 
 export interface WorkspaceParts {
   id: string;
@@ -50,19 +53,44 @@ export function nowOf({ clock }: WorkspaceOptions): () => number {
 }
 
 /** Who is to own what is imported: undefined keeps what the file says. */
-export function ownerOf({ numericOwner }: ImportOptions): { uid: number; gid: number } | undefined {
+function ownerOf({ numericOwner }: ImportOptions): { uid: number; gid: number } | undefined {
   const [uid, gid] = [process.getuid?.(), process.getgid?.()];
   if (numericOwner || uid === undefined || gid === undefined || uid === 0) return undefined;
   return { uid, gid };
 }
 
-/** Keeps an imported tree as the first snapshot. */
+/** The tree of an exported file or of its bytes. */
+export function readImport(
+  source: string | Uint8Array,
+  options: WorkspaceOptions & ImportOptions,
+): Promise<Tree> {
+  const { maxBytes, maxInodes } = options;
+  return Tree.import(source, defined({ owner: ownerOf(options), maxBytes, maxInodes }));
+}
+
+/** Keeps an imported tree as the first snapshot, under the name and time that the file gives. */
 export async function keepImported(parts: WorkspaceParts, tree: Tree): Promise<void> {
   const id = await tree.contentId();
-  const { bytes, inodes } = tree;
-  const info = { id, automatic: false, createdAt: parts.now(), bytes, inodes };
-  await parts.keeper.addSnapshot(tree, info);
+  const { bytes, inodes, meta } = tree;
+  const { name, message } = meta ?? {};
+  if (name) checkSnapshotName(name);
+  await parts.keeper.addSnapshot(tree, {
+    id,
+    ...(name && { name }),
+    ...(message && { message }),
+    automatic: false,
+    createdAt: meta ? Number(meta.createdNs / NS_PER_MS) : parts.now(),
+    bytes,
+    inodes,
+  });
 }
+
+/** What an exported file says of its snapshot beside the tree: all that an import needs to be equal. */
+export function metaOf({ name = "", message = "", createdAt }: ExportedInfo): StreamMeta {
+  return { name, message, createdNs: BigInt(Math.round(createdAt)) * NS_PER_MS };
+}
+
+type ExportedInfo = Pick<SnapshotInfo, "createdAt"> & { name?: string; message?: string };
 
 /** Without the fields that were not given. */
 export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {

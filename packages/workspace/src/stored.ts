@@ -4,11 +4,11 @@
 import { DevdevError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
 import type { NewWorkspace, WorkspaceRow } from "@devdev/store";
-import { Tree, Vfs } from "@devdev/vfs";
+import { type Tree, Vfs } from "@devdev/vfs";
 
 import { freshId } from "./ephemeral.js";
 import { checkWorkspaceName, freshName } from "./names.js";
-import { defined, keepImported, nowOf, ownerOf, vfsOptionsOf } from "./parts.js";
+import { defined, keepImported, nowOf, readImport, vfsOptionsOf } from "./parts.js";
 import type { ImportOptions, WorkspaceParts } from "./parts.js";
 import { StoreKeeper } from "./store-keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
@@ -32,8 +32,7 @@ export async function importStored(
   source: string | Uint8Array,
   options: StoredOptions & ImportOptions,
 ): Promise<WorkspaceParts> {
-  const owner = ownerOf(options);
-  using tree = await Tree.import(source, owner && { owner });
+  using tree = await readImport(source, options);
   const parts = await made(store, options, tree);
   try {
     await keepImported(parts, tree);

@@ -10,13 +10,14 @@ import type {
   SnapshotInfo,
   SnapshotOptions,
 } from "@devdev/protocol";
-import { type Tree, Vfs } from "@devdev/vfs";
+import { type StreamMeta, type Tree, Vfs } from "@devdev/vfs";
 
 import type { Checkpointer } from "./checkpointer.js";
 import type { Commands } from "./commands.js";
 import { passPhase } from "./fault.js";
 import type { Keeper } from "./keeper.js";
 import type { Mutex } from "./mutex.js";
+import { metaOf } from "./parts.js";
 import { patchOf, statsOf } from "./patch.js";
 import { checkSnapshotName, findSnapshot, listedName } from "./snapshot-names.js";
 
@@ -121,14 +122,17 @@ export class Timeline {
     return result;
   }
 
-  /** The tree of a snapshot (default: the live state), and its id; the caller disposes of it. */
-  async tree(ref: string | number | undefined): Promise<{ tree: Tree; id: string }> {
+  /** A snapshot (default: the live state) to be exported; the caller disposes of the tree. */
+  async exported(
+    ref: string | number | undefined,
+  ): Promise<{ tree: Tree; id: string; meta: StreamMeta }> {
     if (ref === undefined) {
       const [tree] = await this.#freeze();
-      return { tree, id: await tree.contentId() };
+      const meta = metaOf({ createdAt: this.#parts.now() });
+      return { tree, id: await tree.contentId(), meta };
     }
     const found = findSnapshot(await this.snapshots(), ref);
-    return { tree: await this.#load(found), id: found.id };
+    return { tree: await this.#load(found), id: found.id, meta: metaOf(found) };
   }
 
   /** Makes everything done so far durable. */

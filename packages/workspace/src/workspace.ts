@@ -167,9 +167,9 @@ export class Workspace implements WorkspaceInterface {
     file: string,
     options: ExportOptions & { ref?: string | number } = {},
   ): Promise<{ id: string; bytes: number }> {
-    const { tree, id } = await this.#timeline.tree(options.ref);
+    const { tree, id, meta } = await this.#timeline.exported(options.ref);
     using exported: Tree = tree;
-    return { id, bytes: await writeExport(exported, file, options) };
+    return { id, bytes: await writeExport(exported, meta, file, options) };
   }
 
   async usage(): Promise<WorkspaceUsage> {
@@ -227,9 +227,9 @@ export class Workspace implements WorkspaceInterface {
 
   #withBytes(info: SnapshotInfo): Snapshot {
     const toBytes = async (): Promise<Buffer> => {
-      const { tree } = await this.#timeline.tree(`#${info.sequence}`);
+      const { tree, meta } = await this.#timeline.exported(`#${info.sequence}`);
       using exported: Tree = tree;
-      return exported.toBytes();
+      return await exported.toBytes(meta);
     };
     return { ...info, toBytes };
   }
