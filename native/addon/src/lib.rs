@@ -3,6 +3,9 @@
 //! Exports are plain functions over process-wide numbers (`registry`), so that worker threads
 //! reach the same engine. Every export catches panics; errors carry a code and no more.
 
+// What only the bridge reads.
+#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
+
 mod by_file;
 mod by_path;
 mod clock;

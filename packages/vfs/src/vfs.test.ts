@@ -2,7 +2,7 @@
 // once.
 
 import { describe, expect, it } from "vitest";
-import { Tree, Vfs } from "@devdev/vfs";
+import { PersistJob, pinnedBlocks, Tree, Vfs } from "@devdev/vfs";
 
 const code = (expected: string): unknown => expect.objectContaining({ code: expected });
 
@@ -144,6 +144,23 @@ describe("time travel", () => {
     vfs.close();
     expect(() => vfs.fs.readFileSync("/f")).toThrow(code("ERR_CLOSED"));
     expect(() => Vfs.attach(vfs.handle)).toThrow(code("ERR_CLOSED"));
+  });
+
+  it("names the blocks of stored files that lost their name while open", async () => {
+    using vfs = Vfs.create();
+    await vfs.fs.writeFile("/f", "f".repeat(5000));
+    using job = PersistJob.start(vfs.freeze());
+    const ids = await job.hash();
+    job.setMissing(new Uint8Array([0xff]));
+    while ((await job.blocks()).length > 0);
+    while ((await job.pages()).length > 0);
+    job.committed();
+    const file = await vfs.fs.open("/f");
+    expect(pinnedBlocks(vfs.handle).length).toBe(0);
+    vfs.fs.unlinkSync("/f");
+    expect(Buffer.from(pinnedBlocks(vfs.handle))).toEqual(Buffer.from(ids));
+    await file.close();
+    expect(pinnedBlocks(vfs.handle).length).toBe(0);
   });
 
   it("counts changes and dirty bytes", () => {
