@@ -13,14 +13,17 @@ use crate::names::{check_bytes, check_length, find, is_reserved};
 use crate::types::RenameFlags;
 use crate::vfs::{Area, Garbage, Vfs};
 
+/// What a name means: an inode and its type.
+type Target = (Ino, u32);
+
 /// Both ends of a rename, as found under the name locks.
 struct Move<'a> {
     parent: Ino,
     name: &'a [u8],
     new_parent: Ino,
     new_name: &'a [u8],
-    source: (Ino, u32),
-    target: Option<(Ino, u32)>,
+    source: Target,
+    target: Option<Target>,
     now: Timespec,
 }
 
@@ -75,7 +78,7 @@ impl Vfs {
             let _rename = dir_moves.then(|| self.names.lock_rename());
             let _names = self.names.lock_both(parent, new_parent);
             let (source, target) = self.find_both(area, parent, name, new_parent, new_name)?;
-            let is_dir = |end: (Ino, u32)| end.1 == S_IFDIR;
+            let is_dir = |end: Target| end.1 == S_IFDIR;
             if across && !dir_moves && (is_dir(source) || target.is_some_and(is_dir)) {
                 dir_moves = true;
                 continue;
@@ -105,7 +108,7 @@ impl Vfs {
         name: &[u8],
         new_parent: NodeId,
         new_name: &[u8],
-    ) -> Result<((Ino, u32), Option<(Ino, u32)>)> {
+    ) -> Result<(Target, Option<Target>)> {
         let look = |dir: NodeId, name: &[u8]| {
             let found = area.tree.get(dir.ino(), |inode| find(inode, name));
             found.unwrap_or_else(|| Err(self.why_missing(dir)))
@@ -226,7 +229,7 @@ impl Vfs {
 
     fn exchange(&self, area: &Area, m: &Move<'_>) {
         let Some(target) = m.target else { return };
-        let set = |dir: Ino, names: &[(&[u8], (Ino, u32))], gained: u32, lost: u32| {
+        let set = |dir: Ino, names: &[(&[u8], Target)], gained: u32, lost: u32| {
             let done = area.tree.update(dir, |dir| {
                 if let Body::Dir(entries) = &mut dir.body {
                     for (name, (ino, kind)) in names {
