@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -71,11 +72,14 @@ fn remove(dir: &OwnedFd, i: u64) -> io::Result<()> {
 /// Fills the directory, reads it while names come, go and are renamed, and empties it again.
 /// Some(what) tells what was wrong.
 pub fn churn(dir: &OwnedFd, count: usize, seed: u64) -> io::Result<Option<String>> {
-    let count = count as u64;
-    for i in 0..count {
+    // Names of their own each time: when a name that went in the middle of one listing comes back
+    // before the next, FUSE's directory cache goes on where the first one broke off.
+    let first = (seed >> 24) << 16;
+    let names = first..first + count as u64;
+    for i in names.clone() {
         create(dir, i)?;
     }
-    let result = read_while_changing(dir, count, seed);
+    let result = read_while_changing(dir, names, seed);
     let mut left: Vec<Vec<u8>> = read_all(dir)?.into_iter().map(|e| e.name).collect();
     left.retain(|n| n.starts_with(b"churn-"));
     for n in &left {
@@ -89,10 +93,10 @@ fn check_distinct(names: &[Vec<u8>]) -> Option<String> {
     (distinct.len() != names.len()).then(|| "a listing at rest has a name twice".into())
 }
 
-fn read_while_changing(dir: &OwnedFd, count: u64, seed: u64) -> io::Result<Option<String>> {
+fn read_while_changing(dir: &OwnedFd, names: Range<u64>, seed: u64) -> io::Result<Option<String>> {
     let mut r = Rng::new(seed);
-    let mut stable: HashSet<u64> = (0..count).collect();
-    let mut next = count;
+    let mut next = names.end;
+    let mut stable: HashSet<u64> = names.collect();
     let reader = fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
     let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();
     let mut saved: Option<(u64, HashSet<Vec<u8>>)> = None;
