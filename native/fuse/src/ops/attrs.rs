@@ -28,6 +28,10 @@ fn changes(arg: &SetattrIn) -> SetAttr {
     let time = |bit, now, secs, nanos| {
         has(bit).then_some(if has(now) { SetTime::Now } else { SetTime::At(timespec(secs, nanos)) })
     };
+    // chown(-1, -1): nothing to set, but ctime moves and privileges go, as with any chown.
+    let fields = fattr::MODE | fattr::UID | fattr::GID | fattr::SIZE;
+    let times = fattr::ATIME | fattr::MTIME | fattr::CTIME;
+    let bare = arg.valid & (fields | times) == 0;
     SetAttr {
         mode: has(fattr::MODE).then_some(arg.mode & !S_IFMT),
         uid: has(fattr::UID).then_some(arg.uid),
@@ -36,7 +40,7 @@ fn changes(arg: &SetattrIn) -> SetAttr {
         atime: time(fattr::ATIME, fattr::ATIME_NOW, arg.atime, arg.atimensec),
         mtime: time(fattr::MTIME, fattr::MTIME_NOW, arg.mtime, arg.mtimensec),
         ctime: has(fattr::CTIME).then_some(timespec(arg.ctime, arg.ctimensec)),
-        kill_privileges: has(fattr::KILL_SUIDGID),
+        kill_privileges: bare || has(fattr::KILL_SUIDGID),
     }
 }
 
