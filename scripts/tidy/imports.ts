@@ -24,6 +24,7 @@ const CRATES: Record<string, string[]> = {
   "devdev-addon": ["devdev-vfs", "devdev-fuse", "devdev-winfsp", "devdev-pack"],
   "devdev-helper": [],
   "devdev-fsops": ["devdev-vfs"],
+  "devdev-fuzz": ["devdev-vfs", "devdev-fuse", "devdev-pack"],
 };
 
 const IMPORT = /(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"([^"]+)"/;

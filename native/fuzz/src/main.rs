@@ -1,5 +1,5 @@
-//! `devdev-fuzz SECONDS [SEED [TARGET]]`: fuzzes every target, or one, in turns. Prints the seed; an
-//! input on which a target panics is written to `artifacts/` beside this crate.
+//! `devdev-fuzz SECONDS [SEED [TARGET]]`: fuzzes every target, or one, in turns. Prints the seed;
+//! an input on which a target panics is written to `artifacts/` beside this crate.
 
 use std::path::Path;
 use std::process::ExitCode;
