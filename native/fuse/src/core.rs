@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::abi::{Abi, InHeader, op, op_name};
 use crate::counters::Counters;
 use crate::handshake::Agreed;
+use crate::notify::refresh_attributes;
 use crate::ops::{Context, dispatch};
 use crate::options::{LogLevel, LogSink, RequestHook};
 use crate::park::{Parked, Parking};
@@ -142,6 +143,10 @@ impl Worker {
             Ok(Answer::Wait(needs)) => return Some((needs, header.unique)),
             Ok(Answer::Silence) => (Ok(()), 0),
             Ok(Answer::Buffer) => {
+                if let Some(node) = self.reply.outdated() {
+                    // Before the reply. If it fails, so will that.
+                    let _ = refresh_attributes(port, node);
+                }
                 let payload = payload_of(&request, self.reply.len());
                 (self.reply.send(port, header.unique), payload)
             }

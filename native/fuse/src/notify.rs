@@ -19,6 +19,25 @@ use crate::core::Core;
 use crate::options::LogLevel;
 use crate::transport::{Port, SendError};
 
+/// As the offset of an invalidation.
+const ATTRIBUTES_ONLY: i64 = -1;
+
+/// Tells that the kernel's attributes of a node are old. The one notification that a thread may
+/// send while it serves a request, if that request is about an open file: it waits for nothing,
+/// and the inode cannot go meanwhile.
+pub(crate) fn refresh_attributes(port: &dyn Port, node: NodeId) -> Result<(), SendError> {
+    let body = NotifyInvalInode { ino: node.0, off: ATTRIBUTES_ONLY, len: 0 };
+    send(port, NOTIFY_INVAL_INODE, &body, &[])
+}
+
+fn send<T: Abi>(port: &dyn Port, code: i32, body: &T, name: &[u8]) -> Result<(), SendError> {
+    let mut bytes = Vec::with_capacity(OutHeader::SIZE + T::SIZE);
+    let len = (OutHeader::SIZE + T::SIZE + name.len()) as u32;
+    OutHeader { len, error: code, unique: 0 }.append(&mut bytes);
+    body.append(&mut bytes);
+    port.send(&[IoSlice::new(&bytes), IoSlice::new(name)])
+}
+
 /// The invalidator of a mounted workspace.
 pub(crate) struct Notifier {
     core: Arc<Core>,
@@ -30,11 +49,10 @@ impl Notifier {
         Notifier { core, file }
     }
 
-    // Negative offset: attributes only. Length 0: to the end. Dirty pages in the range are written
-    // and waited for before they are dropped.
+    // Length 0: to the end. Dirty pages in the range are written and waited for before they go.
     fn send_inode(&self, node: NodeId, off: i64, len: i64) {
         let body = NotifyInvalInode { ino: node.0, off, len };
-        self.send(NOTIFY_INVAL_INODE, &body, &[]);
+        self.told(send(self.file.as_ref(), NOTIFY_INVAL_INODE, &body, &[]));
     }
 
     fn send_entry(&self, parent: NodeId, name: &[u8]) {
@@ -42,19 +60,15 @@ impl Notifier {
         let mut with_nul = Vec::with_capacity(name.len() + 1);
         with_nul.extend_from_slice(name);
         with_nul.push(0);
-        self.send(NOTIFY_INVAL_ENTRY, &body, &with_nul);
+        self.told(send(self.file.as_ref(), NOTIFY_INVAL_ENTRY, &body, &with_nul));
     }
 
-    fn send<T: Abi>(&self, code: i32, body: &T, name: &[u8]) {
-        let mut bytes = Vec::with_capacity(OutHeader::SIZE + T::SIZE);
-        let len = (OutHeader::SIZE + T::SIZE + name.len()) as u32;
-        OutHeader { len, error: code, unique: 0 }.append(&mut bytes);
-        body.append(&mut bytes);
-        match self.file.send(&[IoSlice::new(&bytes), IoSlice::new(name)]) {
+    fn told(&self, result: Result<(), SendError>) {
+        match result {
             // The kernel does not hold it, or holds nothing any more.
             Ok(()) | Err(SendError::Unknown | SendError::Ended) => {}
             Err(SendError::Refused(errno)) => {
-                let message = format!("fuse: notification {code} was refused (errno {errno})");
+                let message = format!("fuse: a notification was refused (errno {errno})");
                 self.core.log(LogLevel::Warn, &message);
             }
         }
@@ -82,7 +96,7 @@ impl Notifier {
         for (node, content) in &restored.inodes {
             if self.held(*node) {
                 let pages = *content || parents.contains(node);
-                self.send_inode(*node, if pages { 0 } else { -1 }, 0);
+                self.send_inode(*node, if pages { 0 } else { ATTRIBUTES_ONLY }, 0);
             }
             if *content {
                 self.core.refreshed.lock().insert(*node);
@@ -111,7 +125,7 @@ impl Invalidator for Notifier {
                 len.min(i64::MAX as u64) as i64,
             );
         } else {
-            self.send_inode(node, -1, 0);
+            self.send_inode(node, ATTRIBUTES_ONLY, 0);
         }
     }
 

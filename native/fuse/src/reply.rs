@@ -34,11 +34,13 @@ pub(crate) struct Reply {
     bytes: Vec<u8>,
     /// References that the kernel gets with this reply, to be given back if it is lost.
     taken: Vec<NodeId>,
+    /// A node of which the kernel keeps attributes that the request changed behind its back.
+    outdated: Option<NodeId>,
 }
 
 impl Reply {
     pub fn new() -> Reply {
-        Reply { bytes: Vec::with_capacity(4096), taken: Vec::new() }
+        Reply { bytes: Vec::with_capacity(4096), taken: Vec::new(), outdated: None }
     }
 
     /// Starts over, with room for the header.
@@ -46,6 +48,17 @@ impl Reply {
         self.bytes.clear();
         self.bytes.resize(OutHeader::SIZE, 0);
         self.taken.clear();
+        self.outdated = None;
+    }
+
+    /// The kernel has to ask for the node's attributes again.
+    pub fn set_outdated(&mut self, node: NodeId) {
+        self.outdated = Some(node);
+    }
+
+    /// What `set_outdated` was called with.
+    pub fn outdated(&self) -> Option<NodeId> {
+        self.outdated
     }
 
     /// Bytes behind the header.

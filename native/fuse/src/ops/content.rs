@@ -1,6 +1,6 @@
 //! File content: READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 
-use devdev_vfs::{Errno, NodeId, Whence, WriteFlags};
+use devdev_vfs::{Errno, NodeId, S_ISGID, S_ISUID, Whence, WriteFlags};
 
 use super::{Context, OpResult, ready};
 use crate::abi::{
@@ -25,14 +25,21 @@ pub(super) fn read(c: &mut Context<'_>, arg: &ReadIn) -> OpResult {
 pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult {
     let stale = arg.write_flags & WRITE_CACHE != 0 && c.core.is_stale(c.node);
     if !stale {
-        let flags = WriteFlags {
-            append: false,
-            kill_privileges: arg.write_flags & WRITE_KILL_SUIDGID != 0,
-        };
+        let kill_privileges = arg.write_flags & WRITE_KILL_SUIDGID != 0;
+        // The kernel leaves clearing these bits to us, and then keeps the old mode.
+        let outdated = kill_privileges && has_privileges(c);
+        let flags = WriteFlags { append: false, kill_privileges };
         ready!(c.vfs.write(c.node, arg.offset, data, flags));
+        if outdated {
+            c.reply.set_outdated(c.node);
+        }
     }
     c.reply.push(&WriteOut { size: arg.size, padding: 0 });
     Ok(Answer::Buffer)
+}
+
+fn has_privileges(c: &Context<'_>) -> bool {
+    c.vfs.getattr(c.node).is_ok_and(|attr| attr.mode & (S_ISUID | S_ISGID) != 0)
 }
 
 pub(super) fn fallocate(c: &mut Context<'_>, arg: &FallocateIn) -> OpResult {

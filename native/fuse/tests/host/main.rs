@@ -11,6 +11,7 @@ mod mounting;
 mod parking;
 mod restoring;
 mod serving;
+mod syscalls;
 mod users;
 
 // What a child process started by these tests runs; a test of its own that does nothing otherwise.
@@ -19,6 +20,7 @@ fn child_entry() {
     match std::env::var("DEVDEV_TEST_ROLE").as_deref() {
         Ok("agent") => agent::run(),
         Ok("serve") => serving::run(),
+        Ok("syscalls") => syscalls::run(),
         Ok(other) => panic!("no role {other}"),
         Err(_) => {}
     }

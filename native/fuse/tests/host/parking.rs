@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use devdev_vfs::{Errno, Loader, NeedKey, Timespec};
+use devdev_vfs::{Errno, Loader, NeedKey, SnapshotEntry, Timespec};
 
 use crate::agent::Agent;
 use crate::harness::Host;
@@ -22,11 +22,11 @@ impl Loader for Slow {
 fn list_snapshots(host: &Host, count: usize) -> Arc<Slow> {
     let loader = Arc::new(Slow::default());
     host.vfs.set_loader(Some(loader.clone()));
-    let names = (0..count).map(|n| {
-        let name = format!("s{n}").into_bytes();
-        (name.into_boxed_slice(), Timespec { secs: n as i64, nanos: 0 })
+    let entries = (0..count).map(|n| {
+        let name = format!("s{n}").into_bytes().into_boxed_slice();
+        SnapshotEntry { name, taken: Timespec { secs: n as i64, nanos: 0 }, tree: None }
     });
-    host.vfs.set_snapshots(names.collect());
+    host.vfs.set_snapshots(entries.collect());
     loader
 }
 

@@ -1,40 +1,52 @@
-//! A child process that serves a host mount, to be killed: `serve PATH HOW`.
+//! A child process that serves a host mount, as another user or to be killed: `serve PATH HOW`.
 //!
-//! `plain` just serves; `stuck` also has a thread that waits on the mount for ever; `unwatched` has
+//! `plain` just serves, and answers `flush` and `read NAME` on its standard input; `stuck` also has a thread that waits on the mount for ever; `unwatched` has
 //! no watchdog.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use devdev_fuse::{MountOptions, Session};
+use devdev_fuse::{FlushReport, MountOptions, Session};
+use devdev_vfs::api::{Api, OpenFlags};
 
-use crate::harness::{helper, new_vfs, role, role_arg};
+use crate::harness::{helper, new_vfs, owner, role, role_arg};
 
 /// SETATTR: never answered.
 const BLACK_HOLE_OPCODE: u32 = 4;
 
 /// The test's end of a serving process.
-pub struct Server(pub Child);
+pub struct Server(pub Child, Lines<BufReader<ChildStdout>>);
 
 impl Server {
     /// Starts one and waits until it has mounted; `uid` as in setuid if not the caller's.
     pub fn start(path: &Path, how: &str, uid: Option<u32>) -> Server {
         let helper = helper();
         let mut command = role("serve", &[path.as_os_str(), OsStr::new(how), helper.as_os_str()]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(uid) = uid {
             command.uid(uid).gid(uid);
         }
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let told = lines.map_while(Result::ok).find(|line| line.contains("@mounted"));
-        assert!(told.is_some(), "the server did not mount");
-        Server(child)
+        let mut server = Server(child, lines);
+        assert_eq!(server.answer().as_deref(), Some("mounted"), "the server did not mount");
+        server
+    }
+
+    /// What the server answers to a command.
+    pub fn ask(&mut self, command: &str) -> String {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{command}").unwrap();
+        self.answer().expect("the server died")
+    }
+
+    fn answer(&mut self) -> Option<String> {
+        let mut lines = self.1.by_ref().map_while(Result::ok);
+        lines.find_map(|line| line.split_once('@').map(|(_, answer)| answer.to_owned()))
     }
 
     /// SIGKILL. Does not wait: a stuck process ends only with its watchdog's help.
@@ -64,7 +76,7 @@ pub fn run() -> ! {
         }
     }));
     let vfs = new_vfs();
-    let _session = match Session::mount(vfs, options) {
+    let session = match Session::mount(vfs.clone(), options) {
         Ok(session) => session,
         Err(error) => {
             eprintln!("{error}");
@@ -79,6 +91,21 @@ pub fn run() -> ! {
         std::thread::sleep(Duration::from_millis(300));
     }
     println!("@mounted");
+    let api = Api::new(vfs, owner());
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        match line.split_once(' ') {
+            None => {
+                let report = session.flush(Duration::from_secs(20));
+                let FlushReport { complete, all_held, inodes, hidden, .. } = report;
+                println!("@{complete} all_held={all_held} inodes={inodes} hidden={hidden}");
+            }
+            Some((_, name)) => {
+                let flags = OpenFlags { read: true, ..OpenFlags::default() };
+                let content = api.read_file(name.as_bytes(), flags).unwrap();
+                println!("@{}", String::from_utf8_lossy(&content));
+            }
+        }
+    }
     std::thread::sleep(Duration::from_secs(3600));
     std::process::exit(0);
 }

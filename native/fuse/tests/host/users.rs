@@ -77,6 +77,69 @@ fn a_user_mounts_through_fusermount() {
     fs::remove_dir(&dir).unwrap();
 }
 
+// A key agent, for example: it hides what it maps from its own user. How many page faults it had
+// tells whether it can have dirtied something.
+#[test]
+fn stores_of_a_process_that_hides_its_mappings_are_flushed() {
+    if !root_and_fusermount() {
+        return;
+    }
+    let _device = OpenDevice::new();
+    let path = scratch_path();
+    fs::create_dir(&path).unwrap();
+    chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut server = Server::start(&path, "plain", Some(NOBODY));
+    let mut agent = as_nobody();
+    assert_eq!(agent.ask(&format!("chdir {}", path.display())), "ok");
+    for name in ["f", "g"] {
+        agent.ask(&format!("create {name}"));
+        agent.ask(&format!("open {name} {name}"));
+        agent.ask(&format!("pwrite {name} 0 ----------"));
+    }
+    agent.ask("map f 10");
+    assert_eq!(agent.ask("hide"), "ok");
+    assert_eq!(agent.ask("store 2 hidden"), "ok");
+    assert_eq!(server.ask("read /f"), "----------");
+    assert_eq!(server.ask("flush"), "true all_held=true inodes=2 hidden=1");
+    assert_eq!(server.ask("read /f"), "--hidden--");
+    // It waits for a command, and makes no fault.
+    let mut quiet = String::new();
+    assert!(
+        eventually(Duration::from_secs(5), || {
+            quiet = server.ask("flush");
+            quiet == "true all_held=false inodes=0 hidden=0"
+        }),
+        "{quiet}"
+    );
+    assert_eq!(agent.ask("store 0 ##"), "ok");
+    assert!(server.ask("flush").starts_with("true all_held=true"));
+    assert_eq!(server.ask("read /f"), "##hidden--");
+    drop((agent, server));
+    assert!(eventually(Duration::from_secs(10), || !is_mounted(&path)), "still mounted");
+    fs::remove_dir(&path).unwrap();
+}
+
+#[test]
+fn writes_and_changes_of_owner_by_users_clear_set_user_id_bits() {
+    if !root_and_fusermount() {
+        return;
+    }
+    let host = Host::with(|options| options.allow_other = true).unwrap();
+    host.sh("for f in a b c; do echo text > $f; chmod 6777 $f; done; mkdir -m 2777 d");
+    let mode = |name: &str| host.sh(&format!("stat -c %a {name}")).trim().to_owned();
+    let mut agent = as_nobody();
+    assert_eq!(agent.ask(&format!("chdir {}", host.path().display())), "ok");
+    agent.ask("open 1 a");
+    assert_eq!(agent.ask("pwrite 1 0 T"), "ok");
+    assert_eq!(mode("a"), "777");
+    host.sh("echo more >> b");
+    assert_eq!(mode("b"), "6777");
+    host.sh("chown 1:1 c && chown 1:1 d");
+    assert_eq!((mode("c"), mode("d")), ("777".to_owned(), "2777".to_owned()));
+    assert_eq!(agent.ask("create d/new"), "ok");
+    assert_eq!(host.sh("stat -c %g d/new").trim(), "1");
+}
+
 #[test]
 fn others_enter_only_if_allowed_and_modes_hold_for_them() {
     if !root_and_fusermount() {
