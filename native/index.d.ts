@@ -443,6 +443,8 @@ export declare function setxattrSync(engine: number, path: Uint8Array, name: Uin
 export interface SnapshotEntry {
   name: Uint8Array
   time: Time
+  /** Its tree, when no store has it. */
+  tree?: number
 }
 
 /** stat(2), or lstat(2) without `follow`; numbers in the order of packages/vfs. */

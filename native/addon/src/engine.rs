@@ -141,12 +141,19 @@ pub fn engine_change_count(number: u32) -> Result<BigInt, Thrown> {
 pub struct SnapshotEntry {
     pub name: Uint8Array,
     pub time: Time,
+    /// Its tree, when no store has it.
+    pub tree: Option<u32>,
 }
 
 /// Replaces what `.devdev/snapshots` lists.
 #[napi(catch_unwind)]
 pub fn set_snapshots(number: u32, list: Vec<SnapshotEntry>) -> Result<(), Thrown> {
-    let entry = |entry: SnapshotEntry| (entry.name.to_vec().into_boxed_slice(), entry.time.into());
-    engine(number)?.vfs.set_snapshots(list.into_iter().map(entry).collect());
+    let listed = |entry: SnapshotEntry| {
+        let name = entry.name.to_vec().into_boxed_slice();
+        let tree = entry.tree.map(tree).transpose()?.map(|handle| handle.tree.clone());
+        Ok(devdev_vfs::SnapshotEntry { name, taken: entry.time.into(), tree })
+    };
+    let list = list.into_iter().map(listed).collect::<Result<_, Failed>>()?;
+    engine(number)?.vfs.set_snapshots(list);
     Ok(())
 }

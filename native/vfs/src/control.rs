@@ -3,7 +3,7 @@
 //!
 //! A listed snapshot has an attachment id from the moment it is listed; its tree is asked for
 //! (`Need::Snapshot`) when somebody looks it up, and kept as long as a node of it is held, and
-//! a little longer.
+//! a little longer. A snapshot that is in no store is listed with its tree.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -27,9 +27,18 @@ const IDLE_TREES: usize = 4;
 /// An entry of a synthetic directory: position, name, node.
 pub(crate) type FixedEntry = (u64, Box<[u8]>, NodeId);
 
+/// A snapshot as `.devdev/snapshots` shows it.
+pub struct SnapshotEntry {
+    /// Its name there.
+    pub name: Box<[u8]>,
+    /// When it was taken.
+    pub taken: Timespec,
+    /// Its tree; `None`: to be asked for.
+    pub tree: Option<Arc<Tree>>,
+}
+
 struct Listed {
-    name: Box<[u8]>,
-    taken: Timespec,
+    entry: SnapshotEntry,
     attachment: Attachment,
 }
 
@@ -139,7 +148,11 @@ impl Control {
             (NodeId::SNAPSHOTS, _) => {
                 let listing = self.listing.lock();
                 let node = |l: &Listed| NodeId::new(l.attachment, Ino::ROOT);
-                listing.by_cookie.iter().map(|(at, l)| (*at, l.name.clone(), node(l))).collect()
+                listing
+                    .by_cookie
+                    .iter()
+                    .map(|(at, l)| (*at, l.entry.name.clone(), node(l)))
+                    .collect()
             }
             (_, Ino::SNAPSHOT_CONTROL) if dir.attachment() >= Attachment::FIRST_SNAPSHOT => {
                 vec![fixed(b"home", NodeId::new(dir.attachment(), Ino::HOME))]
@@ -186,8 +199,12 @@ impl Control {
     /// The attachment of a listed snapshot, if its tree is here.
     pub(crate) fn snapshot(&self, name: &[u8]) -> Result<Option<Attachment>> {
         let listing = self.listing.lock();
-        let id = listing.find(name).ok_or(Errno::NoEnt)?.attachment;
+        let listed = listing.find(name).ok_or(Errno::NoEnt)?;
+        let (id, tree) = (listed.attachment, listed.entry.tree.clone());
         drop(listing);
+        if let Some(tree) = tree {
+            self.attach(id, tree);
+        }
         let attached = self.attached.read();
         let Some(found) = attached.get(&id.0) else { return Ok(None) };
         found.used.store(self.lookups.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
@@ -200,10 +217,17 @@ impl Control {
     }
 
     /// Takes the tree of a listed snapshot; nothing happens if it is no longer listed.
-    pub(crate) fn attach(&self, name: &[u8], tree: Arc<Tree>) {
-        let Some(id) = self.listing.lock().find(name).map(|listed| listed.attachment) else {
+    pub(crate) fn supply(&self, name: &[u8], tree: Arc<Tree>) {
+        let id = self.listing.lock().find(name).map(|listed| listed.attachment);
+        if let Some(id) = id {
+            self.attach(id, tree);
+        }
+    }
+
+    fn attach(&self, id: Attachment, tree: Arc<Tree>) {
+        if self.attached.read().contains_key(&id.0) {
             return;
-        };
+        }
         let used = AtomicU64::new(self.lookups.fetch_add(1, Ordering::Relaxed));
         let fresh = Attached { tree, held: AtomicU64::new(0), used };
         self.attached.write().entry(id.0).or_insert(fresh);
@@ -212,28 +236,29 @@ impl Control {
 
     /// Replaces the list of snapshots. Those that stay keep their attachment and position.
     /// Returns the names that changed their meaning.
-    pub(crate) fn list(&self, names: Vec<(Box<[u8]>, Timespec)>, now: Timespec) -> Vec<Box<[u8]>> {
+    pub(crate) fn list(&self, entries: Vec<SnapshotEntry>, now: Timespec) -> Vec<Box<[u8]>> {
         let mut changed = Vec::new();
         let mut listing = self.listing.lock();
         let mut old: HashMap<Box<[u8]>, Listed> = std::mem::take(&mut listing.by_cookie)
             .into_values()
-            .map(|l| (l.name.clone(), l))
+            .map(|l| (l.entry.name.clone(), l))
             .collect();
-        for (name, taken) in names {
-            if listing.find(&name).is_some() {
+        for entry in entries {
+            if listing.find(&entry.name).is_some() {
                 continue;
             }
-            let known = old.remove(&name).filter(|listed| listed.taken == taken);
-            let listed = match known {
-                Some(listed) => listed,
+            let known = old.remove(&entry.name).filter(|l| l.entry.taken == entry.taken);
+            let attachment = match known {
+                Some(listed) => listed.attachment,
                 None if listing.next >= Attachment::LIMIT => continue,
                 None => {
-                    changed.push(name.clone());
+                    changed.push(entry.name.clone());
                     listing.next += 1;
-                    Listed { name, taken, attachment: Attachment(listing.next - 1) }
+                    Attachment(listing.next - 1)
                 }
             };
-            let mut cookie = name_cookie(&listed.name);
+            let listed = Listed { entry, attachment };
+            let mut cookie = name_cookie(&listed.entry.name);
             while listing.by_cookie.contains_key(&cookie) {
                 cookie += 1;
             }
@@ -252,8 +277,8 @@ impl Listing {
         let base = name_cookie(name);
         let mut same_hash = self.by_cookie.range(base..).map(|(_, listed)| listed);
         same_hash
-            .find(|listed| name_cookie(&listed.name) != base || *listed.name == *name)
-            .filter(|listed| *listed.name == *name)
+            .find(|l| name_cookie(&l.entry.name) != base || *l.entry.name == *name)
+            .filter(|listed| *listed.entry.name == *name)
     }
 }
 
@@ -262,10 +287,10 @@ fn fixed(name: &[u8], node: NodeId) -> FixedEntry {
 }
 
 impl Vfs {
-    /// Names and times of the snapshots that `.devdev/snapshots` shows. Caches are told by a
-    /// thread of its own, since the caller may be one that the kernel's answer waits for.
-    pub fn set_snapshots(&self, names: Vec<(Box<[u8]>, Timespec)>) {
-        let changed = self.control.list(names, self.clock.now());
+    /// The snapshots that `.devdev/snapshots` shows. Caches are told by a thread of its own, since
+    /// the caller may be one that the kernel's answer waits for.
+    pub fn set_snapshots(&self, entries: Vec<SnapshotEntry>) {
+        let changed = self.control.list(entries, self.clock.now());
         if let (Some(caches), false) = (self.invalidator(), changed.is_empty()) {
             std::thread::spawn(move || {
                 caches.inode(NodeId::SNAPSHOTS, true, 0, 0);

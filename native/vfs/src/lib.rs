@@ -69,6 +69,7 @@ pub use chunk::{Bytes, CHUNK_PAGES, CHUNK_SIZE, Chunk, block_bytes, full_pages};
 pub use codec::Corrupt;
 pub use content::{Content, SEGMENT_CHUNKS, Segment};
 pub use content_id::{ContentId, content_id, names};
+pub use control::SnapshotEntry;
 pub use delta::changed_inodes;
 pub use dir::{Dentry, Dir, DirPage, PAGE_ENTRIES, name_cookie};
 pub use errno::{Errno, Result};

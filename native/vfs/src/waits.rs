@@ -134,7 +134,7 @@ impl Vfs {
 
     /// Brings the tree of a snapshot.
     pub fn supply_snapshot(&self, name: &[u8], tree: Arc<Tree>) {
-        self.control.attach(name, tree);
+        self.control.supply(name, tree);
         self.settle(&NeedKey::Snapshot(name.into()), Ok(()));
     }
 

@@ -56,6 +56,8 @@ export interface SnapshotName {
   name: string | Buffer;
   /** Its time, nanoseconds since the epoch. */
   timeNs: bigint;
+  /** Its tree when no store has it: kept as long as it is listed. Else it is a need. */
+  tree?: Tree | undefined;
 }
 
 const DEFAULT_BYTES = 16 * 2 ** 30;
@@ -177,9 +179,10 @@ export class Vfs implements Disposable {
 
   /** What `.devdev/snapshots` lists. */
   setSnapshots(list: readonly SnapshotName[]): void {
-    const entries = list.map(({ name, timeNs }) => ({
+    const entries = list.map(({ name, timeNs, tree }) => ({
       name: Buffer.from(name as string),
       time: timeOf(timeNs),
+      ...(tree && { tree: tree.handle }),
     }));
     checked(() => native.setSnapshots(this.handle, entries));
   }

@@ -21,7 +21,7 @@ export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): Workspac
   checkWorkspaceName(name);
   const vfsOptions = vfsOptionsOf(options);
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
-  return { id: freshId(), name, vfs, keeper: new MemoryKeeper(vfs), now: nowOf(options) };
+  return { id: freshId(), name, vfs, keeper: new MemoryKeeper(), now: nowOf(options) };
 }
 
 /** From an exported file or its bytes. */

@@ -24,5 +24,7 @@ export interface Keeper {
   tree(sequence: number, reference?: Tree): Promise<Tree>;
   /** Makes a snapshot the state to come back to; returns what takes that back. */
   rebase(sequence: number, at: number): Promise<() => Promise<void>>;
+  /** The tree of a snapshot, if it is in memory; the keeper's own. */
+  treeAtHand(sequence: number): Tree | undefined;
   close(): Promise<void>;
 }

@@ -2,11 +2,9 @@
 
 import { DevdevError } from "@devdev/errno";
 import type { SnapshotInfo } from "@devdev/protocol";
-import { serveNeeds, Tree } from "@devdev/vfs";
-import type { NeedsServer, Vfs } from "@devdev/vfs";
+import { Tree } from "@devdev/vfs";
 
 import type { Keeper, NewSnapshotInfo } from "./keeper.js";
-import { listedName } from "./snapshot-names.js";
 
 interface Kept {
   info: SnapshotInfo;
@@ -16,21 +14,7 @@ interface Kept {
 export class MemoryKeeper implements Keeper {
   readonly durable = false;
   readonly #kept: Kept[] = [];
-  readonly #server: NeedsServer;
   #last = 0;
-
-  constructor(vfs: Vfs) {
-    // Look-ups below .devdev/snapshots; blocks are all in memory.
-    this.#server = serveNeeds(vfs.handle, (needs, server) => {
-      for (const need of needs) {
-        const found =
-          need.kind === "snapshot" &&
-          this.#kept.find(({ info }) => need.name.equals(Buffer.from(listedName(info))));
-        if (found && need.kind === "snapshot") server.supplySnapshot(need.name, found.tree);
-        else server.fail(need, "ENOENT");
-      }
-    });
-  }
 
   async snapshots(): Promise<SnapshotInfo[]> {
     return this.#kept.map(({ info }) => ({ ...info }));
@@ -59,9 +43,13 @@ export class MemoryKeeper implements Keeper {
   }
 
   async tree(sequence: number): Promise<Tree> {
-    const found = this.#kept.find(({ info }) => info.sequence === sequence);
+    const found = this.treeAtHand(sequence);
     if (!found) throw new DevdevError("ERR_NO_SNAPSHOT", `there is no snapshot #${sequence}`);
-    return Tree.attach(found.tree.handle);
+    return Tree.attach(found.handle);
+  }
+
+  treeAtHand(sequence: number): Tree | undefined {
+    return this.#kept.find(({ info }) => info.sequence === sequence)?.tree;
   }
 
   async rebase(): Promise<() => Promise<void>> {
@@ -69,7 +57,6 @@ export class MemoryKeeper implements Keeper {
   }
 
   async close(): Promise<void> {
-    this.#server.close();
     for (const { tree } of this.#kept) tree.dispose();
     this.#kept.length = 0;
   }

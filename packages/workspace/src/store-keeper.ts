@@ -70,6 +70,10 @@ export class StoreKeeper implements Keeper {
     };
   }
 
+  treeAtHand(): undefined {
+    // A need of the engine, which the reader's thread answers.
+  }
+
   async close(): Promise<void> {
     await this.#store.leave(this.#vfs.handle);
   }

@@ -51,11 +51,13 @@ export class Timeline {
   /** Shows what there is below `.devdev/snapshots`. */
   async publish(): Promise<void> {
     const all = await this.snapshots();
-    const names = all.map((each) => ({
+    const { vfs, keeper } = this.#parts;
+    const listed = all.map((each) => ({
       name: listedName(each),
       timeNs: BigInt(Math.round(each.createdAt)) * 1_000_000n,
+      tree: keeper.treeAtHand(each.sequence),
     }));
-    this.#parts.vfs.setSnapshots(names);
+    vfs.setSnapshots(listed);
   }
 
   snapshot(options: SnapshotOptions): Promise<Taken> {
