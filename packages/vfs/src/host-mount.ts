@@ -51,7 +51,6 @@ export interface FoundMount {
 
 /** What to do about a refusal, by its code; the sentence itself says what is wrong. */
 const HINTS: Readonly<Record<string, string>> = {
-  ERR_MOUNT_NOT_EMPTY: "choose another directory, or empty this one",
   ERR_MOUNT_ALREADY_MOUNTED: "unmount it first, or choose another directory",
   ERR_MOUNT_UNRESPONSIVE: "devdev doctor clears what a killed daemon left",
   ERR_MOUNT_UNSUPPORTED: "everything but mounting and running commands works here",

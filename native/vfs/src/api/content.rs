@@ -39,10 +39,12 @@ impl Api {
             return Err(Errno::BadF);
         }
         let mut position = file.position.lock();
-        if attr.size.saturating_sub(*position) > MAX_WHOLE_FILE {
+        let size = attr.size.saturating_sub(*position);
+        if size > MAX_WHOLE_FILE {
             return Err(Errno::FBig);
         }
         let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size as usize).map_err(|_| Errno::NoMem)?;
         loop {
             let read = read_at(&self.vfs, file.node, *position, STEP, &mut bytes)?;
             *position += read as u64;

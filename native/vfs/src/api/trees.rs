@@ -76,16 +76,17 @@ impl Api {
         to: &[u8],
         how: CopyTree,
     ) -> std::result::Result<(), Failure> {
-        let source = self.node(trimmed(from), false)?;
-        if is_dir(&source) && !how.recursive {
-            return Err(Failure::at("cp")(Errno::IsDir));
+        let source = self.node(from, false)?;
+        self.check_copy(&source, self.found(to)?.as_ref())?;
+        if is_dir(&source) {
+            if is_below(&self.realpath_of(from)?, &self.real_ancestor(to)?) {
+                return Err(Failure::at("cp")(Errno::Inval));
+            }
+            if !how.recursive {
+                return Err(Failure::at("cp")(Errno::IsDir));
+            }
         }
-        let (real, parent) = (self.realpath_of(from)?, parent_path(trimmed(to)));
-        self.mkdir_all(parent, 0o777)?;
-        let into = [&self.realpath(parent)?, &trimmed(to)[parent.len()..]].concat();
-        if is_dir(&source) && is_below(&real, &squeezed(&into)) {
-            return Err(Failure::at("cp")(Errno::Inval));
-        }
+        self.mkdir_all(parent_path(trimmed(to)), 0o777)?;
         let mut todo = vec![(trimmed(from).to_vec(), trimmed(to).to_vec())];
         while let Some((from, to)) = todo.pop() {
             let Some(names) = self.copy_one(&from, &to, how)? else { continue };
@@ -104,6 +105,25 @@ impl Api {
         Ok(squeezed(&real))
     }
 
+    // The real path of the deepest directory on the way to `path` that exists.
+    fn real_ancestor(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let mut path = trimmed(path);
+        loop {
+            match self.realpath(path) {
+                Err(Errno::NoEnt) if path.len() > 1 => path = trimmed(parent_path(path)),
+                other => return other,
+            }
+        }
+    }
+
+    fn found(&self, path: &[u8]) -> Result<Option<Entry>> {
+        match self.node(path, false) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(Errno::NoEnt) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
     // Copies one entry; of a directory returns the names in it.
     fn copy_one(
         &self,
@@ -112,11 +132,7 @@ impl Api {
         how: CopyTree,
     ) -> std::result::Result<Option<Vec<Box<[u8]>>>, Failure> {
         let source = self.node(from, false)?;
-        let target = match self.node(to, false) {
-            Ok(entry) => Some(entry),
-            Err(Errno::NoEnt) => None,
-            Err(errno) => return Err(errno.into()),
-        };
+        let target = self.found(to)?;
         self.check_copy(&source, target.as_ref())?;
         let kind = source.attr.mode & S_IFMT;
         if kind == S_IFDIR {
