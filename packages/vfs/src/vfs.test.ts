@@ -177,6 +177,18 @@ describe("time travel", () => {
   });
 });
 
+it("copies what a call is given before it returns (S41)", async () => {
+  using vfs = Vfs.create();
+  const buffer = Buffer.alloc(200_000, "a");
+  const path = Buffer.from("/first");
+  const writing = vfs.fs.writeFile(path, buffer);
+  buffer.fill("b");
+  path.write("/other");
+  await writing;
+  expect(vfs.fs.readdirSync("/")).toEqual(["first"]);
+  expect(vfs.fs.readFileSync("/first").equals(Buffer.alloc(200_000, "a"))).toBe(true);
+});
+
 it("serves many calls at once", { timeout: 60_000 }, async () => {
   using vfs = Vfs.create();
   const worker = async (n: number): Promise<void> => {

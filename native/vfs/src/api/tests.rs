@@ -67,6 +67,7 @@ fn forty_symlinks_are_followed_and_no_more() {
     assert!(api.stat(b"/l41", false).is_ok());
 }
 
+// S39.
 #[test]
 fn absolute_targets_start_at_the_root_of_the_workspace() {
     let api = api();
@@ -79,6 +80,7 @@ fn absolute_targets_start_at_the_root_of_the_workspace() {
     assert_eq!(api.realpath(b"/a/..").unwrap(), b"/");
 }
 
+// S39.
 #[test]
 fn what_is_no_absolute_path_is_refused() {
     let api = api();
