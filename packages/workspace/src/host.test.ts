@@ -1,8 +1,10 @@
 // The workspaces of a data directory, as a daemon has them. Nothing here is mounted.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { DATABASE_FILE } from "@devdev/store";
 import { WorkspaceHost } from "@devdev/workspace";
@@ -112,6 +114,21 @@ it("removes a workspace with its snapshots, and later its data", async () => {
   const beside = await host.create({ ephemeral: true });
   await host.remove(beside.id, { force: false });
   expect(await host.list()).toHaveLength(1);
+});
+
+it("shrinks the store by itself when a workspace was removed", async () => {
+  const gone = await host.create({ name: "gone" });
+  await gone.fs.writeFile("/large", randomBytes(8 << 20));
+  await gone.close();
+  const size = () => statSync(join(dataDir, "store", DATABASE_FILE)).size;
+  await host.remove(gone.id, { force: false });
+  const end = Date.now() + 15_000;
+  // The log is copied into the file, then what it no longer needs is given back.
+  while (size() > 1 << 20 || size() < 1000) {
+    expect(Date.now()).toBeLessThan(end);
+    await sleep(100);
+  }
+  expect(await host.check()).toEqual([]);
 });
 
 it("is refused a data directory that is in use, or that is none", async () => {

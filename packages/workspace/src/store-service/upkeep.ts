@@ -13,7 +13,10 @@ import type { Persisting } from "./persist.js";
 const IDLE_MS = 2000;
 /** A collection begins when this much was added since the last one, and half of what it left. */
 const LEAST_ADDED = 128 << 20;
-const KEPT = "kept";
+/** Bytes that it left. */
+export const KEPT = "kept";
+/** 1: there is garbage of unknown size. */
+const EXPECTED = "expected";
 
 export class Upkeep {
   readonly #store: Store;
@@ -49,7 +52,7 @@ export class Upkeep {
 
   /** Removals leave garbage of unknown size: the next idle moment collects it. */
   expectGarbage(): void {
-    this.#store.metadata.setCounter(ADDED, Number.MAX_SAFE_INTEGER);
+    this.#store.metadata.setCounter(EXPECTED, 1);
     this.touch();
   }
 
@@ -83,6 +86,7 @@ export class Upkeep {
     this.#store.transaction(() => {
       this.#store.metadata.setCounter(KEPT, result.bytesKept);
       this.#store.metadata.setCounter(ADDED, 0);
+      this.#store.metadata.setCounter(EXPECTED, 0);
     });
     return result;
   }
@@ -91,7 +95,8 @@ export class Upkeep {
     try {
       const { metadata } = this.#store;
       const limit = Math.max(LEAST_ADDED, metadata.counter(KEPT) / 2);
-      if (metadata.counter(ADDED) > limit) await this.collect();
+      const due = metadata.counter(EXPECTED) === 1 || metadata.counter(ADDED) > limit;
+      if (due) await this.collect();
       while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
     } catch {
       // A store that cannot be tidied can still be read and written; `check` says what is wrong

@@ -10,7 +10,7 @@ import { serveCalls } from "./calls.js";
 import { engineCodec } from "./codec.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
 import { ADDED, Persisting } from "./persist.js";
-import { Upkeep } from "./upkeep.js";
+import { KEPT, Upkeep } from "./upkeep.js";
 
 /** Objects that a check looks at before other work has its turn. */
 const CHECK_SLICE = 64;
@@ -103,7 +103,7 @@ serveCalls<WriterCalls>(parentPort, {
   statistics: () => {
     const { store, upkeep } = opened();
     const added = store.metadata.counter(ADDED);
-    return { bytes: store.metadata.counter("kept") + added, added, collecting: upkeep.collecting };
+    return { bytes: store.metadata.counter(KEPT) + added, added, collecting: upkeep.collecting };
   },
   close: () => writer?.close(),
 });
