@@ -1,5 +1,6 @@
-// The library in one process, without a daemon: snapshots and restores under a live mount (SEMANTICS S19, S24 to
-// S28), commands, and the end of a mount. The engine runs in this process, peers and commands work on the mount.
+// The library in one process, without a daemon: snapshots and restores under a live mount
+// (SEMANTICS S19, S24 to S28), commands, and the end of a mount. The engine runs in this process,
+// peers and commands work on the mount.
 
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,5 @@
+// Both implementations against the suites that every implementation passes.
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,3 +1,5 @@
+// The set of ids: what was added is found, through growth and at the edges.
+
 import { createHash } from "node:crypto";
 
 import { expect, it } from "vitest";

@@ -1,5 +1,5 @@
-// kill -9 in every phase of keeping a state: what was promised is there afterwards, whole, and the store passes
-// its check.
+// kill -9 in every phase of keeping a state: what was promised is there afterwards, whole, and the
+// store passes its check.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,10 +1,13 @@
-// DEVDEV_FAULT, a test hook: `kill:<phase>:<n>` ends the process with SIGKILL when it passes that phase for the
-// n-th time, `fail:<phase>:<n>` has that fail with EIO. With it tests cut a process off, or have a step fail, at
-// the worst moments, and see what is there afterwards.
+// DEVDEV_FAULT, a test hook: `kill:<phase>:<n>` ends the process with SIGKILL when it passes that
+// phase for the n-th time, `fail:<phase>:<n>` has that fail with EIO. With it tests cut a process
+// off, or have a step fail, at the worst moments, and see what is there afterwards.
 
 import { DevdevError } from "@devdev/errno";
 
-/** Where that can happen: each phase is passed where it begins and, all but persist, where it has ended. */
+/**
+ * Where that can happen: each phase is passed where it begins and, all but persist, where it has
+ * ended.
+ */
 export type Phase = "flush" | "freeze" | "persist" | "commit" | "restore";
 
 const [kind, phase, count] = (process.env["DEVDEV_FAULT"] ?? "").split(":");

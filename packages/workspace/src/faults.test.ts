@@ -1,4 +1,5 @@
-// A step that fails: the error reaches the caller, the state before is there, and the next attempt works.
+// A step that fails: the error reaches the caller, the state before is there, and the next attempt
+// works.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

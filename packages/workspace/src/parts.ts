@@ -85,7 +85,9 @@ export async function keepImported(parts: WorkspaceParts, tree: Tree): Promise<v
   });
 }
 
-/** What an exported file says of its snapshot beside the tree: all that an import needs to be equal. */
+/**
+ * What an exported file says of its snapshot beside the tree: all that an import needs to be equal.
+ */
 export function metaOf({ name = "", message = "", createdAt }: ExportedInfo): StreamMeta {
   return { name, message, createdNs: BigInt(Math.round(createdAt)) * NS_PER_MS };
 }

@@ -1,3 +1,5 @@
+// Every way to mean a snapshot, and what is said when none or several fit.
+
 import { expect, it } from "vitest";
 
 import { findSnapshot, listedName } from "./snapshot-names.js";

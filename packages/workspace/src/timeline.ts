@@ -206,8 +206,8 @@ export class Timeline {
   }
 
   /**
-   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first: a crash in
-   * between brings the target back, an error takes everything back.
+   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first:
+   * a crash in between brings the target back, an error takes everything back.
    */
   async #switch(target: SnapshotInfo, tree: Tree): Promise<{ info: SnapshotInfo; tree: Tree }> {
     const { vfs, checkpointer } = this.#parts;
@@ -216,7 +216,8 @@ export class Timeline {
       const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
       const info = await this.#keep(before, changeCount, { automatic: true, message });
       await this.#rebase(target, info);
-      // Should this fail, either state may be live; both are kept, and the next checkpoint finds out.
+      // Should this fail, either state may be live; both are kept, and the next checkpoint finds
+      // out.
       checkpointer.noteRestored();
       await vfs.restore(tree);
       passPhase("restore");

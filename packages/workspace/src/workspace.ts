@@ -220,7 +220,8 @@ export class Workspace implements WorkspaceInterface {
       if (keep) await this.#timeline.checkpoint();
     } finally {
       await keeper.close();
-      // A mount that could not be taken away keeps its engine; what went wrong there is what counts.
+      // A mount that could not be taken away keeps its engine; what went wrong there is what
+      // counts.
       if (vfs.hostMount === undefined) vfs.close();
       await onClosed?.();
     }

@@ -1,5 +1,6 @@
-// Run by crash.test.ts: works on a workspace of a store and takes snapshots until it is killed, and prints the
-// id and generation of each one that it was promised. Usage: crash-writer DATA_DIR FIRST_GENERATION
+// Run by crash.test.ts: works on a workspace of a store and takes snapshots until it is killed, and
+// prints the id and generation of each one that it was promised. Usage: crash-writer DATA_DIR
+// FIRST_GENERATION
 
 import { writeSync } from "node:fs";
 
