@@ -34,7 +34,7 @@ operation! {
     "open(2): a number of the engine's own table."
     open / open_sync(path: &[u8], flags: u32, mode: u32) own(path)
         -> Number as "number", "Promise<number>",
-    |api| api.open(&path, open_flags(flags), mode).map(|fd| fd.0).map_err(Failed::from)
+    |api| api.open(path, open_flags(flags), mode).map(|fd| fd.0).map_err(Failed::from)
 }
 
 operation! {
@@ -67,7 +67,7 @@ operation! {
     write / write_sync(fd: u32, data: &[u8], position: Option<f64>) own(data)
         -> Number as "number", "Promise<number>",
     |api| {
-        let written = api.write(Fd(fd), &data, offset(position));
+        let written = api.write(Fd(fd), data, offset(position));
         written.map(|n| n as u32).map_err(Failed::from)
     }
 }

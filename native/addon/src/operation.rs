@@ -32,6 +32,7 @@ macro_rules! operation {
             $(let $own = $own.to_vec();)*
             Ok($crate::work::Pooled::task(move || {
                 let $api = &engine.api;
+                $(let $own: &[u8] = &$own;)*
                 $body
             }))
         }

@@ -171,7 +171,7 @@ fn trees_are_copied_and_removed() {
     for (from, to, errno) in [
         ("/from", "/from/sub/x", Errno::Inval),
         ("/from", "/from", Errno::Inval),
-        ("/from", "/from/g", Errno::Inval),
+        ("/from", "/from/g", Errno::NotDir),
         ("/from/g", "/from/sub", Errno::Exist),
         ("/from/sub", "/a/new/to/g", Errno::NotDir),
         ("/nope", "/x", Errno::NoEnt),
