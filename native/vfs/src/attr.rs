@@ -62,7 +62,7 @@ pub struct Caller {
 /// All attributes, as stat(2) and statx(2) report them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attr {
-    /// The node; `st_ino` is `NodeId::st_ino`.
+    /// The node; its number is `st_ino` (in the live tree that is the inode number).
     pub node: NodeId,
     /// Type and permission bits.
     pub mode: u32,
