@@ -1,5 +1,5 @@
-//! The watchdog role: `devdev-helper watchdog PID MOUNTPOINT [CREATED...]` outlives a daemon that is
-//! killed and takes its host mount away, so that nobody waits for ever.
+//! The watchdog role: `devdev-helper watchdog PID MOUNTPOINT [CREATED...]` outlives a daemon that
+//! is killed and takes its host mount away, so that nobody waits for ever.
 //!
 //! Standard input is a socket to the daemon. First comes `F` with the descriptors of the FUSE
 //! connection and, where the system has one, of its abort file. Then a `.` every second, at last
