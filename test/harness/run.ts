@@ -124,7 +124,7 @@ export async function until<T>(
   const end = performance.now() + limitMs;
   for (;;) {
     const value = await probe();
-    if (value !== undefined && value !== null && value !== false) return value as NonNullable<T>;
+    if (value !== undefined && value !== null && value !== false) return value;
     if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`);
     await sleep(30);
   }

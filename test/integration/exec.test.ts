@@ -117,7 +117,7 @@ forEachIdentity("exec", (who) => {
       const inner =
         "stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.1; done";
       const exec = `${devdevBin} exec -w ${devdev().mountPoint} -- sh -c "${inner}"`;
-      const command = `stty rows 33 cols 111; ${exec} & pid=$!
+      const command = `stty rows 33 cols 111; ${exec} </dev/tty & pid=$!
       sleep 3; stty rows 44 cols 99; kill -WINCH $pid; wait $pid; echo code $?`;
       const argv = ["script", "-qec", command, "/dev/null"];
       const result = await devdev().host(["timeout", "-k1", "20", ...argv], {

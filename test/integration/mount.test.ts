@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { isRoot } from "../harness/identity.ts";
 import { mountAt } from "../harness/mounts.ts";
-import { must, run, type RunResult, until } from "../harness/run.ts";
+import { run, type RunResult, until } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
 
 /** One sentence on stderr (a hint may follow), nothing on stdout, exit code 1. */
@@ -16,6 +16,14 @@ function expectRefusal(result: RunResult, words: RegExp): void {
   expect(result.stderr).toMatch(/^devdev: \S[^\n]*\n(        \S[^\n]*\n)?$/);
   expect(result.stderr).toMatch(words);
   expect(result.code).toBe(1);
+}
+
+/** `devdev mount` in a mount namespace that a script (of root) has changed. */
+function mountUnder(devdev: Devdev, script: string): Promise<RunResult> {
+  const bin = join(devdev.identity.checkout, "bin/devdev");
+  const command = devdev.identity.wrap([bin, "mount", devdev.mountPoint]);
+  const argv = ["unshare", "-m", "sh", "-euc", script, "sh", ...command];
+  return run(argv, { env: devdev.env, cwd: "/" });
 }
 
 forEachIdentity("mount", (who, as) => {
@@ -52,7 +60,7 @@ forEachIdentity("mount", (who, as) => {
     expectRefusal(await devdev.cli(["mount", at("full")]), /full.*not empty/);
     await devdev.mount();
     const again = await devdev.cli(["mount", "--name", "other", devdev.mountPoint]);
-    expectRefusal(again, /already mounted/);
+    expectRefusal(again, /already/);
     expectRefusal(await devdev.cli(["mount", at("no/such/parent")]), /parent|no such|exist/i);
     const kept = await devdev.mustHost(["cat", at("file"), `${at("full")}/kept`]);
     expect(kept.stdout).toBe("x\ny\n");
@@ -73,11 +81,8 @@ forEachIdentity("mount", (who, as) => {
 
   test.runIf(prepared)("without fusermount3: one sentence", async () => {
     await using devdev = await Devdev.create(await who(), "mount");
-    const bin = join(devdev.directory, "bin");
-    mkdirSync(bin);
-    await must(["sh", "-c", `ln -s /usr/bin/* ${bin}/ && rm ${bin}/fusermount3`]);
-    const refused = await devdev.cli(["mount", devdev.mountPoint], { env: { PATH: bin } });
-    expectRefusal(refused, /fusermount3/);
+    const script = `mount --bind /dev/null "$(readlink -f /usr/bin/fusermount3)" && exec "$@"`;
+    expectRefusal(await mountUnder(devdev, script), /fusermount3/);
     expect(existsSync(devdev.mountPoint)).toBe(false);
   });
 
@@ -88,10 +93,7 @@ forEachIdentity("mount", (who, as) => {
     const script = `mount -t tmpfs none ${dev} && cd ${dev} && mkdir pts shm
       cp -a /dev/null /dev/zero /dev/random /dev/urandom . && ln -s /proc/self/fd fd
       mount --rbind /dev/pts pts && cd / && mount --move ${dev} /dev && exec "$@"`;
-    const bin = join(devdev.identity.checkout, "bin/devdev");
-    const command = devdev.identity.wrap([bin, "mount", devdev.mountPoint]);
-    const argv = ["unshare", "-m", "sh", "-euc", script, "sh", ...command];
-    expectRefusal(await run(argv, { env: devdev.env, cwd: "/" }), /\/dev\/fuse/);
+    expectRefusal(await mountUnder(devdev, script), /\/dev\/fuse/);
     expect(existsSync(devdev.mountPoint)).toBe(false);
   });
 
@@ -105,7 +107,7 @@ forEachIdentity("mount", (who, as) => {
     const refused = await devdev.cli(["unmount", devdev.mountPoint]);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/sleep/);
-    expect(refused.stderr).toMatch(/--force/);
+    expect(refused.stderr).toMatch(/force/);
     expect(mountAt(devdev.mountPoint)).toBeDefined();
     await devdev.ok(["unmount", "--force", devdev.mountPoint]);
     expect(mountAt(devdev.mountPoint)).toBeUndefined();
@@ -161,18 +163,7 @@ forEachIdentity("mount", (who, as) => {
     expect((await devdev.exec(set)).stdout).toBe("['user.a']\n");
     const plain = join(devdev.directory, "plain");
     await devdev.ok(["mount", "--no-xattrs", plain]);
-    const argv = [
-      "exec",
-      "-T",
-      "-w",
-      plain,
-      "--",
-      "sh",
-      "-c",
-      `echo > f; ${'exec "$@"'}`,
-      "sh",
-      ...set,
-    ];
+    const argv = ["exec", "-T", "-w", plain, "--", "sh", "-c", 'echo > f; exec "$@"', "sh", ...set];
     const refused = await devdev.cli(argv);
     expect(refused.stderr).toMatch(/Operation not supported/);
   });

@@ -96,10 +96,9 @@ forEachIdentity("snapshots", (who) => {
     const script = `cd ${where}; echo x > new; echo x >> copied; rm copied; mkdir d
       chmod 777 copied; touch copied; mv copied moved`;
     const refused = await devdev().exec(["sh", "-c", `${script}; ls`]);
-    expect(refused.stderr.trim().split("\n").length).toBe(7);
-    expect(refused.stderr.replaceAll("Read-only file system", "").length).toBe(
-      refused.stderr.length - 7 * "Read-only file system".length,
-    );
+    const complaints = refused.stderr.trim().split("\n");
+    const readOnly = complaints.filter((line) => line.endsWith("Read-only file system"));
+    expect([complaints, readOnly.length]).toEqual([readOnly, 7]);
     expect(await sh("ls .devdev/snapshots | grep -c readable")).toBe("1\n");
     await devdev().mustHost([
       "cp",
@@ -155,7 +154,7 @@ forEachIdentity("snapshots", (who) => {
     await new Promise((resolve) => setTimeout(resolve, 1500));
     const refused = await devdev().cli(at("restore", "held"));
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/--live|--kill/);
+    expect(refused.stderr).toMatch(/live.*kill/);
     expect(refused.stderr).toMatch(/sh/);
     await devdev().ok(at("restore", "--live", "held"));
     const { stdout, stderr, code } = await running;
@@ -204,11 +203,11 @@ forEachIdentity("snapshots", (who) => {
       .split("\n")
       .filter((line) => line.includes("diff/"));
     expect(lines.sort()).toEqual([
-      "A diff/added",
-      "D diff/rm",
-      "M diff/same (mode)",
-      "M diff/text",
-      "R diff/old-name -> diff/new-name",
+      "A /diff/added",
+      "D /diff/rm",
+      "M /diff/same (mode)",
+      "M /diff/text",
+      "R /diff/old-name -> /diff/new-name",
     ]);
     const { entries } = await devdev().json<{ entries: Entry[] }>(at("diff", "d1", "d2"));
     expect(entries.find(({ path }) => path.endsWith("diff/text"))?.changed).toContain("content");

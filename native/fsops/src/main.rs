@@ -4,6 +4,7 @@
 //! It is a program of its own because a process that touches a mount must be one that can be
 //! killed.
 
+mod bench;
 mod churn;
 mod differ;
 mod op;
@@ -23,14 +24,16 @@ use rustix::fs::{self, Mode, OFlags, XattrFlags};
 use differ::Pair;
 use op::Caps;
 
-const USAGE: &str = "usage: devdev-fsops diff A B | race DIR
+const USAGE: &str = "usage: devdev-fsops diff A B | race DIR | small DIR | io DIR
   --seed N       first seed (default: from the clock)
   --seconds S    how long (default 10)
   --sequences N  stop after so many sequences
   --ops N        operations in a sequence (default 800)
   --every K      compare the trees after K operations (default 50)
   --threads N    threads, each with directories of its own; in race, all in one (default 1, 4)
-  --umask OCTAL  the umask of the test (default 0)";
+  --umask OCTAL  the umask of the test (default 0)
+  --files N      in small: how many files (default 20000)
+  --mib N        in io: how large the file is (default 1024)";
 
 struct Options {
     seed: u64,
@@ -40,6 +43,8 @@ struct Options {
     every: usize,
     threads: u64,
     umask: u32,
+    files: u64,
+    mib: u64,
 }
 
 fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
@@ -52,6 +57,8 @@ fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
         every: 50,
         threads: 0,
         umask: 0,
+        files: 20_000,
+        mib: 1024,
     };
     let mut paths = Vec::new();
     let mut args = args.iter();
@@ -70,6 +77,8 @@ fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
             "--ops" => o.ops = value.max(8) as usize,
             "--every" => o.every = value.max(1) as usize,
             "--threads" => o.threads = value,
+            "--files" => o.files = value.max(1),
+            "--mib" => o.mib = value.max(1),
             "--umask" => o.umask = value as u32,
             _ => return Err(format!("unknown option {arg}")),
         }
@@ -83,6 +92,8 @@ fn main() -> ExitCode {
     let result = match parse(args.get(1..).unwrap_or(&[])) {
         Ok((paths, o)) => match (mode, paths.as_slice()) {
             ("diff", [a, b]) => diff(Pair { a: a.clone(), b: b.clone() }, &o),
+            ("small", [dir]) => bench::small(dir, o.files).map_err(|e| format!("small: {e:?}")),
+            ("io", [dir]) => bench::io(dir, o.mib).map_err(|e| format!("io: {e:?}")),
             ("race", [dir]) => race::race(dir, o.seed, o.seconds, o.threads.max(4)),
             _ => Err(USAGE.into()),
         },

@@ -132,7 +132,8 @@ pub struct Caps {
 }
 
 /// Where root alone can enter, the kernel hides a sticky bit of a FUSE directory from itself, and
-/// with it its rule on O_CREAT in such directories (fs.protected_regular). So it is set by users only.
+/// with it its rule on O_CREAT in such directories (fs.protected_regular). So it is set by users
+/// only.
 fn mode(r: &mut Rng, caps: Caps) -> u32 {
     let mode = r.pick(&MODES);
     if caps.root { mode & !0o1000 } else { mode }
@@ -261,8 +262,8 @@ fn draw_io(r: &mut Rng, caps: Caps) -> Op {
         42..50 => Op::Pread { slot, off: offset(r, caps), len: length(r) },
         50..66 => Op::Pwrite { slot, off: offset(r, caps), len: length(r), fill },
         66..70 => Op::Ftruncate { slot, len: offset(r, caps) },
-        // Not to 0: on the wire that is what O_TRUNC is, and of a file that is empty already the one
-        // keeps the times, the other does not.
+        // Not to 0: on the wire that is what O_TRUNC is, and of a file that is empty already the
+        // one keeps the times, the other does not.
         70..73 => Op::Truncate { path: path(r), len: offset(r, caps).max(1) },
         73..79 => {
             let keep = FallocateFlags::KEEP_SIZE;

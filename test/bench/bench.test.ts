@@ -1,0 +1,37 @@
+// The benchmark runs, and writes what it promises. Its figures are judged by people, not by a test
+// on a machine with other things to do.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { base, CHECKOUT } from "../harness/base.ts";
+import { must } from "../harness/run.ts";
+import { mounting } from "../harness/suite.ts";
+import { median } from "./report.ts";
+
+mounting("the benchmark", () => {
+  test("scripts/bench --quick writes a table and JSON", { timeout: 300_000 }, async () => {
+    const out = join(base(), "BENCHMARKS.md");
+    // A base of its own: the benchmark sweeps its directory at the end.
+    const { DEVDEV_TEST_BASE: _, ...env } = process.env;
+    const command = [join(CHECKOUT, "scripts/bench"), "--quick", "--rounds", "1", "--out", out];
+    await must(command, { env, timeoutMs: 280_000 });
+    const text = readFileSync(out, "utf8");
+    const rows = text.split("\n").filter((line) => line.startsWith("| "));
+    for (const step of ["git clone", "npm install", "rm -rf", "create", "random read"]) {
+      const row = rows.find((line) => line.includes(step));
+      expect(row).toMatch(/ \| [\d.]+ \| [\d.]+ \| [\d.]+ \| [\d.]+ x \| [\d.]+ x \|$/);
+    }
+    expect(text).toMatch(/\| snapshot, nothing changed \| [\d.]+ \|/);
+    const json = JSON.parse(readFileSync(out.replace(".md", ".json"), "utf8")) as {
+      results: Record<string, Record<string, { values: number[] }>>;
+    };
+    expect(Object.keys(json.results)).toEqual(["tmpfs", "disk", "workspace", "devdev"]);
+    expect(json.results["workspace"]!["git clone"]!.values).toHaveLength(1);
+  });
+});
+
+test("the median of an even number of values lies between the middle two", () => {
+  expect(median([4, 1, 3, 2])).toBe(2.5);
+  expect(median([3, 1, 2])).toBe(2);
+});
