@@ -10,12 +10,13 @@ import type {
   SnapshotInfo,
   SnapshotOptions,
 } from "@devdev/protocol";
-import { type StreamMeta, type Tree, Vfs } from "@devdev/vfs";
+import type { StreamMeta, Tree, Vfs } from "@devdev/vfs";
 
 import type { Checkpointer } from "./checkpointer.js";
 import type { Commands } from "./commands.js";
 import { passPhase } from "./fault.js";
 import type { Keeper } from "./keeper.js";
+import { emptyTree, flush, freeze, load } from "./live-state.js";
 import type { Mutex } from "./mutex.js";
 import { metaOf } from "./parts.js";
 import { patchOf, statsOf } from "./patch.js";
@@ -69,7 +70,7 @@ export class Timeline {
       if (name !== undefined && all.some((each) => each.name === name)) {
         throw new DevdevError("EEXIST", `there is a snapshot called ${name} already`);
       }
-      const [tree, changeCount] = await this.#freeze();
+      const [tree, changeCount] = await freeze(this.#parts.vfs);
       using _ = tree;
       const info = await this.#keep(tree, changeCount, {
         automatic: false,
@@ -128,19 +129,25 @@ export class Timeline {
   async exported(
     ref: string | number | undefined,
   ): Promise<{ tree: Tree; id: string; meta: StreamMeta }> {
-    if (ref === undefined) {
-      const [tree] = await this.#freeze();
-      const meta = metaOf({ createdAt: this.#parts.now() });
-      return { tree, id: await tree.contentId(), meta };
-    }
-    const found = findSnapshot(await this.snapshots(), ref);
-    return { tree: await this.#load(found), id: found.id, meta: metaOf(found) };
+    const all = await this.snapshots();
+    if (ref !== undefined) return this.#exportedAs(findSnapshot(all, ref));
+    const [tree] = await freeze(this.#parts.vfs);
+    const id = await tree.contentId();
+    // What was imported or restored, and not changed since, is still that snapshot.
+    const same = all.findLast((each) => each.id === id);
+    if (same === undefined) return { tree, id, meta: metaOf({ createdAt: this.#parts.now() }) };
+    tree.dispose();
+    return this.#exportedAs(same);
+  }
+
+  async #exportedAs(snapshot: SnapshotInfo): Promise<{ tree: Tree; id: string; meta: StreamMeta }> {
+    return { tree: await this.#load(snapshot), id: snapshot.id, meta: metaOf(snapshot) };
   }
 
   /** Makes everything done so far durable. */
   checkpoint(): Promise<void> {
     return this.#alone(async () => {
-      await this.#flush();
+      await flush(this.#parts.vfs);
       await this.#parts.checkpointer.run(false);
     });
   }
@@ -151,27 +158,8 @@ export class Timeline {
     return this.#parts.mutex.run(work);
   }
 
-  async #flush(): Promise<void> {
-    passPhase("flush");
-    if (this.#parts.vfs.hostMount?.alive) await this.#parts.vfs.flush();
-    passPhase("flush");
-  }
-
-  /** The live state with all that mappings held, and a change count that is not newer. */
-  async #freeze(): Promise<[Tree, bigint]> {
-    const { vfs } = this.#parts;
-    await this.#flush();
-    passPhase("freeze");
-    const changeCount = vfs.changeCount();
-    const tree = vfs.freeze();
-    passPhase("freeze");
-    return [tree, changeCount];
-  }
-
-  /** The tree of a snapshot, sharing with the live state what is equal. */
-  async #load({ sequence }: SnapshotInfo): Promise<Tree> {
-    using live = this.#parts.vfs.freeze();
-    return await this.#parts.keeper.tree(sequence, live);
+  #load(snapshot: SnapshotInfo): Promise<Tree> {
+    return load(this.#parts.vfs, this.#parts.keeper, snapshot);
   }
 
   async #keep(
@@ -211,7 +199,7 @@ export class Timeline {
    */
   async #switch(target: SnapshotInfo, tree: Tree): Promise<{ info: SnapshotInfo; tree: Tree }> {
     const { vfs, checkpointer } = this.#parts;
-    const [before, changeCount] = await this.#freeze();
+    const [before, changeCount] = await freeze(this.#parts.vfs);
     try {
       const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
       const info = await this.#keep(before, changeCount, { automatic: true, message });
@@ -242,9 +230,4 @@ export class Timeline {
       throw error;
     }
   }
-}
-
-function emptyTree(): Tree {
-  using vfs = Vfs.create();
-  return vfs.freeze();
 }

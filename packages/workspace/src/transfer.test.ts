@@ -61,7 +61,10 @@ describe.each([
     await using copy = await Workspace.importFrom(at("one"), options());
     await copy.exportTo(at("two"), { ref: -1 });
     expect(readFileSync(at("two")).equals(readFileSync(at("one")))).toBe(true);
-    // The live state, imported, is a snapshot without a name.
+    // The live state is still that snapshot, until it is changed; then it has no name.
+    await copy.exportTo(at("unchanged"));
+    expect(readFileSync(at("unchanged")).equals(readFileSync(at("one")))).toBe(true);
+    await ws.fs.writeFile("/changed", "changed");
     await ws.exportTo(at("three"));
     await using third = await Workspace.importFrom(at("three"), options());
     await third.exportTo(at("four"), { ref: -1 });
