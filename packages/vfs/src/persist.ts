@@ -3,7 +3,7 @@
 
 import { devdevError } from "@devdev/errno";
 import * as native from "@devdev/native";
-import { hasCode, thrownBy } from "./fs/call.js";
+import { guarded, hasCode, rethrow } from "./fs/call.js";
 import { Tree } from "./tree.js";
 
 /** An object of the store: a block or a page, as the store's interfaces take it. */
@@ -47,18 +47,6 @@ function objects(records: Buffer, buffer: Uint8Array): StoreObject[] {
     });
   }
   return found;
-}
-
-function rethrow(error: unknown): never {
-  throw thrownBy(error, { syscall: "" });
-}
-
-function guarded<T>(run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    return rethrow(error);
-  }
 }
 
 /**

@@ -4,6 +4,7 @@ import { write } from "node:fs";
 import { open } from "node:fs/promises";
 import { promisify } from "node:util";
 import * as native from "@devdev/native";
+import { DEFAULT_BYTES, DEFAULT_INODES, nsOfTime, timeOfNs } from "./defaults.js";
 import { thrownBy } from "./fs/call.js";
 
 /** What a stream says of its snapshot besides the tree. */
@@ -22,19 +23,10 @@ export interface ImportOptions {
   maxInodes?: number;
 }
 
-const NS = 1_000_000_000n;
-const DEFAULT_BYTES = 16 * 2 ** 30;
-const DEFAULT_INODES = 16_000_000;
-
 const writeTo = promisify(write);
 
 function nativeMeta({ name, message, createdNs }: StreamMeta): native.StreamMeta {
-  const nanos = ((createdNs % NS) + NS) % NS;
-  return {
-    name,
-    message,
-    created: { secs: Number((createdNs - nanos) / NS), nanos: Number(nanos) },
-  };
+  return { name, message, created: timeOfNs(createdNs) };
 }
 
 /** The pieces of a tree's stream. */
@@ -86,8 +78,7 @@ export async function imported(
   try {
     const { tree, meta } = await native.importTree(source, config);
     const { name, message, created } = meta;
-    const createdNs = BigInt(created.secs) * NS + BigInt(created.nanos);
-    return { tree, meta: { name, message, createdNs } };
+    return { tree, meta: { name, message, createdNs: nsOfTime(created) } };
   } catch (error) {
     const path = typeof source === "string" ? { path: source } : {};
     throw thrownBy(error, { syscall: "read", ...path });

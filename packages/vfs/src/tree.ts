@@ -3,7 +3,7 @@
 import * as native from "@devdev/native";
 import type { BytePath, DiffEntry, FileKind, PathArgument } from "@devdev/protocol";
 import { pathBytes } from "./fs/arguments.js";
-import { thrownBy } from "./fs/call.js";
+import { guarded, rethrow, thrownBy } from "./fs/call.js";
 import { KIND } from "./fs/stats.js";
 import {
   exported,
@@ -78,11 +78,10 @@ export class Tree implements Disposable {
 
   /** The same tree by its process-wide number, made by any thread; a reference of its own. */
   static attach(handle: number): Tree {
-    try {
-      return new Tree(native.treeAttach(handle), 0);
-    } catch (error) {
-      throw thrownBy(error, { syscall: "" });
-    }
+    return new Tree(
+      guarded(() => native.treeAttach(handle)),
+      0,
+    );
   }
 
   /** From the export format; a damaged or hostile stream is refused and changes nothing. */
@@ -93,13 +92,14 @@ export class Tree implements Disposable {
 
   /** Lets reads of this tree fetch blocks through the engine's needs (trees from a store). */
   loadThrough(vfs: Vfs): this {
-    native.treeLoadThrough(this.handle, vfs.handle);
+    guarded(() => native.treeLoadThrough(this.handle, vfs.handle));
     return this;
   }
 
   /** 64 hex digits; equal trees have equal ids. */
   async contentId(): Promise<string> {
-    return (await native.treeContentId(this.handle)).toString("hex");
+    const id = await guarded(() => native.treeContentId(this.handle)).catch(rethrow);
+    return id.toString("hex");
   }
 
   /**
@@ -107,7 +107,8 @@ export class Tree implements Disposable {
    * did.
    */
   async diff(other: Tree, { times = false }: { times?: boolean } = {}): Promise<DiffEntry[]> {
-    return (await native.treeDiff(this.handle, other.handle, times)).map(diffEntry);
+    const changes = guarded(() => native.treeDiff(this.handle, other.handle, times));
+    return (await changes.catch(rethrow)).map(diffEntry);
   }
 
   /** The content of a regular file. Symlinks are not followed. */

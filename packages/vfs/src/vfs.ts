@@ -3,7 +3,8 @@
 import { devdevError } from "@devdev/errno";
 import * as native from "@devdev/native";
 import type { WorkspaceFs } from "@devdev/protocol";
-import { thrownBy, type EngineRef } from "./fs/call.js";
+import { DEFAULT_BYTES, DEFAULT_INODES, timeOfNs } from "./defaults.js";
+import { guarded, rethrow, type EngineRef } from "./fs/call.js";
 import { workspaceFs } from "./fs/workspace-fs.js";
 import { HostMount, type HostMountConfig } from "./host-mount.js";
 import { Tree } from "./tree.js";
@@ -60,26 +61,8 @@ export interface SnapshotName {
   tree?: Tree | undefined;
 }
 
-const DEFAULT_BYTES = 16 * 2 ** 30;
-const DEFAULT_INODES = 16_000_000;
 /** A flush waits for the kernel to write pages back: memory speed, so this is far beyond. */
 const FLUSH_DEADLINE_MS = 30_000;
-const NS = 1_000_000_000n;
-
-function timeOf(ns: bigint): native.Time {
-  const nanos = ((ns % NS) + NS) % NS;
-  return { secs: Number((ns - nanos) / NS), nanos: Number(nanos) };
-}
-
-/** Runs a call of the addon that is no file operation. */
-function checked<T>(run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    throw thrownBy(error, { syscall: "" });
-  }
-}
-
 export class Vfs implements Disposable {
   /** Process-wide number: send it to a worker, which attaches. */
   readonly handle: number;
@@ -94,7 +77,7 @@ export class Vfs implements Disposable {
       handle,
       tick: () => {
         if (clock === undefined) return;
-        const { secs, nanos } = timeOf(clock());
+        const { secs, nanos } = timeOfNs(clock());
         native.setClock(handle, secs, nanos);
       },
     };
@@ -103,14 +86,14 @@ export class Vfs implements Disposable {
 
   static #make(options: VfsOptions, tree?: Tree): Vfs {
     const { clock } = options;
-    const handle = checked(() =>
+    const handle = guarded(() =>
       native.engineCreate({
         maxBytes: options.maxBytes ?? DEFAULT_BYTES,
         maxInodes: options.maxInodes ?? DEFAULT_INODES,
         xattrs: options.xattrs ?? true,
         uid: options.uid ?? process.getuid?.() ?? 0,
         gid: options.gid ?? process.getgid?.() ?? 0,
-        ...(clock && { time: timeOf(clock()) }),
+        ...(clock && { time: timeOfNs(clock()) }),
         ...(tree && { tree: tree.handle }),
       }),
     );
@@ -128,7 +111,7 @@ export class Vfs implements Disposable {
 
   /** The engine of this number, made by any thread of the process. */
   static attach(handle: number): Vfs {
-    checked(() => native.engineCheck(handle));
+    guarded(() => native.engineCheck(handle));
     return new Vfs(handle, undefined, false);
   }
 
@@ -147,7 +130,8 @@ export class Vfs implements Disposable {
    * Brings stores through shared mappings into the engine; call before the `freeze` of a snapshot.
    */
   async flush(): Promise<FlushReport> {
-    const { complete, ...report } = await native.flush(this.handle, FLUSH_DEADLINE_MS);
+    const flushing = guarded(() => native.flush(this.handle, FLUSH_DEADLINE_MS));
+    const { complete, ...report } = await flushing.catch(rethrow);
     if (!complete) {
       throw devdevError("ETIMEDOUT", "the kernel did not write all mapped pages back in time", {
         hint: "end the processes that store to mapped files, then try again",
@@ -158,43 +142,44 @@ export class Vfs implements Disposable {
 
   /** Freezes the live tree; O(1). `pauseNs` of the result says how long operations waited. */
   freeze(): Tree {
-    const { tree, pauseNs } = checked(() => native.freeze(this.handle));
+    const { tree, pauseNs } = guarded(() => native.freeze(this.handle));
     return Tree.own(tree, pauseNs);
   }
 
   /** Makes `tree` the live state in one step, then brings the kernel's caches in line. */
   async restore(tree: Tree): Promise<RestoreReport> {
-    const { inodes, names, pauseNs } = await native.restore(this.handle, tree.handle);
+    const restoring = guarded(() => native.restore(this.handle, tree.handle));
+    const { inodes, names, pauseNs } = await restoring.catch(rethrow);
     return { filesChanged: inodes, namesChanged: names, pauseNs };
   }
 
   usage(): VfsUsage {
-    return checked(() => native.engineUsage(this.handle));
+    return guarded(() => native.engineUsage(this.handle));
   }
 
   /** Two equal values mean that nothing changed in between. */
   changeCount(): bigint {
-    return checked(() => native.engineChangeCount(this.handle));
+    return guarded(() => native.engineChangeCount(this.handle));
   }
 
   /** What `.devdev/snapshots` lists. */
   setSnapshots(list: readonly SnapshotName[]): void {
     const entries = list.map(({ name, timeNs, tree }) => ({
       name: Buffer.from(name as string),
-      time: timeOf(timeNs),
+      time: timeOfNs(timeNs),
       ...(tree && { tree: tree.handle }),
     }));
-    checked(() => native.setSnapshots(this.handle, entries));
+    guarded(() => native.setSnapshots(this.handle, entries));
   }
 
   /** Says that the store holds `tree`, frozen from this engine: its changes are no longer dirty. */
   markClean(tree: Tree): void {
-    checked(() => native.markClean(this.handle, tree.handle));
+    guarded(() => native.markClean(this.handle, tree.handle));
   }
 
   /** Lets the engine go; EBUSY while it is mounted. Attached objects only detach. */
   close(): void {
-    if (this.#owner) checked(() => native.engineClose(this.handle));
+    if (this.#owner) guarded(() => native.engineClose(this.handle));
   }
 
   [Symbol.dispose](): void {

@@ -36,6 +36,20 @@ export function thrownBy(error: unknown, subject: Subject): Error {
   return new FsError(code, step === "" ? subject : { ...subject, syscall: step });
 }
 
+/** Throws what a call of the addon that is no file operation threw, as callers see it. */
+export function rethrow(error: unknown): never {
+  throw thrownBy(error, { syscall: "" });
+}
+
+/** Runs a call of the addon that is no file operation. */
+export function guarded<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    return rethrow(error);
+  }
+}
+
 /** A call of the addon: `sync` and `promise` are its two forms of one operation. */
 export function call<A extends unknown[], R, T>(
   engine: EngineRef,
