@@ -1,5 +1,6 @@
 //! How blocks and pages are kept: raw, or as one zstd frame when that saves an eighth.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use devdev_vfs::CHUNK_SIZE;
@@ -71,6 +72,12 @@ pub fn unpack_page(encoding: u8, bytes: &[u8], raw_len: usize) -> Result<Vec<u8>
     unpack(encoding, bytes, raw_len, MAX_PAGE)
 }
 
+thread_local! {
+    // zstd's working memory is dearer to make than a block is to unpack.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
+        RefCell::new(Decompressor::new().ok());
+}
+
 // Allocates `raw_len` bytes at most, whatever a frame says of itself.
 fn unpack(encoding: u8, bytes: &[u8], raw_len: usize, max: usize) -> Result<Vec<u8>, UnpackError> {
     if raw_len > max {
@@ -79,10 +86,11 @@ fn unpack(encoding: u8, bytes: &[u8], raw_len: usize, max: usize) -> Result<Vec<
     let raw = match encoding {
         RAW => bytes.to_vec(),
         ZSTD => {
-            let mut decompressor = Decompressor::new().map_err(|_| UnpackError::Damaged)?;
             let mut raw = vec![0; raw_len];
-            let len = decompressor.decompress_to_buffer(bytes, &mut raw[..]);
-            raw.truncate(len.map_err(|_| UnpackError::Damaged)?);
+            let len = DECOMPRESSOR.with_borrow_mut(|decompressor| {
+                decompressor.as_mut()?.decompress_to_buffer(bytes, &mut raw[..]).ok()
+            });
+            raw.truncate(len.ok_or(UnpackError::Damaged)?);
             raw
         }
         _ => return Err(UnpackError::Encoding),
