@@ -4,12 +4,15 @@
 //! operations give the same state. Bridges translate their requests into calls of `Vfs`.
 //!
 //! Lock order, outermost first (asserted in debug builds where the locks are taken):
-//! 1. the gate (shared by every operation, exclusive to freeze and restore),
+//! 1. the gate (shared by every change, exclusive to freeze and restore),
 //! 2. the rename lock (directory moves between directories),
 //! 3. name locks (striped by inode, in stripe order),
 //! 4. the tree's structure lock, 5. a node's children, 6. a leaf's data,
 //! 7. a shard of the holds table, 8. a chunk's data.
 //!
+//! Outside of it: a restore holds `restores` around everything, and `transition` comes before 4.
+//! The locks of the control directory and of the table of waits, and the live root's, are
+//! innermost: held for a few instructions.
 //! Never held while waiting for the store, JavaScript or a notification: any of them.
 
 #![forbid(unsafe_code)]

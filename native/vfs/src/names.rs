@@ -175,21 +175,17 @@ impl Vfs {
         let Some(area) = self.area(parent.attachment()) else {
             return Err(self.control.refusal(parent));
         };
+        let mode = S_IFREG | mode & 0o7777;
+        let new = New { mode, rdev: 0, target: b"", caller, hold: Hold::Take };
         let _pass = self.gate.enter();
+        let now = self.clock.now();
         let made = area.tree.get(parent.ino(), |dir| {
             if !dir.is_dir() {
                 return Err(Errno::NotDir);
             }
             self.quota.reserve_inode()?;
             let ino = self.next_ino(area).inspect_err(|_| self.quota.release(0))?;
-            let new = New {
-                mode: S_IFREG | mode & 0o7777,
-                rdev: 0,
-                target: b"",
-                caller,
-                hold: Hold::Take,
-            };
-            let mut inode = new.inode(ino, dir, self.clock.now());
+            let mut inode = new.inode(ino, dir, now);
             inode.nlink = 0;
             Ok(inode)
         });

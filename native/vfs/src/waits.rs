@@ -59,16 +59,21 @@ fn wake(waiters: &[Shared], outcome: Result<()>) {
 }
 
 impl Vfs {
-    /// Who fetches what is missing; without one a missing block is EIO.
+    /// Who fetches what is missing; without one a missing block is EIO. A new one is asked for
+    /// what the one before had not brought yet.
     pub fn set_loader(&self, loader: Option<Arc<dyn Loader>>) {
         let mut table = self.waits.table.lock();
-        let orphaned = match &loader {
-            Some(_) => HashMap::new(),
-            None => std::mem::take(&mut table.pending),
+        table.loader = loader.clone();
+        let Some(loader) = loader else {
+            let given_up = std::mem::take(&mut table.pending);
+            drop(table);
+            return given_up.values().for_each(|pending| wake(&pending.waiters, Err(Errno::Io)));
         };
-        table.loader = loader;
+        let asked: Vec<NeedKey> = table.pending.keys().cloned().collect();
         drop(table);
-        orphaned.into_values().for_each(|pending| wake(&pending.waiters, Err(Errno::Io)));
+        if !asked.is_empty() {
+            loader.load(&asked);
+        }
     }
 
     /// Calls `waker` when all of `needs` have arrived or one has failed.

@@ -184,3 +184,15 @@ fn blocks_of_open_files_without_a_name_are_pinned() {
     fs.put(unnamed, 0, b"in memory").unwrap();
     assert!(fs.pinned_blocks().is_empty());
 }
+
+#[test]
+fn a_new_loader_is_asked_for_what_the_old_one_owes() {
+    let Stored { fs, asked, file, blocks } = stored();
+    let told = wait(&fs, needs(fs.read(file, 0, 1)));
+    let next = Arc::new(Asked::default());
+    fs.set_loader(Some(next.clone()));
+    let key = NeedKey::Block(blocks[0].0);
+    assert_eq!([asked.take(), next.take()], [[key.clone()], [key]]);
+    fs.supply_block(blocks[0].0, blocks[0].1.clone());
+    assert_eq!(told.try_recv(), Ok(Ok(())));
+}
