@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use devdev_pack::{ImportOptions, Meta, Pace, PersistJob, content_id, export, import};
+use devdev_pack::{ImportOptions, Meta, Pace, PersistJob, content_id, export, import, unpack_page};
 use devdev_vfs::{
-    Body, Chunk, Content, Ino, Inode, Limits, S_IFDIR, S_IFREG, Timespec, TreeBuilder, TreeLoader,
-    full_pages, page, path_diff,
+    Body, Chunk, Content, Ino, Inode, Limits, PageId, S_IFDIR, S_IFREG, Timespec, Tree,
+    TreeBuilder, TreeLoader, full_pages, path_diff,
 };
 
 fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
@@ -23,8 +23,7 @@ fn chunk(seed: u64, len: usize) -> Arc<Chunk> {
     Arc::new(Chunk::new(words.collect(), full_pages(len)))
 }
 
-fn main() {
-    let files: u64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(20_000);
+fn build(files: u64) -> (TreeBuilder, Vec<Ino>) {
     let mut builder = TreeBuilder::new();
     let node = |mode| Inode::new(Ino(0), mode, 0, 0, Ino(0), Timespec { secs: 9, nanos: 9 });
     let (mut dir, mut inos) = (Ino::ROOT, Vec::new());
@@ -39,12 +38,14 @@ fn main() {
         (file.body, file.size) = (Body::File(Content::One(chunk(n, len))), len as u64);
         inos.extend(builder.add(dir, format!("file{n}.ts").as_bytes(), file));
     }
-    let tree = builder.freeze();
-    println!("{} inodes, {} MiB", tree.inodes, tree.bytes >> 20);
+    (builder, inos)
+}
 
-    let mut job = timed("find", || PersistJob::new(&tree));
+type Pages = HashMap<[u8; 32], (u8, u32, Vec<u8>)>;
+
+fn store(tree: &Arc<Tree>) -> (Pages, Option<PageId>) {
+    let mut job = timed("find", || PersistJob::new(tree));
     timed("hash", || job.hash(Pace::FULL));
-    let id = timed("content id", || content_id(&tree, Pace::FULL));
     job.set_missing(&[]).unwrap_or_else(|e| panic!("{e}"));
     let (mut buffer, mut stored) = (vec![0; 16 << 20], 0);
     timed("pack blocks", || {
@@ -55,7 +56,7 @@ fn main() {
         }
     });
     println!("{:32} {:8} KiB", "blocks", stored >> 10);
-    let mut pages = HashMap::new();
+    let mut pages = Pages::new();
     stored = 0;
     timed("pack pages", || {
         while let Ok(packed) = job.fill_pages(&mut buffer)
@@ -71,38 +72,26 @@ fn main() {
     println!("{:32} {:8} KiB in {} pages", "pages", stored >> 10, pages.len());
     let root = job.root();
     timed("note", || job.committed()).unwrap_or_else(|e| panic!("{e}"));
+    (pages, root)
+}
 
-    let loaded = timed("load", || {
-        let mut loader = TreeLoader::new(root?, None);
-        while !loader.wanted().is_empty() {
-            for id in loader.wanted() {
-                let (encoding, raw_len, bytes) = pages.get(&id.0)?;
-                let raw = devdev_pack::unpack_page(*encoding, bytes, *raw_len as usize).ok()?;
-                page::refs(&raw).ok()?;
-                loader.feed(id, &raw).ok()?;
-            }
+fn load(pages: &Pages, root: PageId) -> Option<Arc<Tree>> {
+    let mut loader = TreeLoader::new(root, None);
+    while !loader.wanted().is_empty() {
+        for id in loader.wanted() {
+            let (encoding, raw_len, bytes) = pages.get(&id.0)?;
+            let raw = unpack_page(*encoding, bytes, *raw_len as usize).ok()?;
+            loader.feed(id, &raw).ok()?;
         }
-        loader.finish().ok()
-    });
-    assert_eq!(loaded.map(|tree| content_id(&tree, Pace::FULL)), Some(id));
-
-    for ino in inos.iter().step_by(files.div_ceil(100) as usize) {
-        builder.update(*ino, |inode| inode.body = Body::File(Content::One(chunk(1, 10))));
     }
-    let changed = builder.freeze();
-    let mut job = timed("find 100 changes", || PersistJob::new(&changed));
-    timed("pack their pages", || {
-        job.hash(Pace::FULL);
-        job.fill_pages(&mut buffer)
-    })
-    .unwrap_or_else(|e| panic!("{e}"));
-    let changes = timed("diff of 100 changes", || path_diff(&tree, &changed, false));
-    println!("{:32} {:8}", "changes", changes.len());
+    loader.finish().ok()
+}
 
+fn transfer(tree: &Arc<Tree>) {
     let mut out = Vec::new();
     let fetch = |_: &Arc<Chunk>| Err(io::ErrorKind::NotFound.into());
     timed("export", || {
-        export(&tree, &Meta::default(), &fetch, &mut |b| {
+        export(tree, &Meta::default(), &fetch, &mut |b| {
             out.extend_from_slice(b);
             Ok(())
         })
@@ -112,4 +101,24 @@ fn main() {
     let limits = Limits { bytes: u64::MAX, inodes: 1 << 30 };
     timed("import", || import(&mut &out[..], ImportOptions { limits, owner: None }))
         .unwrap_or_else(|e| panic!("{e}"));
+}
+
+fn main() {
+    let files: u64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let (mut builder, inos) = build(files);
+    let tree = builder.freeze();
+    println!("{} inodes, {} MiB", tree.inodes, tree.bytes >> 20);
+    let (pages, root) = store(&tree);
+    let id = timed("content id", || content_id(&tree, Pace::FULL));
+    let loaded = timed("load", || load(&pages, root?));
+    assert_eq!(loaded.map(|tree| content_id(&tree, Pace::FULL)), Some(id));
+    for ino in inos.iter().step_by(files.div_ceil(100) as usize) {
+        builder.update(*ino, |inode| inode.body = Body::File(Content::One(chunk(1, 10))));
+    }
+    let changed = builder.freeze();
+    println!("100 changes:");
+    store(&changed);
+    let changes = timed("diff", || path_diff(&tree, &changed, false));
+    println!("{:32} {:8}", "changes", changes.len());
+    transfer(&tree);
 }
