@@ -160,6 +160,14 @@ fn content() {
         (0..FILES).for_each(|n| write(vfs, file, n * 7919 % 65536 * 4096, &big[..4096]));
         start
     });
+    measure("unlink a file of 256 MiB", 1, |vfs| {
+        let file = Vfs::mknod(vfs, NodeId::ROOT, b"big", 0o644, 0, Caller::default(), Hold::None);
+        let file = file.unwrap().attr.node;
+        (0..256).for_each(|n| write(vfs, file, n << 20, &big));
+        let start = Instant::now();
+        vfs.unlink(NodeId::ROOT, b"big").unwrap();
+        start
+    });
     measure("append 100 bytes", FILES, |vfs| {
         let file = fill(vfs, Hold::None)[0].1;
         let start = Instant::now();

@@ -13,8 +13,9 @@ use crate::errno::{Errno, Result};
 use crate::ids::NodeId;
 use crate::inode::{Body, Inode};
 use crate::outcome::{Need, Outcome, Waitable};
+use crate::reclaim::Garbage;
 use crate::types::{ReadPiece, WriteFlags};
-use crate::vfs::{Garbage, Spot, Vfs};
+use crate::vfs::{Spot, Vfs};
 
 /// How often an append of several chunks prepares them for where the file ends just then.
 const APPEND_TRIES: u32 = 4;

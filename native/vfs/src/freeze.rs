@@ -13,9 +13,10 @@ use crate::delta::{changed_inodes, changed_names, same_body};
 use crate::dir::Dir;
 use crate::ids::{Attachment, BlockHash, Ino, NodeId};
 use crate::inode::{Body, Inode};
+use crate::reclaim::Garbage;
 use crate::tree::Root;
 use crate::types::{Restored, Tree};
-use crate::vfs::{Garbage, Vfs};
+use crate::vfs::Vfs;
 
 /// Freezes whose counts are remembered for `Vfs::mark_clean`.
 const MARKS: usize = 64;

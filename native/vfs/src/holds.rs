@@ -90,19 +90,14 @@ impl Holds {
         held.generation
     }
 
-    /// Gives references back. Returns whether the last is gone, and the orphan that died of it.
-    pub(crate) fn put(&self, node: NodeId, count: u64) -> (bool, Option<Box<Inode>>) {
+    /// Gives references back. Returns the orphan that dies when the last is gone.
+    pub(crate) fn put(&self, node: NodeId, count: u64) -> Option<Box<Inode>> {
         let mut locked = self.shard(node);
-        let MapEntry::Occupied(mut entry) = locked.shard.entry(node) else {
-            return (false, None);
-        };
+        let MapEntry::Occupied(mut entry) = locked.shard.entry(node) else { return None };
         debug_assert!(entry.get().count >= count, "{node:?} forgotten more often than held");
         let left = entry.get().count.saturating_sub(count);
         entry.get_mut().count = left;
-        if left > 0 {
-            return (false, None);
-        }
-        (true, entry.remove().orphan)
+        if left > 0 { None } else { entry.remove().orphan }
     }
 
     /// Whether anybody holds it.

@@ -15,8 +15,9 @@ use crate::errno::{Errno, Result};
 use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::{Body, Inode};
 use crate::outcome::{Outcome, Waitable};
+use crate::reclaim::Garbage;
 use crate::types::{Entry, Hold};
-use crate::vfs::{Area, Garbage, Vfs};
+use crate::vfs::{Area, Vfs};
 
 /// The control directory's name in the root.
 pub(crate) const CONTROL_NAME: &[u8] = b".devdev";

@@ -10,8 +10,9 @@ use crate::errno::{Errno, Result};
 use crate::ids::{Ino, NodeId};
 use crate::inode::{Body, Inode};
 use crate::names::{check_bytes, check_length, find, is_reserved};
+use crate::reclaim::Garbage;
 use crate::types::RenameFlags;
-use crate::vfs::{Area, Garbage, Vfs};
+use crate::vfs::{Area, Vfs};
 
 /// What a name means: an inode and its type.
 type Target = (Ino, u32);

@@ -8,7 +8,8 @@ use crate::errno::Errno;
 use crate::ids::NodeId;
 use crate::inode::{Body, Inode};
 use crate::outcome::{Outcome, Waitable};
-use crate::vfs::{Garbage, Spot, Vfs};
+use crate::reclaim::Garbage;
+use crate::vfs::{Spot, Vfs};
 
 impl Vfs {
     /// Waits when a truncation needs the bytes of a stored chunk.

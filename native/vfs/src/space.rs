@@ -10,8 +10,9 @@ use crate::errno::{Errno, Result};
 use crate::ids::NodeId;
 use crate::inode::{Body, Inode};
 use crate::outcome::{Need, Outcome, Waitable};
+use crate::reclaim::Garbage;
 use crate::types::{ReadPiece, Whence, WriteFlags};
-use crate::vfs::{Garbage, Spot, Vfs};
+use crate::vfs::{Spot, Vfs};
 
 const KEEP_SIZE: u32 = 1;
 const PUNCH_HOLE: u32 = 2;

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::attr::{Attr, Caller, Clock, S_IFDIR};
-use crate::chunk::Chunk;
 use crate::control::Control;
 use crate::errno::{Errno, Result};
 use crate::freeze::{Frozen, Transition};
@@ -16,6 +15,7 @@ use crate::holds::{Holds, Known};
 use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::Inode;
 use crate::locks::NameLocks;
+use crate::reclaim::Garbage;
 use crate::tree::{LiveTree, Root};
 use crate::types::{Entry, Hold, Invalidator, Limits, StatFs, Tree, Usage, VfsOptions};
 use crate::usage::{Quota, Tally};
@@ -53,14 +53,6 @@ pub struct Vfs {
     /// Held by a restore from the switch until the difference is worked out; outside all locks.
     pub(crate) restores: Mutex<()>,
     invalidator: RwLock<Option<Arc<dyn Invalidator>>>,
-}
-
-/// What an operation drops: freed when this is dropped, which must be after its locks and its
-/// pass of the gate are (declare it before them).
-#[derive(Default)]
-pub(crate) struct Garbage {
-    pub(crate) inodes: Vec<Inode>,
-    pub(crate) chunks: Vec<Arc<Chunk>>,
 }
 
 /// Where an inode that is being changed was found.
@@ -142,10 +134,9 @@ impl Vfs {
 
     /// Gives `count` references back.
     pub fn forget(&self, node: NodeId, count: u64) {
-        let (_, orphan) = self.holds.put(node, count);
-        if let Some(inode) = orphan {
-            self.orphans.sub(inode.pages);
-            self.quota.release(inode.pages);
+        let mut garbage = Garbage::default();
+        if let Some(inode) = self.holds.put(node, count) {
+            self.drop_orphan(*inode, &mut garbage);
         }
         self.control.release(node.attachment(), count);
     }
