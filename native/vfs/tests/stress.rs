@@ -177,7 +177,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-// A directory is moved to and fro between two directories: every cut shows it in exactly one, and its
+// A directory is moved to and fro between two others: every cut shows it in exactly one, and its
 // parent is that one.
 #[test]
 fn a_cut_never_shows_half_an_operation() {

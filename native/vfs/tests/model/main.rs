@@ -4,6 +4,8 @@
 //!
 //! `DEVDEV_MODEL_SEED` repeats one run, `DEVDEV_MODEL_STEPS` lengthens it.
 
+mod compare;
+mod content;
 mod model;
 mod world;
 

@@ -6,9 +6,8 @@ use std::sync::{Arc, mpsc};
 
 use devdev_vfs::{
     BlockHash, Body, Caller, Clock, Errno, Hold, Limits, Loader, NeedKey, NodeId, Outcome,
-    ReadPiece, RenameFlags, Restored, Result, Root, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG,
-    SetAttr, SetTime, SetXattr, Timespec, Tree, Vfs, VfsOptions, Waitable, Whence, WriteFlags,
-    block_bytes, changed_inodes,
+    ReadPiece, RenameFlags, Result, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, SetAttr, SetTime, SetXattr,
+    Timespec, Tree, Vfs, VfsOptions, Waitable, Whence, WriteFlags, block_bytes, changed_inodes,
 };
 
 use crate::model::{CHUNK, Content, Model, Node, PAGE, What, pages_of};
@@ -19,7 +18,7 @@ const XATTRS: [&str; 5] =
     ["user.one", "user.two", "trusted.t", "security.capability", "system.posix_acl_access"];
 
 /// Splitmix64.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     fn below(&mut self, n: u64) -> u64 {
@@ -34,12 +33,12 @@ impl Random {
         self.below(n) == 0
     }
 
-    fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+    pub fn pick<T: Clone>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize].clone()
     }
 }
 
-struct Hand(AtomicI64);
+pub struct Hand(AtomicI64);
 
 impl Clock for Hand {
     fn now(&self) -> Timespec {
@@ -47,7 +46,7 @@ impl Clock for Hand {
     }
 }
 
-struct Asked(parking_lot::Mutex<Vec<NeedKey>>);
+pub struct Asked(parking_lot::Mutex<Vec<NeedKey>>);
 
 impl Loader for Asked {
     fn load(&self, keys: &[NeedKey]) {
@@ -58,16 +57,16 @@ impl Loader for Asked {
 type FrozenPair = (Arc<Tree>, BTreeMap<NodeId, Node>);
 
 pub struct World {
-    vfs: Arc<Vfs>,
-    clock: Arc<Hand>,
-    asked: Arc<Asked>,
+    pub vfs: Arc<Vfs>,
+    pub clock: Arc<Hand>,
+    pub asked: Arc<Asked>,
     store: HashMap<BlockHash, Vec<u8>>,
-    model: Model,
-    random: Random,
+    pub model: Model,
+    pub random: Random,
     frozen: Vec<FrozenPair>,
     /// Nodes that were there at some time, live or not.
-    known: Vec<NodeId>,
-    log: VecDeque<String>,
+    pub known: Vec<NodeId>,
+    pub log: VecDeque<String>,
     steps: u64,
 }
 
@@ -127,7 +126,7 @@ impl World {
     }
 
     // Compares what came of an operation; shows the last ones when it differs.
-    fn expect<T: PartialEq + std::fmt::Debug>(&self, engine: T, model: T) {
+    pub fn expect<T: PartialEq + std::fmt::Debug>(&self, engine: T, model: T) {
         if engine != model {
             let log: Vec<_> = self.log.iter().map(String::as_str).collect();
             panic!("{}\nengine: {engine:?}\nmodel:  {model:?}", log.join("\n"));
@@ -243,7 +242,7 @@ impl World {
         }
     }
 
-    fn check(&self) {
+    pub fn check(&self) {
         self.expect(self.vfs.check_invariants(), Ok(()));
         let usage = self.vfs.usage();
         let model = (self.model.pages() * PAGE, self.model.nodes.len() as u64);
@@ -353,7 +352,7 @@ impl World {
         self.compare(&[file]);
     }
 
-    fn read_engine(&self, file: NodeId, offset: u64, len: usize) -> Result<Vec<u8>> {
+    pub fn read_engine(&self, file: NodeId, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         for piece in self.settle(|vfs| vfs.read(file, offset, len))? {
             match piece {
@@ -533,145 +532,5 @@ impl World {
         if self.random.chance(4) {
             self.compare_fork(&tree, &frozen);
         }
-    }
-
-    // Everything that is held and differs was reported, and nothing that is not held.
-    fn check_restored(&self, before: &Model, restored: &Restored) {
-        let inodes: BTreeMap<_, _> = restored.inodes.iter().copied().collect();
-        let names: BTreeSet<_> = restored.names.iter().map(|(p, n)| (*p, n.to_vec())).collect();
-        let is_known = |id: &NodeId| *id == NodeId::ROOT || before.held.contains_key(id);
-        assert!(inodes.keys().all(is_known) && names.iter().all(|(parent, _)| is_known(parent)));
-        for (id, old) in before.nodes.iter().filter(|(id, _)| is_known(id)) {
-            let Some(new) = self.model.nodes.get(id) else { continue };
-            if old != new {
-                self.expect((id, inodes.contains_key(id)), (id, true));
-            }
-            let bytes = |node: &Node| node.content().map(|content| content.bytes.clone()).ok();
-            if bytes(old) != bytes(new) {
-                self.expect((id, inodes.get(id).copied()), (id, Some(true)));
-            }
-            let (What::Dir(old), What::Dir(new)) = (&old.what, &new.what) else { continue };
-            for name in old.keys().chain(new.keys()).filter(|name| old.get(*name) != new.get(*name))
-            {
-                self.expect((id, name, names.contains(&(*id, name.clone()))), (id, name, true));
-            }
-        }
-    }
-
-    // A workspace made of the frozen tree holds what the model held then.
-    fn compare_fork(&mut self, tree: &Tree, frozen: &BTreeMap<NodeId, Node>) {
-        let fork = Vfs::from_tree(
-            VfsOptions {
-                clock: self.clock.clone(),
-                limits: Limits { bytes: 1 << 40, inodes: 1 << 30 },
-                xattrs: true,
-                owner: Caller::default(),
-            },
-            tree,
-        );
-        fork.set_loader(Some(self.asked.clone()));
-        let vfs = std::mem::replace(&mut self.vfs, fork);
-        frozen.iter().for_each(|(id, node)| self.compare_node(*id, Some(node)));
-        self.expect(self.vfs.check_invariants(), Ok(()));
-        self.vfs = vfs;
-    }
-
-    fn compare_node_at_random(&mut self) {
-        let node = self.random.pick(&self.known);
-        self.compare(&[node]);
-    }
-
-    fn compare(&self, nodes: &[NodeId]) {
-        nodes.iter().for_each(|id| self.compare_node(*id, self.model.nodes.get(id)));
-    }
-
-    pub fn compare_all(&self) {
-        self.known.iter().for_each(|id| self.compare_node(*id, self.model.nodes.get(id)));
-        self.check();
-    }
-
-    fn compare_node(&self, id: NodeId, node: Option<&Node>) {
-        let Some(node) = node else {
-            if id != NodeId::CONTROL {
-                self.expect((id, self.vfs.getattr(id).map(|_| ())), (id, Err(Errno::NoEnt)));
-            }
-            return;
-        };
-        let attr = self.vfs.getattr(id);
-        let attr = attr.unwrap_or_else(|errno| panic!("{id:?}: {errno:?}\n{:?}", self.log));
-        let times = [attr.atime, attr.mtime, attr.ctime, attr.btime].map(|time| time.secs);
-        self.expect(
-            (id, attr.mode, attr.uid, attr.gid, attr.nlink, attr.rdev, times),
-            (id, node.mode, node.uid, node.gid, node.nlink, node.rdev, node.times),
-        );
-        let (size, blocks) = match &node.what {
-            What::File(content) => (content.bytes.len() as u64, content.pages.len() as u64 * 8),
-            What::Dir(entries) => (entries.len() as u64 * 32, 0),
-            What::Link(target) => (target.len() as u64, 0),
-            What::Special => (0, 0),
-        };
-        self.expect((id, attr.size, attr.blocks), (id, size, blocks));
-        for (name, value) in &node.xattrs {
-            self.expect(self.vfs.getxattr(id, name), Ok(value.clone()));
-        }
-        let names = self.vfs.listxattr(id, Caller::default()).unwrap();
-        self.expect(names.len(), node.xattrs.len());
-        match &node.what {
-            What::File(content) => {
-                let read = self.read_engine(id, 0, usize::MAX >> 1).unwrap();
-                self.expect((id, read == content.bytes), (id, true));
-            }
-            What::Dir(entries) => self.compare_listing(id, node, entries),
-            What::Link(target) => {
-                self.expect(self.vfs.readlink(id).map(|t| t.to_vec()), Ok(target.clone()));
-            }
-            What::Special => {}
-        }
-    }
-
-    fn compare_listing(&self, id: NodeId, node: &Node, entries: &BTreeMap<Vec<u8>, NodeId>) {
-        let (mut listed, mut at) = (BTreeMap::new(), 0);
-        // Three entries at a time, as a reader with a small buffer would.
-        loop {
-            let mut batch = 0;
-            let read = self.vfs.readdir(id, at, &mut |entry| {
-                batch += 1;
-                if batch <= 3 {
-                    at = entry.cookie;
-                    listed.insert(entry.name.to_vec(), entry.node);
-                }
-                batch <= 3
-            });
-            self.expect(read, if node.nlink == 0 { Err(Errno::NoEnt) } else { Ok(()) });
-            if batch <= 3 {
-                break;
-            }
-        }
-        listed.retain(|name, _| name != b"." && name != b"..");
-        self.expect((id, &listed), (id, entries));
-    }
-
-    /// Everything that is in the engine, written down.
-    pub fn walk(&self) -> Vec<String> {
-        let tree = self.vfs.freeze();
-        let mut all = vec![format!("{:?}", tree.next_ino)];
-        changed_inodes(&Root::empty(0), &tree.root, |ino, _, inode| {
-            let Some(inode) = inode else { return };
-            let id = NodeId(ino.0);
-            let bytes = match inode.mode & S_IFMT {
-                S_IFREG => self.read_engine(id, 0, usize::MAX >> 1).unwrap(),
-                _ => Vec::new(),
-            };
-            let mut names = Vec::new();
-            if inode.is_dir() {
-                let mut visit = |entry: devdev_vfs::DirEntry<'_>| {
-                    names.push((entry.cookie, entry.name.to_vec(), entry.node));
-                    true
-                };
-                self.vfs.readdir(id, 0, &mut visit).unwrap();
-            }
-            all.push(format!("{:?} {names:?} {}", inode.attr(id), bytes.escape_ascii()));
-        });
-        all
     }
 }
