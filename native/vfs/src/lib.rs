@@ -49,7 +49,7 @@ mod persist;
 mod rank;
 mod readdir;
 pub mod reclaim;
-mod record;
+pub mod record;
 mod rename;
 mod setattr;
 mod space;
