@@ -61,8 +61,10 @@ pub struct TreePage {
 /// | record | see `record`; its caller's flag: the content is in pages of its own |
 /// | nlink, parent | numbers |
 /// | size | number; regular files only |
-/// | content of a directory | without the flag: count, entries; with it: count, page ids |
-/// | content of a file | without the flag: count, if not 0 segment index and chunks; with it: count, (segment index, page id) |
+/// | content of a directory | without the flag: count, entries; with: count, page ids |
+/// | content of a file | without: count, if not 0 segment index, chunks; with: count, segments |
+///
+/// A segment in a leaf is its index (number) and its page id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Parts {
     /// In the record itself, or there is none.

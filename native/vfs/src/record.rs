@@ -3,7 +3,7 @@
 //!
 //! | field | encoding |
 //! |---|---|
-//! | flags | byte: 1 has xattrs, 2 atime = mtime, 4 ctime = mtime, 8 btime = mtime, 16 the caller's |
+//! | flags | byte: 1 has xattrs, 2 atime, 4 ctime, 8 btime equals mtime, 16 the caller's |
 //! | mode | number, type and permission bits |
 //! | uid, gid | numbers |
 //! | rdev | number; devices only |

@@ -1,4 +1,5 @@
-//! Random trees for tests, of this crate and of others (feature `sample`): small alphabets, every file type, holes, hard links.
+//! Random trees for tests, of this crate and of others (feature `sample`): small alphabets, every
+//! file type, holes, hard links.
 
 use std::sync::Arc;
 
