@@ -838,6 +838,7 @@ module.exports = nativeBinding
 module.exports.NativeExport = nativeBinding.NativeExport
 module.exports.NativePersistJob = nativeBinding.NativePersistJob
 module.exports.NativeTreeLoader = nativeBinding.NativeTreeLoader
+module.exports.abandonMounts = nativeBinding.abandonMounts
 module.exports.access = nativeBinding.access
 module.exports.accessSync = nativeBinding.accessSync
 module.exports.chmod = nativeBinding.chmod

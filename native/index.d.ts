@@ -51,6 +51,9 @@ export declare class NativeTreeLoader {
   finish(): Promise<number>
 }
 
+/** Unmounts everything by force, within a limit: `process.exit` runs no cleanup hook. */
+export declare function abandonMounts(): void
+
 /** access(2) for the workspace's owner. */
 export declare function access(engine: number, path: Uint8Array, mode: number): Promise<void>
 

@@ -6,7 +6,7 @@ use napi::{Env, Status};
 use napi_derive::napi;
 
 use crate::failed::Thrown;
-use crate::registry::engine;
+use crate::registry::{ENGINES, engine};
 use crate::work::{internal, long};
 
 #[cfg(target_os = "linux")]
@@ -111,6 +111,12 @@ pub fn mount<'env>(
 pub fn unmount(env: &Env, number: u32, force: bool) -> Result<Object<'_>, Thrown> {
     let engine = engine(number)?;
     long(env, "unmount", move || engine.host_mount.unmount(force))
+}
+
+/// Unmounts everything by force, within a limit: `process.exit` runs no cleanup hook.
+#[napi(catch_unwind)]
+pub fn abandon_mounts() {
+    ENGINES.all().iter().for_each(|engine| engine.host_mount.abandon());
 }
 
 /// Brings stores through shared mappings into the engine.

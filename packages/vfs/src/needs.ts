@@ -1,13 +1,9 @@
 // Answering what an engine needs from the store: blocks of files that are only there, and the trees
 // of snapshots. Runs in the thread that reads the store, never in the main one.
 
-import { isMainThread } from "node:worker_threads";
 import * as native from "@devdev/native";
 import type { StoreObject } from "./persist.js";
 import type { Tree } from "./tree.js";
-
-// Calls that wait for a block must not hold up the end of the process until their deadline.
-if (isMainThread) process.once("exit", () => native.needsAbandon());
 
 export type Need = { kind: "block"; hash: Uint8Array } | { kind: "snapshot"; name: Buffer };
 

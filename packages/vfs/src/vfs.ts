@@ -1,5 +1,6 @@
 // One engine: the live tree, its file API, its host mount, freezing and restoring.
 
+import { isMainThread } from "node:worker_threads";
 import { devdevError } from "@devdev/errno";
 import * as native from "@devdev/native";
 import type { WorkspaceFs } from "@devdev/protocol";
@@ -63,6 +64,15 @@ export interface SnapshotName {
 
 /** A flush waits for the kernel to write pages back: memory speed, so this is far beyond. */
 const FLUSH_DEADLINE_MS = 30_000;
+// `process.exit` runs no cleanup hook of the addon, and Node waits for its pool's work, which may wait
+// for a block. In workers hooks do run, and the engines may be others'.
+if (isMainThread) {
+  process.once("exit", () => {
+    native.needsAbandon();
+    native.abandonMounts();
+  });
+}
+
 export class Vfs implements Disposable {
   /** Process-wide number: send it to a worker, which attaches. */
   readonly handle: number;
