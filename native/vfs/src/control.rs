@@ -18,6 +18,7 @@ use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::Inode;
 use crate::names::{CONTROL_NAME, check_length, find};
 use crate::outcome::{Need, Outcome, Waitable};
+use crate::reclaim::free_later;
 use crate::types::{Entry, Hold, Tree};
 use crate::vfs::Vfs;
 
@@ -178,22 +179,32 @@ impl Control {
             return;
         }
         let idle = match self.attached.read().get(&attachment.0) {
-            Some(attached) => attached.held.fetch_sub(count, Ordering::AcqRel) == count,
+            // A reference taken just before the tree came back was not counted.
+            Some(attached) => {
+                let left = |held: u64| Some(held.saturating_sub(count));
+                let held = attached.held.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+                held.is_ok_and(|held| held <= count)
+            }
             None => false,
         };
         if idle {
-            drop(self.drop_idle());
+            self.drop_idle();
         }
     }
 
     // Takes out the trees that nobody holds, but for those used last.
-    fn drop_idle(&self) -> Vec<Attached> {
+    fn drop_idle(&self) {
         let mut attached = self.attached.write();
         let idle = attached.iter().filter(|(_, a)| a.held.load(Ordering::Acquire) == 0);
         let mut idle: Vec<_> = idle.map(|(id, a)| (a.used.load(Ordering::Relaxed), *id)).collect();
         idle.sort_unstable();
         let surplus = idle.len().saturating_sub(IDLE_TREES);
-        idle[..surplus].iter().filter_map(|(_, id)| attached.remove(id)).collect()
+        let trees: Vec<_> =
+            idle[..surplus].iter().filter_map(|(_, id)| attached.remove(id)).collect();
+        drop(attached);
+        if !trees.is_empty() {
+            free_later(trees);
+        }
     }
 
     /// The attachment of a listed snapshot, if its tree is here.
@@ -231,7 +242,7 @@ impl Control {
         let used = AtomicU64::new(self.lookups.fetch_add(1, Ordering::Relaxed));
         let fresh = Attached { tree, held: AtomicU64::new(0), used };
         self.attached.write().entry(id.0).or_insert(fresh);
-        drop(self.drop_idle());
+        self.drop_idle();
     }
 
     /// Replaces the list of snapshots. Those that stay keep their attachment and position.

@@ -4,6 +4,7 @@
 //! the pass of the gate are given back, and large content goes to a thread of its own: the one
 //! that asked for it has other requests to answer.
 
+use std::any::Any;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 
@@ -21,16 +22,21 @@ pub(crate) struct Garbage {
     pub(crate) chunks: Vec<Arc<Chunk>>,
 }
 
-type Dead = (Vec<Inode>, Vec<Arc<Chunk>>);
+type Dead = Box<dyn Any + Send>;
 
 impl Drop for Garbage {
     fn drop(&mut self) {
         let pages: u64 = self.inodes.iter().map(|inode| inode.pages).sum();
         if pages / u64::from(CHUNK_PAGES) + self.chunks.len() as u64 > SMALL {
-            let dead = (std::mem::take(&mut self.inodes), std::mem::take(&mut self.chunks));
-            // Without the thread it is freed here and now.
-            drop(reclaimer().map(|reclaimer| reclaimer.send(dead)));
+            free_later((std::mem::take(&mut self.inodes), std::mem::take(&mut self.chunks)));
         }
+    }
+}
+
+/// Has something large freed by the reclaimer; here and now where there is none.
+pub(crate) fn free_later(dead: impl Send + 'static) {
+    if let Some(reclaimer) = reclaimer() {
+        drop(reclaimer.send(Box::new(dead)));
     }
 }
 
