@@ -13,6 +13,7 @@ const PACKAGES: Record<string, string[]> = {
   daemon: ["errno", "protocol", "workspace"],
   client: ["errno", "protocol"],
   cli: ["errno", "protocol", "client"],
+  testing: ["errno", "protocol"],
 };
 
 /** Crate -> the crates of ours that it may use. */

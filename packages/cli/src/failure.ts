@@ -10,11 +10,24 @@ export class UsageError extends Error {
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const EXIT_EXEC_FAILED = 125;
+const EXIT_INTERRUPTED = 130;
+
+/** It was stopped by Ctrl-C: nothing is to be said about it. */
+export class Interrupted extends Error {
+  readonly code = "ERR_INTERRUPTED";
+}
+
+/** What the command line was understood to want. */
+interface Wanted {
+  json: boolean;
+  exec: boolean;
+}
 
 /** Reports an error; returns the exit code. */
-export function failure(error: unknown, options: { json: boolean; exec: boolean }): number {
+export function failure(error: unknown, { json, exec }: Wanted): number {
+  if (error instanceof Interrupted) return EXIT_INTERRUPTED;
   const plain = errorToPlain(error);
-  if (options.json) process.stderr.write(`${JSON.stringify({ error: plain })}\n`);
+  if (json) process.stderr.write(`${JSON.stringify({ error: plain })}\n`);
   else {
     process.stderr.write(`devdev: ${plain.message}\n`);
     if (plain.hint !== undefined) process.stderr.write(`        ${plain.hint}\n`);
@@ -22,5 +35,12 @@ export function failure(error: unknown, options: { json: boolean; exec: boolean 
   if (process.env["DEVDEV_DEBUG"] && error instanceof Error)
     process.stderr.write(`${error.stack ?? ""}\n`);
   if (error instanceof UsageError) return EXIT_USAGE;
-  return options.exec ? EXIT_EXEC_FAILED : EXIT_FAILURE;
+  return exec ? EXIT_EXEC_FAILED : EXIT_FAILURE;
+}
+
+/** Reports what the parser says about a command line: "error: ..." and perhaps a suggestion. */
+export function usageFailure(text: string, { json }: Pick<Wanted, "json">): void {
+  const message = text.trim().replace(/^error: /, "");
+  if (json) failure(new UsageError(message), { json, exec: false });
+  else process.stderr.write(`devdev: ${message}\n`);
 }

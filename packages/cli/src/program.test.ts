@@ -25,7 +25,7 @@ test.each([
 });
 
 test("every command has a description and examples", async () => {
-  const program = buildProgram(() => undefined);
+  const program = buildProgram({ exitCode: 0, json: false, exec: false });
   for (const command of program.commands) {
     const text = silent();
     expect(await run([command.name(), "--help"])).toBe(0);

@@ -1,11 +1,20 @@
 // What most commands do first: reach the daemon, find the workspace, show progress, end cleanly on
 // Ctrl-C.
 
-import { resolve } from "node:path";
 import { type CallOptions, type ConnectOptions, RpcClient } from "@devdev/client";
 import type { Method, Params, Results, WorkspaceSummary } from "@devdev/protocol";
+import { Interrupted } from "./failure.js";
 import type { GlobalOptions } from "./program.js";
 import { ProgressLine } from "./progress.js";
+import { byName } from "./workspace-name.js";
+
+/** What the daemon takes back when it is cancelled; Ctrl-C waits for that. */
+const CANCELLABLE: ReadonlySet<Method> = new Set<Method>([
+  "workspace/mount",
+  "workspace/import",
+  "snapshot/export",
+]);
+const CANCEL_LIMIT_MS = 10_000;
 
 /** A connection to the daemon for one command. */
 export class Session implements Disposable {
@@ -18,41 +27,43 @@ export class Session implements Disposable {
     this.#rpc = rpc;
     this.#options = options;
     this.#progress = new ProgressLine(options.json ?? false);
-    process.once("SIGINT", () => {
-      this.#interrupted.abort();
-      this[Symbol.dispose]();
-      process.exit(130);
-    });
+    process.once("SIGINT", () => this.#interrupted.abort());
   }
 
   static async open(options: GlobalOptions, connect: ConnectOptions = {}): Promise<Session> {
     return new Session(await RpcClient.connect(connect), options);
   }
 
-  call<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
-    const options: CallOptions = {
-      onProgress: this.#progress.report,
-      signal: this.#interrupted.signal,
-    };
-    return this.#rpc.call(method, params, options);
+  async call<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
+    const { signal } = this.#interrupted;
+    const options: CallOptions = { onProgress: this.#progress.report, signal };
+    const calling = this.#rpc.call(method, params, options);
+    const interrupted = Promise.withResolvers<never>();
+    signal.addEventListener("abort", () => {
+      const limit = CANCELLABLE.has(method) ? CANCEL_LIMIT_MS : 0;
+      this.#progress.report({ token: "", stage: "cancelling" });
+      setTimeout(() => interrupted.reject(new Interrupted()), limit).unref();
+    });
+    try {
+      return await Promise.race([calling, interrupted.promise]);
+    } catch (error) {
+      if (signal.aborted) throw new Interrupted();
+      throw error;
+    }
   }
 
   /** The workspace this command is for. */
   workspace(named = this.#options.workspace): Promise<WorkspaceSummary> {
-    return this.call("workspace/select", {
-      cwd: process.cwd(),
-      ...(named !== undefined && { workspace: absolute(named) }),
-    });
+    return byName(named, (workspace) =>
+      this.call("workspace/select", {
+        cwd: process.cwd(),
+        ...(workspace !== undefined && { workspace }),
+      }),
+    );
   }
 
   [Symbol.dispose](): void {
     this.#progress[Symbol.dispose]();
     this.#rpc.close();
   }
-}
-
-/** A workspace that is named by a path becomes absolute; a name stays. */
-export function absolute(name: string): string {
-  if (!name.includes("/") && name !== "." && name !== "..") return name;
-  return resolve(name);
 }

@@ -3,12 +3,20 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, lstatSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DevdevError, errorFromPlain, type PlainError } from "@devdev/errno";
-import { type DataPaths, dataPaths, PROTOCOL_VERSION, VERSION } from "@devdev/protocol";
+import {
+  type DataPaths,
+  dataPaths,
+  encodeJsonFrame,
+  FrameType,
+  type Open,
+  PROTOCOL_VERSION,
+  VERSION,
+} from "@devdev/protocol";
 
 /** A daemon that does not answer within this time is not there. */
 const START_LIMIT_MS = 20_000;
@@ -43,7 +51,21 @@ export async function connectDaemon(
   return socket;
 }
 
+/** The first frame of a stream connection. */
+export function openFrame(open: Open): Buffer {
+  const opener = { version: VERSION, protocol: PROTOCOL_VERSION };
+  return encodeJsonFrame(FrameType.open, { ...opener, ...open });
+}
+
+/** What a call fails with whose connection was lost. */
+export function daemonGone(doing = ""): DevdevError {
+  return new DevdevError("ERR_DAEMON_GONE", `the daemon went away${doing}`, {
+    hint: "see `devdev daemon logs`; the next command starts it again",
+  });
+}
+
 async function tryConnect(path: string): Promise<Socket | undefined> {
+  if (process.platform !== "win32") refuseForeign(dirname(path));
   const socket = connect(path);
   try {
     await once(socket, "connect");
@@ -55,6 +77,15 @@ async function tryConnect(path: string): Promise<Socket | undefined> {
       cause: error,
     });
   }
+}
+
+// Whoever made the directory answers on the socket, and would be sent commands and variables.
+function refuseForeign(directory: string): void {
+  const stats = lstatSync(directory, { throwIfNoEntry: false });
+  if (!stats || (stats.isDirectory() && stats.uid === process.getuid?.())) return;
+  throw new DevdevError("ERR_RUNTIME_DIR", `${directory} does not belong to this user`, {
+    hint: "remove it, or set DEVDEV_HOME to a directory of your own",
+  });
 }
 
 /**
@@ -89,6 +120,7 @@ async function launch(
     env,
     stdio: ["ignore", "pipe", "ignore"],
   });
+  // A launcher that cannot be run ends with an error instead.
   const exit = once(child, "exit").then(([code]) => `it exited with code ${String(code)}`, String);
   const timer = setTimeout(() => child.stdout.destroy(), Math.max(0, deadline - Date.now()));
   let text = "";

@@ -1,18 +1,18 @@
-// The connection on which file calls of one workspace travel; opened with the first call.
+// The connection on which file calls of one workspace travel; opened with the first call, and again
+// when it was lost.
 
 import type { Socket } from "node:net";
 import { DevdevError, errorFromPlain, type PlainError } from "@devdev/errno";
 import {
-  decodeFileCall,
-  encodeFileCall,
-  encodeFrame,
-  encodeJsonFrame,
+  FileCallAssembler,
+  type Frame,
   FrameDecoder,
   FrameType,
   jsonPayload,
   STREAM_PREAMBLE,
+  writeFileCall,
 } from "@devdev/protocol";
-import { connectDaemon, type ConnectOptions } from "./connect.js";
+import { connectDaemon, type ConnectOptions, daemonGone, openFrame } from "./connect.js";
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -22,71 +22,113 @@ interface Waiting {
 export class FileChannel {
   readonly #workspace: string;
   readonly #options: ConnectOptions;
-  readonly #waiting = new Map<number, Waiting>();
-  #socket: Promise<Socket> | undefined;
-  #calls = 0;
+  #connection: Promise<FileConnection> | undefined;
+  #closed = false;
 
   constructor(workspace: string, options: ConnectOptions) {
     this.#workspace = workspace;
     this.#options = options;
   }
 
-  /** Performs an operation of `fs` (or, with `fd`, of an open file) at the daemon. */
-  async call(op: string, args: readonly unknown[], fd?: number): Promise<unknown> {
-    this.#socket ??= this.#open();
-    const socket = await this.#socket;
-    const id = ++this.#calls;
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#waiting.set(id, { resolve, reject });
-    socket.ref();
-    socket.write(
-      encodeFrame(
-        FrameType.call,
-        encodeFileCall({ id, value: { op, args, ...(fd !== undefined && { fd }) } }),
-      ),
-    );
-    return promise;
+  /** Performs an operation of `fs` at the daemon. */
+  async call(op: string, args: readonly unknown[]): Promise<unknown> {
+    return (await this.connection()).call({ op, args });
   }
 
-  async #open(): Promise<Socket> {
+  /** The connection that there is now: an open file belongs to the one on which it was opened. */
+  async connection(): Promise<FileConnection> {
+    if (this.#closed) {
+      throw new DevdevError("ERR_CLOSED", "the workspace was closed by this program");
+    }
+    const current = await this.#connection?.catch(() => undefined);
+    if (current && !current.lost) return current;
+    this.#connection = this.#open();
+    return this.#connection;
+  }
+
+  async #open(): Promise<FileConnection> {
     const socket = await connectDaemon(STREAM_PREAMBLE, this.#options);
-    const decoder = new FrameDecoder();
-    const fail = (error: unknown): void => {
-      this.#socket = undefined;
-      this.#waiting.forEach(({ reject }) => reject(error));
-      this.#waiting.clear();
-    };
-    socket.on("data", (chunk) => {
-      try {
-        for (const frame of decoder.push(chunk)) {
-          if (frame.type === FrameType.error)
-            fail(errorFromPlain(jsonPayload(frame) as PlainError));
-          else if (frame.type === FrameType.reply) this.#settle(socket, frame.payload);
-        }
-      } catch (error) {
-        fail(error);
-        socket.destroy();
-      }
-    });
-    socket.on("error", fail);
-    socket.on("close", () => fail(new DevdevError("ERR_DAEMON_GONE", "the daemon went away")));
-    socket.write(encodeJsonFrame(FrameType.open, { kind: "files", workspace: this.#workspace }));
-    return socket;
-  }
-
-  #settle(socket: Socket, payload: Buffer): void {
-    const { id, value } = decodeFileCall(payload);
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    // An idle channel does not keep the process alive.
-    if (this.#waiting.size === 0) socket.unref();
-    const answer = value as { ok?: unknown; error?: PlainError };
-    if (answer.error) waiting?.reject(errorFromPlain(answer.error));
-    else waiting?.resolve(answer.ok);
+    socket.write(openFrame({ kind: "files", workspace: this.#workspace }));
+    return new FileConnection(socket);
   }
 
   async close(): Promise<void> {
-    const socket = await this.#socket?.catch(() => undefined);
-    socket?.destroy();
+    this.#closed = true;
+    (await this.#connection?.catch(() => undefined))?.close();
+  }
+}
+
+/** One connection; once lost it stays so. */
+export class FileConnection {
+  readonly #socket: Socket;
+  readonly #decoder = new FrameDecoder();
+  readonly #assembler = new FileCallAssembler();
+  readonly #waiting = new Map<number, Waiting>();
+  #calls = 0;
+  #lost: unknown;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", (chunk) => this.#receive(chunk));
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("close", () => this.#fail(daemonGone()));
+    socket.unref();
+  }
+
+  get lost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** With `fd` an operation of an open file. */
+  async call(request: { op: string; args: readonly unknown[]; fd?: number }): Promise<unknown> {
+    if (this.#lost !== undefined) throw this.#lost;
+    const id = (this.#calls = (this.#calls + 1) >>> 0);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#waiting.set(id, { resolve, reject });
+    // Only who waits for an answer keeps the process alive.
+    this.#socket.ref();
+    writeFileCall(this.#socket, FrameType.call, { id, value: request }).catch((error: unknown) => {
+      this.#settled(id)?.reject(error);
+    });
+    return promise;
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const frame of this.#decoder.push(chunk)) this.#handle(frame);
+    } catch (error) {
+      this.#fail(error);
+      this.#socket.destroy();
+    }
+  }
+
+  #handle(frame: Frame): void {
+    if (frame.type === FrameType.error) {
+      this.#fail(errorFromPlain(jsonPayload(frame) as PlainError));
+    } else if (frame.type === FrameType.reply || frame.type === FrameType.part) {
+      const answer = this.#assembler.push(frame);
+      if (!answer) return;
+      const { ok, error } = answer.value as { ok?: unknown; error?: PlainError };
+      const waiting = this.#settled(answer.id);
+      if (error) waiting?.reject(errorFromPlain(error));
+      else waiting?.resolve(ok);
+    }
+  }
+
+  #settled(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (this.#waiting.size === 0) this.#socket.unref();
+    return waiting;
+  }
+
+  #fail(error: unknown): void {
+    this.#lost ??= error;
+    for (const id of this.#waiting.keys()) this.#settled(id)?.reject(error);
+  }
+
+  close(): void {
+    this.#fail(new DevdevError("ERR_CLOSED", "the workspace was closed by this program"));
+    this.#socket.destroy();
   }
 }

@@ -2,7 +2,13 @@
 // methods.
 
 export { collectOutput, gatherOutput } from "@devdev/protocol";
-export { checkVersion, connectDaemon, type ConnectOptions, startDaemon } from "./connect.js";
+export {
+  checkVersion,
+  connectDaemon,
+  type ConnectOptions,
+  openFrame,
+  startDaemon,
+} from "./connect.js";
 export { RemoteProcess, type RemoteCommand } from "./remote-process.js";
 export { RemoteWorkspace } from "./remote-workspace.js";
 export { type CallOptions, RpcClient } from "./rpc-client.js";

@@ -1,57 +1,110 @@
 // Stats and Dirents that come from the daemon as their fields, as objects with Node's methods
 // again.
 
-import type { BigIntStats, Dirent, Stats } from "node:fs";
 import { constants } from "node:fs";
 
-const KINDS = {
-  isFile: constants.S_IFREG,
-  isDirectory: constants.S_IFDIR,
-  isSymbolicLink: constants.S_IFLNK,
-  isFIFO: constants.S_IFIFO,
-  isSocket: constants.S_IFSOCK,
-  isCharacterDevice: constants.S_IFCHR,
-  isBlockDevice: constants.S_IFBLK,
-} as const;
-const DIRENT_KINDS: Record<string, keyof typeof KINDS> = {
-  file: "isFile",
-  directory: "isDirectory",
-  symlink: "isSymbolicLink",
-  fifo: "isFIFO",
-  socket: "isSocket",
-  character: "isCharacterDevice",
-  block: "isBlockDevice",
+const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK } = constants;
+/** Type bits by the daemon's word for an entry of a listing. */
+const KINDS: Record<string, number> = {
+  file: S_IFREG,
+  directory: S_IFDIR,
+  symlink: S_IFLNK,
+  fifo: S_IFIFO,
+  socket: S_IFSOCK,
+  character: S_IFCHR,
+  block: S_IFBLK,
 };
 
-function withTests(target: object, test: (kind: keyof typeof KINDS) => boolean): object {
-  for (const name of Object.keys(KINDS) as Array<keyof typeof KINDS>) {
-    Object.defineProperty(target, name, { value: () => test(name) });
+abstract class FileType {
+  protected abstract type(): number;
+  isFile(): boolean {
+    return this.type() === S_IFREG;
   }
-  return target;
+  isDirectory(): boolean {
+    return this.type() === S_IFDIR;
+  }
+  isSymbolicLink(): boolean {
+    return this.type() === S_IFLNK;
+  }
+  isFIFO(): boolean {
+    return this.type() === S_IFIFO;
+  }
+  isSocket(): boolean {
+    return this.type() === S_IFSOCK;
+  }
+  isCharacterDevice(): boolean {
+    return this.type() === S_IFCHR;
+  }
+  isBlockDevice(): boolean {
+    return this.type() === S_IFBLK;
+  }
 }
 
-function stats(fields: Record<string, unknown>): Stats | BigIntStats {
-  const type = Number(fields["mode"]) & constants.S_IFMT;
-  return withTests({ ...fields }, (name) => KINDS[name] === type) as Stats | BigIntStats;
+class RemoteStats extends FileType {
+  declare readonly mode: number | bigint;
+  declare readonly atimeMs: number | bigint;
+  declare readonly mtimeMs: number | bigint;
+  declare readonly ctimeMs: number | bigint;
+  declare readonly birthtimeMs: number | bigint;
+
+  constructor(fields: object) {
+    super();
+    Object.assign(this, fields);
+  }
+
+  protected type(): number {
+    return Number(this.mode) & S_IFMT;
+  }
+  get atime(): Date {
+    return dateOf(this.atimeMs);
+  }
+  get mtime(): Date {
+    return dateOf(this.mtimeMs);
+  }
+  get ctime(): Date {
+    return dateOf(this.ctimeMs);
+  }
+  get birthtime(): Date {
+    return dateOf(this.birthtimeMs);
+  }
 }
 
-function dirent({
-  name,
-  parentPath,
-  kind,
-}: {
-  name: string;
+// Rounded as Node rounds: to the nearest millisecond.
+function dateOf(ms: number | bigint): Date {
+  return new Date(Math.round(Number(ms)));
+}
+
+interface Entry {
+  name: string | Buffer;
   parentPath: string;
   kind: string;
-}): Dirent {
-  return withTests({ name, parentPath }, (test) => DIRENT_KINDS[kind] === test) as Dirent;
+}
+
+class RemoteDirent extends FileType {
+  readonly name: string | Buffer;
+  readonly parentPath: string;
+  readonly #type: number;
+
+  constructor({ name, parentPath, kind }: Entry) {
+    super();
+    this.name = name;
+    this.parentPath = parentPath;
+    this.#type = KINDS[kind] ?? 0;
+  }
+
+  protected type(): number {
+    return this.#type;
+  }
 }
 
 /** Undoes what the daemon did to make a result portable. */
 export function revived(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
-  if ("$stats" in value) return stats(value.$stats as Record<string, unknown>);
-  if ("$dirents" in value)
-    return (value.$dirents as Array<Parameters<typeof dirent>[0]>).map(dirent);
+  if ("$stats" in value) {
+    return new RemoteStats(value.$stats as object);
+  }
+  if ("$dirents" in value) {
+    return (value.$dirents as Entry[]).map((entry) => new RemoteDirent(entry));
+  }
   return value;
 }

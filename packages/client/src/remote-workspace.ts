@@ -22,17 +22,23 @@ import type {
   Workspace,
   WorkspaceFs,
   WorkspaceOptions,
-  WorkspaceSummary,
   WorkspaceUsage,
 } from "@devdev/protocol";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import type { ConnectOptions } from "./connect.js";
+import { resolve } from "node:path";
+import { type ConnectOptions, daemonGone } from "./connect.js";
 import { FileChannel } from "./file-channel.js";
 import { remoteFs } from "./remote-fs.js";
 import { RemoteProcess } from "./remote-process.js";
-import { RpcClient } from "./rpc-client.js";
+import {
+  foundRemote,
+  importedRemote,
+  newRemote,
+  remoteFromBytes,
+  type RemoteImportOptions,
+  type RemoteParts,
+} from "./remote-making.js";
+import type { RpcClient } from "./rpc-client.js";
+import { SyncChannel } from "./sync-channel.js";
 
 export class RemoteWorkspace implements Workspace {
   readonly id: string;
@@ -40,18 +46,23 @@ export class RemoteWorkspace implements Workspace {
   readonly fs: WorkspaceFs;
   readonly #rpc: RpcClient;
   readonly #files: FileChannel;
+  readonly #sync: SyncChannel;
   readonly #options: ConnectOptions;
+  readonly #ownEphemeral: boolean;
+  #ownMount = false;
   #mountPoint: string | undefined;
-  #temporary = false;
+  #closing: Promise<void> | undefined;
 
-  private constructor(rpc: RpcClient, summary: WorkspaceSummary, options: ConnectOptions) {
+  private constructor({ rpc, summary, connect, ownEphemeral }: RemoteParts) {
     this.#rpc = rpc;
-    this.#options = options;
+    this.#options = connect;
+    this.#ownEphemeral = ownEphemeral;
     this.id = summary.id;
     this.name = summary.name;
     this.#mountPoint = summary.mountPoint;
-    this.#files = new FileChannel(summary.id, options);
-    this.fs = remoteFs(this.#files, summary.id, options);
+    this.#files = new FileChannel(summary.id, connect);
+    this.#sync = new SyncChannel(summary.id, connect);
+    this.fs = remoteFs(this.#files, this.#sync);
   }
 
   /** A new workspace at the daemon; persistent unless `ephemeral`. */
@@ -59,26 +70,33 @@ export class RemoteWorkspace implements Workspace {
     options: WorkspaceOptions = {},
     connect: ConnectOptions = {},
   ): Promise<RemoteWorkspace> {
-    const { name, ephemeral, xattrs, maxBytes, maxInodes } = options;
-    const rpc = await RpcClient.connect(connect);
-    const params = Object.fromEntries(
-      Object.entries({ name, ephemeral, xattrs, maxBytes, maxInodes }).filter(
-        ([, value]) => value !== undefined,
-      ),
-    ) as Params<"workspace/create">;
-    return new RemoteWorkspace(rpc, await rpc.call("workspace/create", params), connect);
+    return new RemoteWorkspace(await newRemote(options, connect));
   }
 
   /** An existing workspace, by name, id, or a path inside its mount. */
   static async open(name: string, connect: ConnectOptions = {}): Promise<RemoteWorkspace> {
-    const rpc = await RpcClient.connect(connect);
-    return new RemoteWorkspace(
-      rpc,
-      await rpc.call("workspace/select", { workspace: name }),
-      connect,
-    );
+    return new RemoteWorkspace(await foundRemote(name, connect));
   }
 
+  /** A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. */
+  static async fromBytes(
+    bytes: Uint8Array,
+    options: RemoteImportOptions = {},
+    connect: ConnectOptions = {},
+  ): Promise<RemoteWorkspace> {
+    return new RemoteWorkspace(await remoteFromBytes(bytes, options, connect));
+  }
+
+  /** A new workspace from an exported file. */
+  static async importFrom(
+    file: string,
+    options: RemoteImportOptions = {},
+    connect: ConnectOptions = {},
+  ): Promise<RemoteWorkspace> {
+    return new RemoteWorkspace(await importedRemote(file, options, connect));
+  }
+
+  /** Where it was mounted when this program last heard of it. */
   get mountPoint(): string | undefined {
     return this.#mountPoint;
   }
@@ -88,23 +106,21 @@ export class RemoteWorkspace implements Workspace {
   }
 
   async mount(path?: string, options: HostMountOptions = {}): Promise<string> {
-    this.#temporary = path === undefined;
-    const at = path === undefined ? await mkdtemp(join(tmpdir(), "devdev-ws-")) : resolve(path);
     const { mountPoint } = await this.#rpc.call("workspace/mount", {
-      path: at,
       name: this.id,
+      ...(path !== undefined && { path: resolve(path) }),
       ...options,
     });
+    if (mountPoint === undefined) throw daemonGone(" while it mounted");
+    this.#ownMount = true;
     this.#mountPoint = mountPoint;
-    return at;
+    return mountPoint;
   }
 
   async unmount(options: { force?: boolean } = {}): Promise<void> {
-    const { mountPoint } = await this.#call("workspace/unmount", options);
+    await this.#call("workspace/unmount", options);
+    this.#ownMount = false;
     this.#mountPoint = undefined;
-    if (!this.#temporary) return;
-    const { rmdir } = await import("node:fs/promises");
-    await rmdir(mountPoint);
   }
 
   async exec(
@@ -169,17 +185,29 @@ export class RemoteWorkspace implements Workspace {
     await this.#call("workspace/checkpoint", {});
   }
 
-  /**
-   * Unmounts if this object mounted it at a temporary place, and lets go; the workspace itself
-   * stays.
-   */
-  async close(): Promise<void> {
-    if (this.#mountPoint !== undefined && this.#temporary) await this.unmount();
-    await this.#files.close();
-    this.#rpc.close();
+  /** Undoes what this program did: its mount, and an ephemeral workspace that it made. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      if (this.#ownEphemeral) await this.#call("workspace/remove", { force: true });
+      else if (this.#ownMount) await this.unmount({ force: true }).catch(wasUnmounted);
+    } finally {
+      this.#mountPoint = undefined;
+      await Promise.all([this.#files.close(), this.#sync.close()]);
+      this.#rpc.close();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Somebody else was faster, which is as good. */
+function wasUnmounted(error: unknown): void {
+  if ((error as { code?: string }).code !== "ERR_NOT_MOUNTED") throw error;
 }

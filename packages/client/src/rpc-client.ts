@@ -1,6 +1,7 @@
 // Typed calls of the daemon's methods over one JSON-RPC connection.
 
-import { DevdevError, errorFromPlain, type PlainError } from "@devdev/errno";
+import type { Socket } from "node:net";
+import { errorFromPlain, type PlainError } from "@devdev/errno";
 import {
   type Method,
   type Params,
@@ -18,7 +19,7 @@ import {
   StreamMessageReader,
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
-import { checkVersion, connectDaemon, type ConnectOptions } from "./connect.js";
+import { checkVersion, connectDaemon, type ConnectOptions, daemonGone } from "./connect.js";
 
 export interface CallOptions {
   onProgress?: (progress: Progress) => void;
@@ -29,17 +30,19 @@ export class RpcClient implements Disposable {
   readonly #connection: MessageConnection;
   readonly #listeners = new Map<string, (progress: Progress) => void>();
   readonly #closed: Promise<never>;
+  readonly #socket: Socket;
   #calls = 0;
+  #waiting = 0;
 
-  private constructor(connection: MessageConnection) {
+  private constructor(socket: Socket) {
+    const connection = createMessageConnection(
+      new StreamMessageReader(socket),
+      new StreamMessageWriter(socket),
+    );
+    this.#socket = socket;
     this.#connection = connection;
     this.#closed = new Promise((_, reject) => {
-      const gone = (): void =>
-        reject(
-          new DevdevError("ERR_DAEMON_GONE", "the daemon went away", {
-            hint: "see `devdev daemon logs`; the next command starts it again",
-          }),
-        );
+      const gone = (): void => reject(daemonGone());
       connection.onClose(gone);
       connection.onError(gone);
     });
@@ -54,9 +57,7 @@ export class RpcClient implements Disposable {
   /** Connects (starting the daemon if need be) and checks its version. */
   static async connect(options: ConnectOptions = {}): Promise<RpcClient> {
     const socket = await connectDaemon(RPC_PREAMBLE, options);
-    const client = new RpcClient(
-      createMessageConnection(new StreamMessageReader(socket), new StreamMessageWriter(socket)),
-    );
+    const client = new RpcClient(socket);
     try {
       checkVersion(await client.call("hello", { version: VERSION, protocol: PROTOCOL_VERSION }));
     } catch (error) {
@@ -80,6 +81,8 @@ export class RpcClient implements Disposable {
     options.signal?.addEventListener("abort", abort, { once: true });
     if (options.onProgress) this.#listeners.set(token, options.onProgress);
     const argument = options.onProgress ? { ...params, progressToken: token } : params;
+    // Only who waits for an answer keeps the process alive.
+    if (this.#waiting++ === 0) this.#socket.ref();
     try {
       return await Promise.race([
         this.#connection.sendRequest<Results[M]>(method, argument, cancel.token),
@@ -90,6 +93,7 @@ export class RpcClient implements Disposable {
         ? errorFromPlain(error.data)
         : error;
     } finally {
+      if (--this.#waiting === 0) this.#socket.unref();
       options.signal?.removeEventListener("abort", abort);
       this.#listeners.delete(token);
     }

@@ -27,7 +27,9 @@ export class SyncChannel {
   readonly #workspace: string;
   readonly #options: ConnectOptions;
   readonly #answered = new Int32Array(new SharedArrayBuffer(4));
-  #port: MessagePort | undefined;
+  #worker: { port: MessagePort; thread: Worker } | undefined;
+  #calls = 0;
+  #closed = false;
 
   constructor(workspace: string, options: ConnectOptions) {
     this.#workspace = workspace;
@@ -35,26 +37,37 @@ export class SyncChannel {
   }
 
   call(op: string, args: readonly unknown[]): unknown {
-    this.#port ??= this.#start();
-    const before = Atomics.load(this.#answered, 0);
-    this.#port.postMessage({ op, args }, []);
-    if (Atomics.wait(this.#answered, 0, before, LIMIT_MS) === "timed-out") {
-      throw new DevdevError(
-        "ETIMEDOUT",
-        `the daemon did not answer ${op} for ${LIMIT_MS / 1000} s`,
-      );
+    if (this.#closed) {
+      throw new DevdevError("ERR_CLOSED", "the workspace was closed by this program");
     }
-    const received = receiveMessageOnPort(this.#port);
-    if (!received) throw new DevdevError("ERR_DAEMON_GONE", "the answer of the daemon was lost");
-    const answer = decodeFileCall(Buffer.from(received.message as Uint8Array)).value as {
-      ok?: unknown;
-      error?: PlainError;
-    };
-    if (answer.error) throw errorFromPlain(answer.error);
-    return answer.ok;
+    this.#worker ??= this.#start();
+    const id = (this.#calls = (this.#calls + 1) >>> 0);
+    this.#worker.port.postMessage({ id, op, args }, []);
+    const { ok, error } = this.#answer(id, this.#worker.port, op);
+    if (error) throw errorFromPlain(error);
+    return ok;
   }
 
-  #start(): MessagePort {
+  #answer(id: number, port: MessagePort, op: string): { ok?: unknown; error?: PlainError } {
+    const deadline = Date.now() + LIMIT_MS;
+    for (;;) {
+      // Read before the port, so that an answer in between is not slept over.
+      const seen = Atomics.load(this.#answered, 0);
+      const received = receiveMessageOnPort(port);
+      if (received) {
+        const answer = decodeFileCall(Buffer.from(received.message as Uint8Array));
+        if (answer.id === id) return answer.value as { ok?: unknown; error?: PlainError };
+        continue; // Of a call that was given up.
+      }
+      const left = deadline - Date.now();
+      if (left <= 0 || Atomics.wait(this.#answered, 0, seen, left) === "timed-out") {
+        const message = `the daemon did not answer ${op} for ${LIMIT_MS / 1000} s`;
+        throw new DevdevError("ETIMEDOUT", message);
+      }
+    }
+  }
+
+  #start(): { port: MessagePort; thread: Worker } {
     const { port1, port2 } = new MessageChannel();
     const workerData: SyncWorkerData = {
       workspace: this.#workspace,
@@ -62,12 +75,19 @@ export class SyncChannel {
       port: port2,
       answered: this.#answered,
     };
-    const worker = new Worker(fileURLToPath(new URL("./sync-worker.js", import.meta.url)), {
+    const thread = new Worker(fileURLToPath(new URL("./sync-worker.js", import.meta.url)), {
       workerData,
       transferList: [port2],
+      // Not this process's own: `--input-type` and the like would keep it from starting.
+      execArgv: [],
     });
-    worker.unref();
+    thread.unref();
     port1.unref();
-    return port1;
+    return { port: port1, thread };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#worker?.thread.terminate();
   }
 }

@@ -1,6 +1,7 @@
 // The daemon: owns the workspaces of a data directory, listens, and stops in an orderly way. One
 // per user and DEVDEV_HOME: the lock of the data directory decides, so a stale socket never does.
 
+import { once } from "node:events";
 import { rm, writeFile } from "node:fs/promises";
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
@@ -17,11 +18,15 @@ import { createHandlers } from "./handlers.js";
 import { listen, securedDirectory } from "./listener.js";
 import { type Logger, openLog } from "./log.js";
 import { serveRpc } from "./rpc.js";
-import { selectWorkspace } from "./select.js";
+import { containing, named, selectWorkspace } from "./select.js";
 import { serveStream } from "./stream.js";
 
 /** A stop that takes longer than this is cut short: mounts are then cleared by their watchdogs. */
 const STOP_LIMIT_MS = 60_000;
+/** Between the end of everything and the end of the connections: time to write answers. */
+const ANSWER_MS = 20;
+/** A client that does not read its answers has this long. */
+const FAREWELL_MS = 1000;
 
 export class Daemon {
   readonly socket: string;
@@ -89,7 +94,10 @@ export class Daemon {
         hint: "run the command again",
       });
     }
-    return this.#host.open((await selectWorkspace(this.#host, name, cwd)).id);
+    // Without asking the store, so that a command starts at once.
+    const mounted = await this.#host.mounted();
+    const found = name === undefined ? containing(mounted, cwd) : named(mounted, name, cwd);
+    return found ?? this.#host.open((await selectWorkspace(this.#host, name, cwd)).id);
   }
 
   get #pidFile(): string {
@@ -124,14 +132,19 @@ export class Daemon {
       process.exit(1);
     }, STOP_LIMIT_MS);
     this.#server?.close();
-    await this.#host.close().catch((error: unknown) => this.#log.error({ err: error }, "stop"));
+    // Before the lock goes: afterwards they could be those of the next daemon.
     await Promise.all([rm(this.socket, { force: true }), rm(this.#pidFile, { force: true })]);
+    await this.#host.close().catch((error: unknown) => this.#log.error({ err: error }, "stop"));
     clearTimeout(limit);
     this.#log.info("stopped");
-    // An answer to `daemon stop` is still on its way on one of them.
-    setTimeout(() => {
-      this.#connections.forEach((socket) => socket.destroy());
-      this.#resolveStopped();
-    }, 20);
+    // Answers are still on their way: exit statuses, and that to `daemon stop`.
+    setTimeout(() => void this.#farewell(), ANSWER_MS);
+  }
+
+  async #farewell(): Promise<void> {
+    const ends = [...this.#connections].map((socket) => once(socket.end(), "close"));
+    const limit = new Promise((resolve) => setTimeout(resolve, FAREWELL_MS));
+    await Promise.race([Promise.allSettled(ends), limit]);
+    this.#resolveStopped();
   }
 }

@@ -1,6 +1,5 @@
 // What `devdev doctor` looks at: the pieces a workspace needs on this host, what is left of dead
-// mounts
-// (which it clears), and whether the store is whole.
+// mounts (which it clears), and whether the store is whole.
 
 import { access, constants, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -31,14 +30,24 @@ async function usable(path: string, mode: number): Promise<boolean> {
 }
 
 async function fuseDevice(): Promise<DoctorCheck> {
-  const ok = await usable("/dev/fuse", constants.R_OK | constants.W_OK);
   const name = "FUSE device";
-  if (ok) return { name, ok, detail: "/dev/fuse can be opened" };
+  const error = await access("/dev/fuse", constants.R_OK | constants.W_OK).catch(
+    (failure: NodeJS.ErrnoException) => failure,
+  );
+  if (!error) return { name, ok: true, detail: "/dev/fuse can be opened" };
+  if (error.code === "ENOENT") {
+    return {
+      name,
+      ok: false,
+      detail: "/dev/fuse is missing: nothing can be mounted",
+      hint: "load the kernel module with `modprobe fuse`; in a container, pass the device in (docker: --device /dev/fuse --cap-add SYS_ADMIN)",
+    };
+  }
   return {
     name,
-    ok,
-    detail: "/dev/fuse is missing or not accessible: nothing can be mounted",
-    hint: "load the kernel module with `modprobe fuse`; in a container, pass the device in",
+    ok: false,
+    detail: `/dev/fuse is there, but this user may not open it (${error.code ?? error.message})`,
+    hint: "it should have mode 0666: `chmod 666 /dev/fuse` as root, or join the group that `ls -l /dev/fuse` shows",
   };
 }
 

@@ -8,19 +8,25 @@ import { DevdevError } from "@devdev/errno";
 import {
   encodeJsonFrame,
   type ExecOptions,
-  type ExecProcess,
   type ExecWord,
   type Frame,
   FrameType,
-  jsonPayload,
   type Open,
   PROTOCOL_VERSION,
   VERSION,
   type Workspace,
   writeFrame,
 } from "@devdev/protocol";
+import { CommandInput } from "./command-input.js";
+import type { Logger } from "./log.js";
 
 export type ExecOpen = Extract<Open, { kind: "exec" }>;
+
+export interface ExecContext {
+  workspace: Workspace;
+  open: ExecOpen;
+  log: Logger;
+}
 
 /**
  * Runs the command and carries its bytes until it has ended; rejects when it could not be started.
@@ -28,22 +34,20 @@ export type ExecOpen = Extract<Open, { kind: "exec" }>;
 export async function runExec(
   socket: Socket,
   frames: AsyncIterable<Frame>,
-  workspace: Workspace,
-  open: ExecOpen,
+  { workspace, open, log }: ExecContext,
 ): Promise<void> {
   const { argv, options } = command(workspace, open);
   const [file, ...args] = argv as [ExecWord, ...ExecWord[]];
   const process = await workspace.spawn(file, args, options);
   let ended = false;
-  socket.once("close", () => {
+  const hangUp = (): void => {
     if (!ended) process.kill("SIGHUP").catch(() => undefined); // It may have ended meanwhile.
-  });
+  };
+  if (socket.destroyed) hangUp();
+  else socket.once("close", hangUp);
+  const { pid } = process;
   socket.write(
-    encodeJsonFrame(FrameType.opened, {
-      pid: process.pid,
-      version: VERSION,
-      protocol: PROTOCOL_VERSION,
-    }),
+    encodeJsonFrame(FrameType.opened, { pid, version: VERSION, protocol: PROTOCOL_VERSION }),
   );
   let flowing = Promise.resolve();
   process.onOutput((chunk, stream) => {
@@ -53,39 +57,19 @@ export async function runExec(
     process.pause();
     flowing = written.then(() => process.resume());
   });
-  const input = carryInput(process, frames);
+  const input = new CommandInput(socket, process).carry(frames).catch((error: unknown) => {
+    if (ended || socket.destroyed) return;
+    log.warn({ err: error, workspace: workspace.name, pid }, "a client sent nonsense");
+    socket.destroy();
+  });
   const status = await process.wait();
   ended = true;
   await flowing;
   socket.end(encodeJsonFrame(FrameType.exit, status));
+  // Its arguments may be nobody else's business.
+  const name = Buffer.from(file as string).toString();
+  log.info({ workspace: workspace.name, command: name, pid, ...status }, "command ended");
   await input;
-}
-
-async function carryInput(process: ExecProcess, frames: AsyncIterable<Frame>): Promise<void> {
-  try {
-    for await (const frame of frames) await carry(process, frame);
-  } catch {
-    // The process ended, or the peer sent nonsense or went away: the exit status says what matters.
-  }
-}
-
-async function carry(process: ExecProcess, frame: Frame): Promise<void> {
-  switch (frame.type) {
-    case FrameType.stdin:
-      return process.write(frame.payload);
-    case FrameType.stdinEnd:
-      return process.end();
-    case FrameType.resize: {
-      const { cols, rows } = jsonPayload(frame) as { cols: number; rows: number };
-      return process.resize(cols, rows);
-    }
-    case FrameType.signal: {
-      const { signal } = jsonPayload(frame) as { signal: NodeJS.Signals };
-      return process.kill(signal);
-    }
-    default:
-      throw new RangeError(`a frame of type ${frame.type} makes no sense here`);
-  }
 }
 
 function command(workspace: Workspace, open: ExecOpen): { argv: ExecWord[]; options: ExecOptions } {
@@ -93,6 +77,8 @@ function command(workspace: Workspace, open: ExecOpen): { argv: ExecWord[]; opti
   const options = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
   ) as ExecOptions;
+  // Never the daemon's own environment, which is that of whoever happened to start it.
+  options.callerEnv ??= {};
   options.cwd = workingDirectory(workspace, cwd, open.callerCwd);
   const argv = open.argv.map((word) =>
     typeof word === "string" ? word : Buffer.from(word.b64, "base64"),
@@ -116,7 +102,8 @@ export function workingDirectory(
   const here = (callerCwd !== undefined && inside(workspace, callerCwd)) || "/";
   if (cwd === undefined) return here;
   if (cwd === "") throw new DevdevError("EINVAL", "the working directory is empty");
-  if (!cwd.startsWith("/")) return posix.join(here, cwd);
+  // Without a place to be relative to, it is refused by the library.
+  if (!cwd.startsWith("/")) return callerCwd === undefined ? cwd : posix.join(here, cwd);
   return inside(workspace, cwd) ?? posix.normalize(cwd);
 }
 

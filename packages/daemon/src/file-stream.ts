@@ -3,15 +3,15 @@
 
 import type { Dirent, Stats } from "node:fs";
 import type { Socket } from "node:net";
-import { DevdevError, errorToPlain } from "@devdev/errno";
+import { DevdevError, errorToPlain, FsError } from "@devdev/errno";
 import {
-  decodeFileCall,
-  encodeFileCall,
   encodeFrame,
+  FileCallAssembler,
   type Frame,
   FrameType,
   type Workspace,
   type WorkspaceFileHandle,
+  writeFileCall,
 } from "@devdev/protocol";
 
 interface Request {
@@ -31,78 +31,102 @@ const FS_OPERATIONS = new Set([
   "copyFile", "cp", "mknod", "getxattr", "setxattr", "listxattr", "removexattr",
 ]); // prettier-ignore
 
+/** So many calls of one client are worked on at once; it is not read from beyond that. */
+const MOST_AT_ONCE = 64;
+
 /** Serves file calls until the client ends. */
 export async function serveFiles(
   socket: Socket,
   frames: AsyncIterable<Frame>,
   workspace: Workspace,
 ): Promise<void> {
-  const open = new Map<number, WorkspaceFileHandle>();
-  const answer = (id: number, value: unknown): void => {
-    if (!socket.destroyed)
-      socket.write(encodeFrame(FrameType.reply, encodeFileCall({ id, value })));
-  };
+  const files = new OpenFiles();
+  const assembler = new FileCallAssembler();
+  const running = new Set<Promise<void>>();
   socket.write(encodeFrame(FrameType.opened, Buffer.from("{}")));
   try {
     for await (const frame of frames) {
-      if (frame.type !== FrameType.call)
+      if (frame.type !== FrameType.call && frame.type !== FrameType.part)
         throw new RangeError(`a frame of type ${frame.type} makes no sense here`);
-      const { id, value } = decodeFileCall(frame.payload);
-      perform(workspace, open, value as Request).then(
-        (result) => answer(id, { ok: portable(result) }),
-        (error: unknown) => answer(id, { error: errorToPlain(error) }),
+      const call = assembler.push(frame);
+      if (!call) continue;
+      const request = call.value as Request;
+      // Ends when the client has taken the answer: who does not read is not worked for.
+      const answered = settled(() => perform(workspace, files, request)).then((value) =>
+        writeFileCall(socket, FrameType.reply, { id: call.id, value }),
       );
+      const done = answered.finally(() => running.delete(done));
+      running.add(done);
+      while (running.size >= MOST_AT_ONCE) await Promise.race(running);
     }
   } finally {
-    await Promise.allSettled([...open.values()].map((handle) => handle.close()));
+    await Promise.allSettled(running);
+    await files.close();
     socket.end();
+  }
+}
+
+async function settled(work: () => Promise<unknown>): Promise<object> {
+  try {
+    return { ok: portable(await work()) };
+  } catch (error) {
+    return { error: errorToPlain(error) };
   }
 }
 
 async function perform(
   workspace: Workspace,
-  open: Map<number, WorkspaceFileHandle>,
-  request: Request,
+  files: OpenFiles,
+  { op, args, fd }: Request,
 ): Promise<unknown> {
-  const { op, args, fd } = request;
+  if (fd !== undefined) return files.perform(op, fd, args);
   if (op === "open") {
-    const handle = await workspace.fs.open(...(args as Parameters<Workspace["fs"]["open"]>));
-    open.set(handle.fd, handle);
-    return handle.fd;
+    return files.add(await workspace.fs.open(...(args as Parameters<Workspace["fs"]["open"]>)));
   }
   if (op === "snapshot.toBytes") {
     const snapshot = (await workspace.snapshots()).find((s) => s.sequence === args[0]);
     if (!snapshot) throw new DevdevError("ENOENT", `there is no snapshot ${String(args[0])}`);
     return snapshot.toBytes();
   }
-  if (fd !== undefined) return performOnHandle(open, op, fd, args);
-  if (!FS_OPERATIONS.has(op))
-    throw new DevdevError("ERR_UNKNOWN_METHOD", `there is no file operation ${op}`);
+  if (!FS_OPERATIONS.has(op)) throw unknownOperation(op);
   return (workspace.fs as unknown as Record<string, Anything>)[op]?.(...args);
 }
 
-async function performOnHandle(
-  open: Map<number, WorkspaceFileHandle>,
-  op: string,
-  fd: number,
-  args: unknown[],
-): Promise<unknown> {
-  const handle = open.get(fd);
-  if (!handle) throw new DevdevError("EBADF", `file ${fd} is not open`);
-  if (op === "close") {
-    open.delete(fd);
-    return handle.close();
+/** The files that one client has open. */
+class OpenFiles {
+  readonly #handles = new Map<number, WorkspaceFileHandle>();
+
+  add(handle: WorkspaceFileHandle): number {
+    this.#handles.set(handle.fd, handle);
+    return handle.fd;
   }
-  if (op === "read") {
-    const [length, position] = args as [number, number | null];
-    const buffer = Buffer.allocUnsafe(Math.min(length, 32 * 1024 * 1024));
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-    return buffer.subarray(0, bytesRead);
+
+  async perform(op: string, fd: number, args: unknown[]): Promise<unknown> {
+    const handle = this.#handles.get(fd);
+    if (!handle) throw new FsError("EBADF", { syscall: op });
+    if (op === "close") {
+      this.#handles.delete(fd);
+      return handle.close();
+    }
+    if (op === "read") {
+      const [size, offset, length, position] = args as [number, number?, number?, number?];
+      // As large as the caller's, so that the same arguments are refused; untouched pages are free.
+      const buffer = Buffer.alloc(size);
+      const { bytesRead } = await handle.read(buffer, offset, length, position);
+      return buffer.subarray(offset ?? 0, (offset ?? 0) + bytesRead);
+    }
+    if (!HANDLE_OPERATIONS.has(op)) throw unknownOperation(op);
+    const result = await (handle as unknown as Record<string, Anything>)[op]?.(...args);
+    return op === "write" ? (result as { bytesWritten: number }).bytesWritten : result;
   }
-  if (!HANDLE_OPERATIONS.has(op))
-    throw new DevdevError("ERR_UNKNOWN_METHOD", `there is no file operation ${op}`);
-  const result = await (handle as unknown as Record<string, Anything>)[op]?.(...args);
-  return op === "write" ? (result as { bytesWritten: number }).bytesWritten : result;
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#handles.values()].map((handle) => handle.close()));
+  }
+}
+
+function unknownOperation(op: string): DevdevError {
+  return new DevdevError("ERR_UNKNOWN_METHOD", `there is no file operation ${op}`);
 }
 
 // Stats and Dirents are classes: they travel as their fields and are rebuilt by the client.

@@ -13,6 +13,7 @@ import {
 } from "@devdev/protocol";
 import type { WorkspaceHost } from "@devdev/workspace";
 import { examine } from "./doctor.js";
+import { defined, Mounter } from "./mounting.js";
 import type { CallContext, Handlers } from "./rpc.js";
 import { selectWorkspace } from "./select.js";
 
@@ -26,6 +27,7 @@ export interface HandlerContext {
 /** Handlers over one host. */
 export function createHandlers(context: HandlerContext): Handlers {
   const { host } = context;
+  const mounter = new Mounter(host);
   const opened = (name: string): Promise<Workspace> => open(host, name);
   return {
     hello: () => ({ version: VERSION, protocol: PROTOCOL_VERSION, pid: process.pid }),
@@ -37,8 +39,8 @@ export function createHandlers(context: HandlerContext): Handlers {
     },
     "workspace/list": () => host.list(),
     "workspace/select": (params) => selectWorkspace(host, params.workspace, params.cwd),
-    "workspace/create": async (params) => summary(host, (await host.create(params)).id),
-    "workspace/mount": (params, call) => mount(host, params, call),
+    "workspace/create": async (params) => summary(host, (await host.create(defined(params))).id),
+    "workspace/mount": (params, call) => mounter.mount(params, call),
     "workspace/unmount": async ({ workspace, force }) => {
       const target = await opened(workspace);
       const { mountPoint } = target;
@@ -80,7 +82,10 @@ export function createHandlers(context: HandlerContext): Handlers {
     "snapshot/export": (params, call) => exportSnapshot(host, params, call),
     "workspace/import": async ({ file, ...options }, call) => {
       call.progress("reading the file");
-      return host.import(file, defined(options));
+      const imported = await host.import(file, defined(options));
+      if (!call.signal.aborted) return imported;
+      await host.remove(imported.id, { force: true });
+      throw new DevdevError("ECANCELED", "the import was cancelled");
     },
     doctor: () => examine(host, context.paths),
   };
@@ -92,50 +97,6 @@ async function open(host: WorkspaceHost, name: string): Promise<Workspace> {
 
 async function summary(host: WorkspaceHost, id: string): Promise<WorkspaceSummary> {
   return selectWorkspace(host, id, undefined);
-}
-
-async function mount(
-  host: WorkspaceHost,
-  params: Parameters<Handlers["workspace/mount"]>[0],
-  call: CallContext,
-): Promise<Results["workspace/mount"]> {
-  const started = performance.now();
-  const { path, name, allowOther, ...options } = params;
-  const all = await host.list();
-  const there = all.find((w) => w.mountPoint === path);
-  if (there) {
-    throw new DevdevError(
-      "EBUSY",
-      `${path} is already the mount point of workspace ${there.name}`,
-      {
-        hint: "unmount it first, or choose another directory",
-      },
-    );
-  }
-  const known =
-    name === undefined
-      ? lastMountedAt(all, path)
-      : all.find((w) => w.name === name || w.id === name);
-  call.progress(known ? "bringing the workspace back" : "making a workspace");
-  const workspace = known
-    ? await host.open(known.id)
-    : await host.create({ ...defined(options), ...defined({ name }), mountPath: path });
-  try {
-    await workspace.mount(path, allowOther === undefined ? {} : { allowOther });
-  } catch (error) {
-    if (!known) await host.remove(workspace.id, { force: true });
-    throw error;
-  }
-  const created = known === undefined;
-  return {
-    ...(await summary(host, workspace.id)),
-    created,
-    durationMs: performance.now() - started,
-  };
-}
-
-function lastMountedAt(all: WorkspaceSummary[], path: string): WorkspaceSummary | undefined {
-  return all.findLast((w) => w.mountPoint === undefined && w.lastMountPoint === path);
 }
 
 async function status(
@@ -162,6 +123,7 @@ async function exportSnapshot(
   call.progress("writing the file");
   const written = await host.export(id, params.file, {
     ...defined({ ref: params.ref, force: params.force }),
+    signal: call.signal,
     onProgress: (done) => call.progress("writing the file", done),
   });
   return { ...written, file: params.file, durationMs: performance.now() - started };
@@ -170,10 +132,4 @@ async function exportSnapshot(
 function snapshotInfo(snapshot: SnapshotInfo): SnapshotInfo {
   const { id, sequence, name, message, automatic, createdAt, bytes, inodes } = snapshot;
   return { id, sequence, automatic, createdAt, bytes, inodes, ...defined({ name, message }) };
-}
-
-// Optional parameters that were not given are absent, not undefined.
-function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
 }

@@ -14,6 +14,18 @@ import {
 } from "vscode-jsonrpc/node";
 import type { Logger } from "./log.js";
 
+/** Methods that change something: the log tells of each. */
+const CHANGING: ReadonlySet<string> = new Set<Method>([
+  "workspace/mount",
+  "workspace/create",
+  "workspace/unmount",
+  "workspace/remove",
+  "workspace/import",
+  "snapshot/take",
+  "snapshot/restore",
+  "snapshot/export",
+]);
+
 /** What a handler may use beside its parameters. */
 export interface CallContext {
   progress(stage: string, done?: number, total?: number): void;
@@ -37,7 +49,11 @@ export function serveRpc(socket: Socket, handlers: Handlers, log: Logger): void 
   );
   const gone = new AbortController();
   connection.onClose(() => gone.abort());
-  connection.onError(([error]) => log.warn({ err: error }, "connection error"));
+  connection.onError(([error]) => {
+    // After a malformed message nothing that follows can be told apart from it.
+    log.warn({ err: error }, "connection error");
+    socket.destroy();
+  });
   connection.onRequest(async (method, params, token) => {
     const started = performance.now();
     const cancelled = new AbortController();
@@ -59,7 +75,8 @@ export function serveRpc(socket: Socket, handlers: Handlers, log: Logger): void 
       log.info({ method, err: error }, "request failed");
       return toResponseError(error);
     } finally {
-      log.debug({ method, ms: Math.round(performance.now() - started) }, "request");
+      const level = CHANGING.has(method) ? "info" : "debug";
+      log[level]({ method, ms: Math.round(performance.now() - started) }, "request");
     }
   });
   connection.listen();

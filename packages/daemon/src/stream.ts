@@ -4,16 +4,22 @@ import type { Socket } from "node:net";
 import { DevdevError, errorToPlain } from "@devdev/errno";
 import {
   encodeJsonFrame,
+  type Frame,
   FrameType,
   jsonPayload,
   openSchema,
+  PROTOCOL_VERSION,
+  VERSION,
   type Workspace,
-  writeFrame,
 } from "@devdev/protocol";
 import { runExec } from "./exec-stream.js";
 import { serveFiles } from "./file-stream.js";
 import { framesOf } from "./frame-source.js";
-import { followLog, lastLogLines, type Logger } from "./log.js";
+import type { Logger } from "./log.js";
+import { serveLogs } from "./log-stream.js";
+
+/** A client has this long to say what the connection is for. */
+const OPEN_TIMEOUT_MS = 5000;
 
 export interface StreamContext {
   /** The workspace a request names, else the one that contains `cwd`, else the only one. */
@@ -24,43 +30,54 @@ export interface StreamContext {
 
 /** Serves one stream connection until it closes. */
 export async function serveStream(socket: Socket, context: StreamContext): Promise<void> {
+  const { log, logDir } = context;
   const frames = framesOf(socket);
   try {
-    const first = await frames.next();
-    if (first.done) return;
-    if (first.value.type !== FrameType.open)
-      throw new DevdevError("ERR_PROTOCOL", "the first frame is not `open`");
-    const parsed = openSchema.safeParse(jsonPayload(first.value));
-    if (!parsed.success)
-      throw new DevdevError("ERR_INVALID_PARAMS", `open: ${parsed.error.message}`);
-    const open = parsed.data;
-    if (open.kind === "exec")
-      await runExec(socket, frames, await context.select(open.workspace, open.callerCwd), open);
-    else if (open.kind === "files")
+    const open = await firstFrame(socket, frames);
+    if (!open) return;
+    if (open.kind === "exec") {
+      const workspace = await context.select(open.workspace, open.callerCwd);
+      await runExec(socket, frames, { workspace, open, log });
+    } else if (open.kind === "files") {
       await serveFiles(socket, frames, await context.select(open.workspace, undefined));
-    else await serveLogs(socket, open.lines, open.follow, context.logDir);
+    } else await serveLogs(socket, open, logDir);
   } catch (error) {
-    context.log.info({ err: error }, "stream failed");
+    log.info({ err: error }, "stream failed");
     if (!socket.destroyed) socket.end(encodeJsonFrame(FrameType.error, errorToPlain(error)));
+    // What the peer still sends is of no interest, but its end is.
+    socket.resume();
   }
 }
 
-async function serveLogs(
+async function firstFrame(
   socket: Socket,
-  lines: number,
-  follow: boolean,
-  logDir: string,
-): Promise<void> {
-  for (const line of await lastLogLines(logDir, lines)) {
-    await writeFrame(socket, FrameType.stdout, Buffer.from(`${line}\n`));
+  frames: AsyncGenerator<Frame, void, undefined>,
+): Promise<ReturnType<typeof openSchema.parse> | undefined> {
+  const timer = setTimeout(() => socket.destroy(), OPEN_TIMEOUT_MS);
+  const first = await frames.next().finally(() => clearTimeout(timer));
+  if (first.done) return undefined;
+  if (first.value.type !== FrameType.open) {
+    throw new DevdevError("ERR_PROTOCOL", "the first frame is not `open`");
   }
-  if (follow) {
-    const closed = new AbortController();
-    socket.once("close", () => closed.abort());
-    socket.resume();
-    const emit = (line: string): void =>
-      void writeFrame(socket, FrameType.stdout, Buffer.from(`${line}\n`));
-    await followLog(logDir, emit, closed.signal);
-  }
-  socket.end();
+  const message = jsonPayload(first.value);
+  refuseOtherVersion(message);
+  const parsed = openSchema.safeParse(message);
+  if (parsed.success) return parsed.data;
+  throw new DevdevError("ERR_INVALID_PARAMS", `open: ${parsed.error.message}`);
+}
+
+// Before anything is done: what the rest of the message means may have changed.
+function refuseOtherVersion(message: unknown): void {
+  const { protocol, version } = (message ?? {}) as Record<string, unknown>;
+  if (protocol === PROTOCOL_VERSION || typeof protocol !== "number") return;
+  const older = protocol > PROTOCOL_VERSION;
+  throw new DevdevError(
+    "ERR_VERSION",
+    `the running daemon is ${older ? "older" : "newer"} (${VERSION}) than this client (${String(version)})`,
+    {
+      hint: older
+        ? "stop it with `devdev daemon stop` (workspaces are checkpointed); the next command starts the new one"
+        : "use the client that belongs to it, or stop it with `devdev daemon stop`",
+    },
+  );
 }

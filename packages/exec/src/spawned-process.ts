@@ -110,10 +110,10 @@ export class SpawnedProcess implements ExecProcess {
   }
 
   /** Of several sizes in a row only the last is sure to be set. Nothing on pipes. */
-  resize(cols: number, rows: number): Promise<void> {
+  async resize(cols: number, rows: number): Promise<void> {
     this.#wantedSize = [dimension(cols), dimension(rows)];
     this.#resizing = this.#resizing.then(() => this.#setSize());
-    return this.#resizing;
+    await this.#resizing;
   }
 
   /** To the process group of the command; nothing if it is gone. */

@@ -1,7 +1,7 @@
 // Runs a started command to its end and gathers what it printed: exec in terms of spawn, the same
 // for the library and the client.
 
-import type { ExecOptions, ExecProcess, ExecResult } from "./workspace.js";
+import type { ExecOptions, ExecProcess, ExecResult } from "./workspace-exec.js";
 
 /** Feeds `options.stdin` (none means end of file), waits, returns output and exit status. */
 export async function collectOutput(

@@ -9,6 +9,8 @@ export const RPC_PREAMBLE = "devdev-rpc/1\n";
 export const STREAM_PREAMBLE = "devdev-stream/1\n";
 /** Longest payload a peer accepts: 64 MiB. Longer data is sent in pieces. */
 export const MAX_FRAME = 64 * 1024 * 1024;
+/** So much input may be on its way to a command that does not take it. */
+export const INPUT_WINDOW = 1024 * 1024;
 const HEADER_BYTES = 5;
 
 /** What a frame carries. Numbers are part of the protocol and never reused. */
@@ -37,8 +39,12 @@ export const FrameType = {
   call: 11,
   /** Its answer. */
   reply: 12,
-  /** u32le: so many payload bytes were consumed and may be sent again (flow control). */
+  /** u32le: the command has taken so many bytes of input, as many more may be sent. */
   credit: 13,
+  /** A piece of a long file call or answer, before the frame that ends it: see file-call.ts. */
+  part: 14,
+  /** JSON: a serialised error; the command takes no more input. */
+  stdinGone: 15,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -51,14 +57,17 @@ const KNOWN = new Set<number>(Object.values(FrameType));
 
 /** A frame as bytes; throws RangeError above MAX_FRAME. */
 export function encodeFrame(type: FrameType, payload: Uint8Array = new Uint8Array()): Buffer {
-  if (payload.length > MAX_FRAME) {
-    throw new RangeError(`a frame of ${payload.length} bytes is longer than ${MAX_FRAME}`);
+  return Buffer.concat([frameHeader(type, payload.length), payload]);
+}
+
+function frameHeader(type: FrameType, length: number): Buffer {
+  if (length > MAX_FRAME) {
+    throw new RangeError(`a frame of ${length} bytes is longer than ${MAX_FRAME}`);
   }
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
-  frame.writeUInt8(type, 0);
-  frame.writeUInt32LE(payload.length, 1);
-  frame.set(payload, HEADER_BYTES);
-  return frame;
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header.writeUInt8(type, 0);
+  header.writeUInt32LE(length, 1);
+  return header;
 }
 
 /** A frame whose payload is JSON. */
@@ -105,9 +114,18 @@ export class FrameDecoder {
 }
 
 /** Writes a frame and waits when the peer is slow. Resolves when more may be written. */
-export function writeFrame(stream: Duplex, type: FrameType, payload?: Uint8Array): Promise<void> {
+export function writeFrame(
+  stream: Duplex,
+  type: FrameType,
+  payload: Uint8Array = new Uint8Array(),
+): Promise<void> {
   if (stream.destroyed || stream.writableEnded) return Promise.resolve();
-  if (stream.write(encodeFrame(type, payload))) return Promise.resolve();
+  // Two writes that leave as one: a long payload is not copied behind its header.
+  stream.cork();
+  stream.write(frameHeader(type, payload.length));
+  const goOn = payload.length === 0 || stream.write(payload);
+  stream.uncork();
+  if (goOn) return Promise.resolve();
   return new Promise((resolve) => {
     const done = (): void => {
       stream.off("drain", done);

@@ -15,18 +15,20 @@ export type {
   WriteOptions,
 } from "./workspace-fs.js";
 export type {
-  BytePath,
-  ChangeKind,
-  DiffEntry,
-  DiffOptions,
-  DiffResult,
-  DiffStat,
   ExecOptions,
   ExecProcess,
   ExecRecord,
   ExecResult,
   ExecWord,
   ExitStatus,
+} from "./workspace-exec.js";
+export type {
+  BytePath,
+  ChangeKind,
+  DiffEntry,
+  DiffOptions,
+  DiffResult,
+  DiffStat,
   FileKind,
   HostMountOptions,
   RestoreOptions,
@@ -39,13 +41,20 @@ export type {
   WorkspaceOptions,
   WorkspaceUsage,
 } from "./workspace.js";
-export { decodeFileCall, encodeFileCall, type FileCall } from "./file-call.js";
+export {
+  decodeFileCall,
+  encodeFileCall,
+  type FileCall,
+  FileCallAssembler,
+  writeFileCall,
+} from "./file-call.js";
 export {
   encodeFrame,
   encodeJsonFrame,
   type Frame,
   FrameDecoder,
   FrameType,
+  INPUT_WINDOW,
   jsonPayload,
   MAX_FRAME,
   RPC_PREAMBLE,

@@ -2,17 +2,23 @@
 // and results.
 
 import { z } from "zod";
-import type {
-  DiffResult,
-  ExecRecord,
-  RestoreResult,
-  SnapshotInfo,
-  WorkspaceUsage,
-} from "./workspace.js";
+import type { ExecRecord } from "./workspace-exec.js";
+import type { DiffResult, RestoreResult, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
 
-const ref = z.union([z.string().min(1), z.number().int().negative()]);
+// What a value may be is the library's to say, in the same words for every caller; here are types.
+const ref = z.union([z.string(), z.number()]);
 /** How a request names a workspace: its name or id, or a path inside its mount. */
 const workspace = z.string().min(1);
+
+/** How a new workspace is made. */
+const making = {
+  ephemeral: z.boolean().optional(),
+  xattrs: z.boolean().optional(),
+  maxBytes: z.number().optional(),
+  maxInodes: z.number().optional(),
+  uid: z.number().optional(),
+  gid: z.number().optional(),
+};
 
 /** Parameters by method. */
 export const requestSchemas = {
@@ -23,27 +29,18 @@ export const requestSchemas = {
   /** Finds the workspace a command is for; see WorkspaceSelector. */
   "workspace/select": z.object({ workspace: workspace.optional(), cwd: z.string().optional() }),
   "workspace/mount": z.object({
-    /** Absolute host path; made if missing. */
-    path: z.string().min(1),
+    /** Absolute host path, made if missing; default: a fresh directory that goes at unmount. */
+    path: z.string().min(1).optional(),
     /**
      * An existing workspace (or a new one's name); default: the workspace last mounted at `path`,
      * else a new one.
      */
-    name: z.string().min(1).optional(),
-    ephemeral: z.boolean().optional(),
+    name: z.string().optional(),
     allowOther: z.boolean().optional(),
-    xattrs: z.boolean().optional(),
-    maxBytes: z.number().int().positive().optional(),
-    maxInodes: z.number().int().positive().optional(),
+    ...making,
   }),
   /** A workspace without a mount (the SDK's Workspace.create through a daemon). */
-  "workspace/create": z.object({
-    name: z.string().min(1).optional(),
-    ephemeral: z.boolean().optional(),
-    xattrs: z.boolean().optional(),
-    maxBytes: z.number().int().positive().optional(),
-    maxInodes: z.number().int().positive().optional(),
-  }),
+  "workspace/create": z.object({ name: z.string().optional(), ...making }),
   "workspace/unmount": z.object({ workspace, force: z.boolean().optional() }),
   "workspace/remove": z.object({ workspace, force: z.boolean().optional() }),
   "workspace/status": z.object({ workspace }),
@@ -79,8 +76,9 @@ export const requestSchemas = {
   /** Makes a workspace from an exported file. */
   "workspace/import": z.object({
     file: z.string().min(1),
-    name: z.string().min(1).optional(),
+    name: z.string().optional(),
     numericOwner: z.boolean().optional(),
+    ...making,
   }),
   doctor: z.object({}),
 } as const;
@@ -164,9 +162,34 @@ export interface Progress {
   total?: number;
 }
 
+const execOptions = z.object({
+  cwd: z.string().optional(),
+  env: z.record(z.string(), z.string()).optional(),
+  passEnv: z.array(z.string()).optional(),
+  /** Of the caller's environment what passEnv and profiles may take; nothing else arrives. */
+  callerEnv: z.record(z.string(), z.string()).optional(),
+  profiles: z.array(z.string()).optional(),
+  path: z.array(z.string()).optional(),
+  pty: z
+    .union([
+      z.boolean(),
+      z.object({ cols: z.number(), rows: z.number(), term: z.string().optional() }),
+    ])
+    .optional(),
+  timeoutMs: z.number().optional(),
+  killGraceMs: z.number().optional(),
+  umask: z.number().optional(),
+  /** The user's login shell instead of argv (`devdev shell`). */
+  shell: z.boolean().optional(),
+});
+
+/** The version of who opens; the daemon refuses what it may misunderstand before it does any. */
+const opener = { version: z.string(), protocol: z.number() };
+
 /** First frame of a stream connection. */
 export const openSchema = z.discriminatedUnion("kind", [
   z.object({
+    ...opener,
     kind: z.literal("exec"),
     workspace: workspace.optional(),
     /**
@@ -174,31 +197,22 @@ export const openSchema = z.discriminatedUnion("kind", [
      */
     callerCwd: z.string().optional(),
     argv: z.array(z.union([z.string(), z.object({ b64: z.string() })])).min(1),
-    options: z.object({
-      cwd: z.string().optional(),
-      env: z.record(z.string(), z.string()).optional(),
-      profiles: z.array(z.string()).optional(),
-      path: z.array(z.string()).optional(),
-      pty: z
-        .union([
-          z.boolean(),
-          z.object({
-            cols: z.number().int().min(1).max(65535),
-            rows: z.number().int().min(1).max(65535),
-            term: z.string().optional(),
-          }),
-        ])
-        .optional(),
-      timeoutMs: z.number().positive().optional(),
-      killGraceMs: z.number().nonnegative().optional(),
-      umask: z.number().int().min(0).max(0o777).optional(),
-      /** The user's login shell instead of argv (`devdev shell`). */
-      shell: z.boolean().optional(),
-    }),
+    options: execOptions,
   }),
   /** File calls on a workspace's `fs`, and on its snapshots. */
-  z.object({ kind: z.literal("files"), workspace }),
+  z.object({ ...opener, kind: z.literal("files"), workspace }),
   /** Where the daemon hands its log over: the last `lines`, then (follow) as it is written. */
-  z.object({ kind: z.literal("logs"), lines: z.number().int().nonnegative(), follow: z.boolean() }),
+  z.object({
+    ...opener,
+    kind: z.literal("logs"),
+    lines: z.number().int().nonnegative(),
+    follow: z.boolean(),
+  }),
 ]);
-export type Open = z.input<typeof openSchema>;
+type Opened = z.input<typeof openSchema>;
+/** Without what every one of them says. */
+export type Open = Opened extends infer O
+  ? O extends Opened
+    ? Omit<O, keyof typeof opener>
+    : never
+  : never;

@@ -2,7 +2,9 @@
 // agree.
 
 import { homedir, tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+
+const LONGEST_SOCKET = 107;
 
 export interface DataPaths {
   /** Everything that outlives a boot: store, logs. */
@@ -16,7 +18,8 @@ export interface DataPaths {
 
 /** The paths for an environment (default: this process's). */
 export function dataPaths(env: Record<string, string | undefined> = process.env): DataPaths {
-  const moved = env["DEVDEV_HOME"];
+  // The daemon has another working directory than its clients.
+  const moved = env["DEVDEV_HOME"] && resolve(env["DEVDEV_HOME"]);
   const home = moved || join(env["HOME"] || homedir(), ".devdev");
   const runDir = moved ? join(moved, "run") : runtimeDir(env);
   return {
@@ -30,16 +33,20 @@ export function dataPaths(env: Record<string, string | undefined> = process.env)
 
 function runtimeDir(env: Record<string, string | undefined>): string {
   const xdg = env["XDG_RUNTIME_DIR"];
-  if (xdg) return join(xdg, "devdev");
-  return join(tmpdir(), `devdev-${process.getuid?.() ?? userInfo().username}`);
+  return xdg ? join(xdg, "devdev") : sharedTemp();
 }
 
-// A unix socket's path has at most 107 bytes: a deep DEVDEV_HOME gets a short name in the temp
-// directory.
+// Not TMPDIR: clients with another one (in a command of `exec`, say) mean the same daemon.
+function sharedTemp(): string {
+  const uid = process.getuid?.();
+  return uid === undefined ? join(tmpdir(), "devdev") : `/tmp/devdev-${uid}`;
+}
+
+// A unix socket's path has at most 107 bytes: that of a deep DEVDEV_HOME is elsewhere.
 function socketPath(runDir: string): string {
   const path = join(runDir, "daemon.sock");
-  if (Buffer.byteLength(path) <= 100) return path;
-  return join(tmpdir(), `devdev-${process.getuid?.() ?? 0}-${shortHash(runDir)}.sock`);
+  if (Buffer.byteLength(path) <= LONGEST_SOCKET) return path;
+  return join(sharedTemp(), `${shortHash(runDir)}.sock`);
 }
 
 function pipeName(home: string): string {

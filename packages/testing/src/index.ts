@@ -2,3 +2,9 @@
 // imports it.
 
 export { comparable, comparableTree, type SyncFs } from "./compare-fs.js";
+export {
+  type ContractCase,
+  fileOutcomes,
+  workspaceContract,
+  type WorkspaceMaker,
+} from "./workspace-contract/index.js";

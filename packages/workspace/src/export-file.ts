@@ -12,6 +12,8 @@ export interface ExportOptions {
   /** Replace a file that is there; else it is EEXIST. */
   force?: boolean;
   onProgress?: (bytesDone: number) => void;
+  /** Aborted before the file has its name, it never gets it. */
+  signal?: AbortSignal;
 }
 
 /** Returns its length. */
@@ -33,6 +35,7 @@ export async function writeExport(
       await handle.close();
     }
     const { size } = await stat(partial);
+    if (options.signal?.aborted) throw new DevdevError("ECANCELED", "the export was cancelled");
     await put(partial, path, options.force ?? false);
     await syncDirectory(dirname(path));
     return size;

@@ -18,6 +18,8 @@ export interface HostOptions {
 export interface Host {
   /** Every workspace of the data directory and every ephemeral one, oldest first. */
   list(): Promise<WorkspaceSummary[]>;
+  /** Those that are mounted now; asks no store. */
+  mounted(): Promise<Workspace[]>;
   /**
    * The one open Workspace of this id; brings it back as last checkpointed when it is not open.
    * ENOENT.
@@ -43,12 +45,13 @@ export interface Host {
       ref?: string | number;
       force?: boolean;
       onProgress?: (bytesDone: number) => void;
+      signal?: AbortSignal;
     },
   ): Promise<{ id: string; bytes: number }>;
   /** A new workspace from an exported file, with one snapshot of it. */
   import(
     file: string,
-    options: { name?: string; numericOwner?: boolean },
+    options: Omit<WorkspaceOptions, "dataDir" | "clock"> & { numericOwner?: boolean },
   ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }>;
   /** Problems of the store, one sentence each; empty when it is whole. */
   check(): Promise<string[]>;

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { DevdevError } from "@devdev/errno";
 import type { SnapshotInfo, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
-import { ephemeralParts } from "./ephemeral.js";
+import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ExportOptions } from "./export-file.js";
 import type { Host, HostOptions } from "./host-interface.js";
 import { freshName } from "./names.js";
@@ -58,6 +58,14 @@ export class WorkspaceHost implements Host {
     return all.toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
+  /** Those that are mounted now; asks no store. */
+  async mounted(): Promise<Workspace[]> {
+    const opened = [...this.#open.values()].map((each) => each.catch(() => undefined));
+    return (await Promise.all(opened)).filter(
+      (each) => each?.mountPoint !== undefined,
+    ) as Workspace[];
+  }
+
   async open(id: string): Promise<Workspace> {
     this.#refuseWhenClosing();
     const opened = this.#open.get(id);
@@ -101,15 +109,16 @@ export class WorkspaceHost implements Host {
 
   async import(
     file: string,
-    options: ImportOptions & { name?: string },
+    options: ImportOptions & Omit<CreateOptions, "mountPath">,
   ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }> {
     this.#refuseWhenClosing();
     await this.#refuseInMount(file);
     const { size } = await stat(file);
-    const parts = await importStored(this.#store, resolve(file), {
-      ...options,
-      name: await this.#freeName({ ...options, mountPath: withoutExtension(file) }),
-    });
+    const name = await this.#freeName({ ...options, mountPath: withoutExtension(file) });
+    const named = { ...options, name };
+    const parts = options.ephemeral
+      ? this.#beside(await importedEphemeral(resolve(file), named))
+      : await importStored(this.#store, resolve(file), named);
     const workspace = await this.#keep(parts.id, async () => parts);
     const [snapshot] = await parts.keeper.snapshots();
     const summary = (await this.list()).find(({ id }) => id === workspace.id);
@@ -171,8 +180,11 @@ export class WorkspaceHost implements Host {
 
   async #createEphemeral(options: CreateOptions): Promise<WorkspaceParts> {
     const name = await this.#freeName(options);
-    const parts = ephemeralParts({ ...options, name });
-    const beside: Beside = { id: parts.id, name, createdAt: Date.now() };
+    return this.#beside(ephemeralParts({ ...options, name }));
+  }
+
+  #beside(parts: WorkspaceParts): WorkspaceParts {
+    const beside: Beside = { id: parts.id, name: parts.name, createdAt: Date.now() };
     this.#ephemeral.set(parts.id, beside);
     return {
       ...parts,

@@ -1,15 +1,9 @@
 // devdev daemon start | stop | status | logs.
 
-import { connectDaemon, startDaemon } from "@devdev/client";
+import { readFileSync } from "node:fs";
+import { connectDaemon, openFrame, startDaemon } from "@devdev/client";
 import { DevdevError, errorFromPlain, type PlainError } from "@devdev/errno";
-import {
-  dataPaths,
-  encodeJsonFrame,
-  FrameDecoder,
-  FrameType,
-  jsonPayload,
-  STREAM_PREAMBLE,
-} from "@devdev/protocol";
+import { dataPaths, FrameDecoder, FrameType, jsonPayload, STREAM_PREAMBLE } from "@devdev/protocol";
 import { duration, line, printJson, size } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
@@ -52,11 +46,7 @@ export async function stop(options: GlobalOptions): Promise<void> {
 async function ended(pid: number): Promise<void> {
   const deadline = Date.now() + STOPPED_LIMIT_MS;
   while (Date.now() < deadline) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
+    if (!runs(pid)) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   throw new DevdevError("ETIMEDOUT", `the daemon (pid ${pid}) does not end`, {
@@ -64,8 +54,18 @@ async function ended(pid: number): Promise<void> {
   });
 }
 
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // A zombie has ended; only whoever started it does not know yet.
+    return process.platform !== "linux" || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
 export async function status(options: GlobalOptions): Promise<void> {
-  using session = await Session.open(options, { start: false });
+  using session = await Session.open(options, { start: false, anyVersion: true });
   const s = await session.call("daemon/status", {});
   if (options.json) return printJson(s);
   line(`pid        ${s.pid}`);
@@ -82,13 +82,8 @@ export async function logs(
   options: GlobalOptions & { lines: number; follow?: boolean },
 ): Promise<void> {
   const socket = await connectDaemon(STREAM_PREAMBLE, { start: false });
-  socket.write(
-    encodeJsonFrame(FrameType.open, {
-      kind: "logs",
-      lines: options.lines,
-      follow: options.follow ?? false,
-    }),
-  );
+  const { lines, follow = false } = options;
+  socket.write(openFrame({ kind: "logs", lines, follow }));
   process.once("SIGINT", () => socket.destroy());
   process.stdout.on("error", () => socket.destroy());
   const decoder = new FrameDecoder();

@@ -60,5 +60,6 @@ function printStats(stats: DiffStat[]): void {
     added += stat.added;
     removed += stat.removed;
   }
-  line(` ${stats.length} files changed, ${added} insertions(+), ${removed} deletions(-)`);
+  const files = `${stats.length} ${stats.length === 1 ? "file" : "files"} changed`;
+  line(` ${files}, ${added} insertions(+), ${removed} deletions(-)`);
 }

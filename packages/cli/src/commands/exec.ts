@@ -1,13 +1,13 @@
 // devdev exec, devdev shell: a command of the workspace on this terminal, or on these pipes.
 
 import { readFile } from "node:fs/promises";
-import { constants } from "node:os";
-import { gatherOutput, RemoteProcess } from "@devdev/client";
+import { gatherOutput, type RemoteCommand, RemoteProcess } from "@devdev/client";
 import type { ExecOptions, ExecWord } from "@devdev/protocol";
 import { UsageError } from "../failure.js";
 import { printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
-import { absolute } from "../session.js";
+import { Streams } from "../streams.js";
+import { byName } from "../workspace-name.js";
 
 interface RunOptions extends GlobalOptions {
   cwd?: string;
@@ -43,32 +43,31 @@ async function exactWords(words: string[]): Promise<ExecWord[]> {
 
 async function run(argv: ExecWord[], options: RunOptions, shell: boolean): Promise<number> {
   const terminal = wantsTerminal(options);
-  const command = await RemoteProcess.start({
+  const common: RemoteCommand = {
     argv,
     callerCwd: process.cwd(),
-    ...(options.workspace !== undefined && { workspace: absolute(options.workspace) }),
     options: { ...execOptions(options, terminal), shell },
-  });
+  };
+  const command = await byName(options.workspace, (workspace) =>
+    RemoteProcess.start({ ...common, ...(workspace !== undefined && { workspace }) }),
+  );
+  using streams = new Streams(command);
+  streams.forwardSignals();
+  streams.attachInput(terminal);
   if (options.json) return runForJson(command, terminal);
-  const detach = terminal ? attachTerminal(command) : attachPipes(command);
-  try {
-    return (await command.wait()).exitCode;
-  } finally {
-    detach();
-  }
+  streams.attachOutput(terminal);
+  return await streams.ended();
 }
 
 // -T: never; -t: always; else when both ends are terminals, so `exec cmd | less` and `exec cmd <
 // file` get pipes.
 function wantsTerminal(options: RunOptions): boolean {
-  if (options.tty === false || options.json) return options.tty === true;
-  return options.tty === true || (process.stdin.isTTY && process.stdout.isTTY);
+  if (options.tty !== undefined) return options.tty;
+  return !options.json && process.stdin.isTTY && process.stdout.isTTY;
 }
 
 async function runForJson(command: RemoteProcess, terminal: boolean): Promise<number> {
-  const detach = attachInput(command);
   const { bytes: _, stdout, stderr, ...result } = await gatherOutput(command, terminal);
-  detach();
   printJson({
     ...result,
     ...(stdout && { stdout: stdout.toString() }),
@@ -97,53 +96,4 @@ function execOptions(options: RunOptions, terminal: boolean): ExecOptions {
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     ...(options.timeout !== undefined && { timeoutMs: options.timeout * 1000 }),
   };
-}
-
-function deliver(command: RemoteProcess): void {
-  const gone = (): void => void command.kill("SIGPIPE");
-  process.stdout.on("error", gone);
-  command.onOutput((chunk, stream) => {
-    const target = stream === "stderr" ? process.stderr : process.stdout;
-    if (target.write(chunk)) return;
-    command.pause();
-    target.once("drain", () => command.resume());
-  });
-}
-
-function attachTerminal(command: RemoteProcess): () => void {
-  const { stdin, stdout } = process;
-  deliver(command);
-  const resize = (): void => void command.resize(stdout.columns, stdout.rows);
-  stdout.on("resize", resize);
-  if (stdin.isTTY) stdin.setRawMode(true);
-  stdin.on("data", (chunk) => void command.write(chunk));
-  stdin.on("end", () => void command.end());
-  return () => {
-    stdout.off("resize", resize);
-    if (stdin.isTTY) stdin.setRawMode(false);
-    stdin.destroy();
-  };
-}
-
-function attachPipes(command: RemoteProcess): () => void {
-  deliver(command);
-  return attachInput(command);
-}
-
-function attachInput(command: RemoteProcess): () => void {
-  const { stdin } = process;
-  const feed = async (): Promise<void> => {
-    for await (const chunk of stdin) await command.write(chunk as Buffer);
-    await command.end();
-  };
-  feed().catch(() => undefined); // The command may end before its input does.
-  // A second signal is for us: the command may be deaf to the first.
-  const forward = (signal: NodeJS.Signals): void => {
-    process.once(signal, () => {
-      void command.kill(signal);
-      process.once(signal, () => process.exit(128 + (constants.signals[signal] ?? 0)));
-    });
-  };
-  (["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const).forEach(forward);
-  return () => stdin.destroy();
 }

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Params } from "@devdev/protocol";
 import { duration, line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
-import { absolute, Session } from "../session.js";
+import { Session } from "../session.js";
 
 interface MountOptions extends GlobalOptions {
   name?: string;
@@ -39,20 +39,13 @@ export async function unmount(
   options: GlobalOptions & { force?: boolean },
 ): Promise<void> {
   using session = await Session.open(options);
-  const named = workspace ?? options.workspace;
-  const { id, name } = await session.workspace(named === undefined ? undefined : asGiven(named));
+  const { id, name } = await session.workspace(workspace);
   const result = await session.call("workspace/unmount", {
     workspace: id,
     ...(options.force && { force: true }),
   });
   if (options.json) return printJson(result);
   line(`workspace ${name} unmounted from ${result.mountPoint}`);
-}
-
-// `devdev unmount ws` means ./ws as well as a workspace called ws: names win, and paths are tried
-// by the daemon.
-function asGiven(named: string): string {
-  return named.startsWith(".") || named.includes("/") ? absolute(named) : named;
 }
 
 // The mount point may not exist yet, or be a dead mount on which nothing answers: only its parent

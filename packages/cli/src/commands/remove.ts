@@ -3,14 +3,14 @@
 import { DevdevError } from "@devdev/errno";
 import { line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
-import { absolute, Session } from "../session.js";
+import { Session } from "../session.js";
 
 export async function remove(
   workspace: string,
   options: GlobalOptions & { force?: boolean; yes?: boolean },
 ): Promise<void> {
   using session = await Session.open(options);
-  const { id, name, snapshots } = await session.workspace(absolute(workspace));
+  const { id, name, snapshots } = await session.workspace(workspace);
   const asks =
     !options.yes && !options.force && !options.json && process.stdin.isTTY && process.stderr.isTTY;
   if (asks) {

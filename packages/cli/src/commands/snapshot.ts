@@ -52,8 +52,7 @@ export async function restore(
     ...(options.kill && { kill: true }),
   });
   if (options.json) return printJson(result);
-  line(
-    `restored ${shortId(result.id)} (${result.filesChanged} files changed, ${duration(result.durationMs)})`,
-  );
+  const files = `${result.filesChanged} ${result.filesChanged === 1 ? "file" : "files"} changed`;
+  line(`restored ${shortId(result.id)} (${files}, ${duration(result.durationMs)})`);
   line(`undo with: devdev restore ${shortId(result.before.id)}`);
 }

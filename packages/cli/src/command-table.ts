@@ -1,0 +1,180 @@
+// Which commands there are, with their options and help.
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+type Action = (...args: never[]) => Promise<number | void>;
+/** Makes what commander calls of what loads the action. */
+export type Act = (load: () => Promise<Action>) => (...args: unknown[]) => Promise<void>;
+type Add = (spec: string, description: string, examples: string[]) => Command;
+
+/** Adds them all. */
+export function defineCommands(program: Command, act: Act): void {
+  const add: Add = (spec, description, examples) =>
+    program
+      .command(spec)
+      .description(description)
+      .addHelpText("after", `\nExamples:\n${examples.map((line) => `  $ ${line}`).join("\n")}`)
+      .addOption(new Option("-w, --workspace <name|path>", "the workspace, see devdev --help"))
+      .addOption(new Option("--json", "print data as JSON"));
+  workspaceCommands(add, act);
+  execCommands(add, act);
+  snapshotCommands(add, act);
+  daemonCommands(add, act);
+}
+
+function workspaceCommands(add: Add, act: Act): void {
+  add("mount [directory]", "mount a workspace at a directory (default: ./ws), made if missing", [
+    "devdev mount ./ws",
+    "devdev mount --name scratch --ephemeral /tmp/scratch",
+    "devdev mount --limit 4g ./ws",
+  ])
+    .option("--name <name>", "the workspace's name, or an existing workspace")
+    .option("--ephemeral", "keep nothing in the store: the state ends with the daemon")
+    .option("--allow-other", "let other users enter")
+    .option("--no-xattrs", "offer no extended attributes (a new workspace only)")
+    .option("--limit <bytes>", "most bytes of content, e.g. 500m, 16g", bytes)
+    .option("--max-inodes <n>", "most inodes", count)
+    .action(act(async () => (await import("./commands/mount.js")).mount));
+  add("unmount [workspace]", "unmount a workspace after a checkpoint", [
+    "devdev unmount ./ws",
+    "devdev unmount --force",
+  ])
+    .alias("umount")
+    .option("-f, --force", "also when processes use it")
+    .action(act(async () => (await import("./commands/mount.js")).unmount));
+  add("ls", "list the workspaces", ["devdev ls", "devdev ls --json"]).action(
+    act(async () => (await import("./commands/status.js")).list),
+  );
+  add("status", "show a workspace: usage, what a crash would lose, commands that run", [
+    "devdev status",
+  ]).action(act(async () => (await import("./commands/status.js")).status));
+  add("rm <workspace>", "remove a workspace with its snapshots", ["devdev rm scratch"])
+    .option("-f, --force", "also when it is mounted")
+    .option("-y, --yes", "do not ask")
+    .action(act(async () => (await import("./commands/remove.js")).remove));
+}
+
+function execCommands(add: Add, act: Act): void {
+  const common = (command: Command): Command =>
+    command
+      .option(
+        "--cwd <dir>",
+        "working directory (absolute: inside the workspace, or a host path below the mount)",
+      )
+      .option("-e, --env <name=value>", "set a variable (repeatable)", gather, [])
+      .option("--pass-env <name>", "take a variable over from here (repeatable)", gather, [])
+      .option("--path <dir>", "directory in front of the PATH (repeatable)", gather, [])
+      .option("--profile <name>", "toolchain: node, rust, python, go (repeatable)", gather, [])
+      .option("-t, --tty", "a terminal even when output is no terminal")
+      .option("-T, --no-tty", "plain pipes instead of a terminal");
+  common(
+    add("exec <command> [args...]", "run a command in the workspace", [
+      "devdev exec -- git clone https://example.org/app.git",
+      "devdev exec --profile rust --cwd /app -- cargo build",
+      "echo hello | devdev exec -T -- tr a-z A-Z",
+      "devdev exec --timeout 60 -- npm test",
+    ]),
+  )
+    .option("--timeout <seconds>", "TERM after this time, KILL 2 s later; exit code 124", seconds)
+    .passThroughOptions()
+    .action(act(async () => (await import("./commands/exec.js")).exec));
+  common(
+    add("shell [args...]", "start your shell in the workspace", [
+      "devdev shell",
+      "devdev shell -c 'ls -la'",
+    ]),
+  )
+    .passThroughOptions()
+    .action(act(async () => (await import("./commands/exec.js")).shell));
+}
+
+function snapshotCommands(add: Add, act: Act): void {
+  add("snapshot", "take a snapshot; prints its id once it is durable", [
+    "devdev snapshot -m 'before the refactoring'",
+    "devdev snapshot --name good --json",
+  ])
+    .option("-m, --message <text>", "what it is for")
+    .option("--name <name>", "a name to restore it by")
+    .action(act(async () => (await import("./commands/snapshot.js")).snapshot));
+  add("snapshots", "list the snapshots, oldest first", [
+    "devdev snapshots",
+    "devdev snapshots --json",
+  ]).action(act(async () => (await import("./commands/snapshot.js")).snapshots));
+  add("restore <snapshot>", "make a snapshot the live state (id, name, or -1 for the newest)", [
+    "devdev restore good",
+    "devdev restore -1",
+    "devdev restore --live 3fa9c1",
+  ])
+    .option("--live", "pause commands that run, restore, let them go on")
+    .option("--kill", "kill commands that run first")
+    .action(act(async () => (await import("./commands/snapshot.js")).restore));
+  add("diff [a] [b]", "what changed: newest snapshot to now, A to now, or A to B", [
+    "devdev diff",
+    "devdev diff --stat good",
+    "devdev diff -p good -1",
+  ])
+    .option("--stat", "count added and removed lines")
+    .option("-p, --patch", "unified text")
+    .action(act(async () => (await import("./commands/diff.js")).diff));
+  add("export <file> [snapshot]", "write a snapshot (default: the live state) to a file", [
+    "devdev export app.ddws good",
+  ])
+    .option("-f, --force", "replace the file")
+    .action(act(async () => (await import("./commands/transfer.js")).exportTo));
+  add("import <file>", "make a workspace from an exported file", [
+    "devdev import app.ddws --name app",
+  ])
+    .option("--name <name>", "its name")
+    .option("--numeric-owner", "keep owners as numbers also when not root")
+    .action(act(async () => (await import("./commands/transfer.js")).importFrom));
+}
+
+function daemonCommands(add: Add, act: Act): void {
+  const daemon = add("daemon", "start, stop and watch the daemon", [
+    "devdev daemon status --json",
+    "devdev daemon logs -f",
+  ]);
+  const sub = (spec: string, description: string): Command =>
+    daemon
+      .command(spec)
+      .description(description)
+      .addOption(new Option("--json", "print data as JSON"));
+  sub("start", "start it (other commands do so when needed)").action(
+    act(async () => (await import("./commands/daemon.js")).start),
+  );
+  sub("stop", "checkpoint and unmount every workspace, then stop").action(
+    act(async () => (await import("./commands/daemon.js")).stop),
+  );
+  sub("status", "pid, version, uptime, memory, workspaces").action(
+    act(async () => (await import("./commands/daemon.js")).status),
+  );
+  sub("logs", "print the log")
+    .option("-n, --lines <n>", "how many lines", count, 50)
+    .option("-f, --follow", "go on as it grows")
+    .action(act(async () => (await import("./commands/daemon.js")).logs));
+  add("doctor", "look for what is missing on this host, and clear what is left of dead mounts", [
+    "devdev doctor",
+  ]).action(act(async () => (await import("./commands/doctor.js")).doctor));
+}
+
+function gather(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function count(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError("a whole number is needed");
+  return Number(value);
+}
+
+function seconds(value: string): number {
+  const number = Number(value);
+  if (!(number > 0)) throw new InvalidArgumentError("a number of seconds above 0 is needed");
+  return number;
+}
+
+function bytes(value: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(value);
+  if (!match) throw new InvalidArgumentError("a size is needed, like 500m or 16g");
+  const power = "kmgt".indexOf((match[2] ?? "").toLowerCase() || " ") + 1;
+  return Math.floor(Number(match[1]) * 1024 ** power);
+}

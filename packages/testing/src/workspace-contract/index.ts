@@ -1,0 +1,15 @@
+// The contract over the whole Workspace interface, for every implementation of it.
+
+import { commandCases } from "./commands.js";
+import type { ContractCase } from "./contract.js";
+import { fileCases } from "./files.js";
+import { timeCases } from "./time.js";
+
+export type { ContractCase, WorkspaceMaker } from "./contract.js";
+export { fileOutcomes } from "./file-outcomes.js";
+
+export const workspaceContract: readonly ContractCase[] = [
+  ...fileCases,
+  ...timeCases,
+  ...commandCases,
+];
