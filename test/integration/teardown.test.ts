@@ -64,6 +64,28 @@ mounting("teardown", () => {
     expect(existsSync(at)).toBe(false);
   });
 
+  test("an engine that was mounted and closed gives its memory back", async () => {
+    const { code, said } = await ends(
+      (path) => `
+        const content = Buffer.alloc(50 * 2 ** 20, "x");
+        const round = async () => {
+          const vfs = Vfs.create();
+          vfs.fs.writeFileSync("/f", content);
+          const tree = vfs.freeze();
+          await (await vfs.mount(${path})).unmount();
+          vfs.close();
+          tree.dispose();
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        };
+        await round();
+        const before = process.memoryUsage().rss;
+        for (let n = 0; n < 10; n++) await round();
+        const grown = process.memoryUsage().rss - before;
+        if (grown > 200 * 2 ** 20) throw new Error("grown by " + grown);`,
+    );
+    expect([code, said]).toEqual([0, ""]);
+  });
+
   test("a call that waits for a block does not hold the process up", async () => {
     const started = Date.now();
     const { code } = await ends(

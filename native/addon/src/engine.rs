@@ -100,6 +100,8 @@ pub fn engine_close(number: u32) -> Result<(), Thrown> {
     ENGINES.remove(number);
     engine.needs.close();
     engine.api.close_all();
+    // Freeing a large tree takes its time.
+    std::thread::spawn(move || drop(engine));
     Ok(())
 }
 

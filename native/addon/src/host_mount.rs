@@ -1,10 +1,13 @@
 //! The host mount of an engine, as JavaScript sees it. The bridge exists on Linux; elsewhere the
 //! same exports say so.
 
+use std::sync::{Arc, Weak};
+
 use napi::bindgen_prelude::{Function, Object};
 use napi::{Env, Status};
 use napi_derive::napi;
 
+use crate::engine::Engine;
 use crate::failed::Thrown;
 use crate::registry::{ENGINES, engine};
 use crate::work::{internal, long};
@@ -100,9 +103,14 @@ pub fn mount<'env>(
             .build()
             .map_err(internal)?,
     };
-    // At the end of this environment nobody is left who could unmount.
-    let hook = |engine: std::sync::Arc<crate::engine::Engine>| engine.host_mount.abandon();
-    env.add_env_cleanup_hook(engine.clone(), hook).map_err(internal)?;
+    // At the end of this environment nobody is left who could unmount. Hooks stay until then, so
+    // this one must not keep the engine.
+    let hook = |engine: Weak<Engine>| {
+        if let Some(engine) = engine.upgrade() {
+            engine.host_mount.abandon();
+        }
+    };
+    env.add_env_cleanup_hook(Arc::downgrade(&engine), hook).map_err(internal)?;
     long(env, "mount", move || platform::mount(&engine, config, listeners))
 }
 

@@ -138,8 +138,12 @@ pub fn needs_serve(env: &Env, number: u32, wake: Function<(), ()>) -> Result<u32
     let queue = engine(number)?.needs.clone();
     let wake = wake.build_threadsafe_function::<()>().weak::<true>().build().map_err(internal)?;
     let server = queue.serve(wake);
-    let hook = move |queue: Arc<NeedQueue>| queue.leave(Some(server));
-    env.add_env_cleanup_hook(queue, hook).map_err(internal)?;
+    let hook = move |queue: Weak<NeedQueue>| {
+        if let Some(queue) = queue.upgrade() {
+            queue.leave(Some(server));
+        }
+    };
+    env.add_env_cleanup_hook(Arc::downgrade(&queue), hook).map_err(internal)?;
     Ok(server)
 }
 

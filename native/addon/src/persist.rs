@@ -1,6 +1,6 @@
 //! Persist jobs and tree loaders: what the store's worker drives.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use devdev_pack::{Pace, Packed, PersistError, PersistJob, UnpackError, unpack_block, unpack_page};
 use devdev_vfs::{BlockHash, Corrupt, Errno, NeedKey, PageId, TreeLoader, page};
@@ -211,7 +211,7 @@ impl NativeTreeLoader {
         let loader = self.loader.take();
         long(env, "load", move || {
             let loader = loader.ok_or_else(|| Failed::new("ERR_CLOSED", "finished"))?;
-            Ok(add_tree(loader.finish()?, None))
+            Ok(add_tree(loader.finish()?, Weak::new()))
         })
     }
 }

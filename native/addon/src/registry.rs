@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, Weak};
 
 use devdev_vfs::Tree;
 
@@ -47,8 +47,23 @@ impl<T> Registry<T> {
 /// A frozen tree as JavaScript holds it.
 pub struct TreeHandle {
     pub tree: Arc<Tree>,
+    // Not an owner: a tree that is kept must not keep a closed engine's state in memory.
+    store: RwLock<Weak<Engine>>,
+}
+
+impl TreeHandle {
+    pub fn new(tree: Arc<Tree>, store: Weak<Engine>) -> TreeHandle {
+        TreeHandle { tree, store: RwLock::new(store) }
+    }
+
     /// Through whose store bytes come that are not in memory.
-    pub store: RwLock<Option<Arc<Engine>>>,
+    pub fn store(&self) -> Weak<Engine> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn load_through(&self, engine: &Arc<Engine>) {
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(engine);
+    }
 }
 
 pub static ENGINES: LazyLock<Registry<Engine>> = LazyLock::new(|| Registry::new("engine"));

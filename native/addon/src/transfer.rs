@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use devdev_pack::{ExportError, ImportError, ImportErrorKind, ImportOptions, Meta, export, import};
@@ -111,7 +111,7 @@ impl NativeExport {
 }
 
 fn write_all(handle: &TreeHandle, meta: &Meta, sender: &SyncSender<Piece>) -> Result<(), Failed> {
-    let store = handle.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let store = handle.store().upgrade();
     let mut piece = Vec::with_capacity(PIECE);
     let send = |piece: Vec<u8>| {
         sender.send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
@@ -180,7 +180,7 @@ pub fn import_tree(
             Either::B(bytes) => Box::new(io::Cursor::new(bytes)),
         };
         let (tree, meta) = import(&mut reader, options)?;
-        Ok(Imported { tree: add_tree(tree, None), meta: meta.into() })
+        Ok(Imported { tree: add_tree(tree, Weak::new()), meta: meta.into() })
     })
 }
 

@@ -1,6 +1,6 @@
 //! Frozen trees: freezing, restoring, reading.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use devdev_vfs::Tree;
@@ -16,8 +16,8 @@ use crate::values::Bytes;
 use crate::work::{Pooled, long};
 
 /// Registers a tree.
-pub fn add_tree(tree: Arc<Tree>, store: Option<Arc<Engine>>) -> u32 {
-    TREES.add(Arc::new(TreeHandle { tree, store: RwLock::new(store) }))
+pub fn add_tree(tree: Arc<Tree>, store: Weak<Engine>) -> u32 {
+    TREES.add(Arc::new(TreeHandle::new(tree, store)))
 }
 
 /// A tree that a freeze made.
@@ -52,7 +52,7 @@ pub fn freeze(number: u32) -> Result<Frozen, Thrown> {
     let start = Instant::now();
     let tree = engine.vfs.freeze();
     let pause_ns = start.elapsed().as_nanos() as f64;
-    Ok(Frozen { tree: add_tree(tree, Some(engine)), pause_ns })
+    Ok(Frozen { tree: add_tree(tree, Arc::downgrade(&engine)), pause_ns })
 }
 
 /// Makes a tree the live state, then brings the kernel's caches in line.
@@ -80,8 +80,7 @@ pub fn mark_clean(number: u32, tree_number: u32) -> Result<(), Thrown> {
 #[napi(catch_unwind)]
 pub fn tree_attach(number: u32) -> Result<u32, Thrown> {
     let handle = tree(number)?;
-    let store = handle.store.read().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(add_tree(handle.tree.clone(), store))
+    Ok(add_tree(handle.tree.clone(), handle.store()))
 }
 
 /// Lets a tree go.
@@ -105,8 +104,7 @@ pub fn tree_info(number: u32) -> Result<TreeInfo, Thrown> {
 /// Lets the tree's missing bytes come through this engine's needs.
 #[napi(catch_unwind)]
 pub fn tree_load_through(number: u32, engine_number: u32) -> Result<(), Thrown> {
-    let store = engine(engine_number)?;
-    *tree(number)?.store.write().unwrap_or_else(PoisonError::into_inner) = Some(store);
+    tree(number)?.load_through(&engine(engine_number)?);
     Ok(())
 }
 
@@ -114,7 +112,7 @@ fn with_frozen<R>(
     handle: &TreeHandle,
     read: impl FnOnce(FrozenTree<'_>) -> devdev_vfs::Result<R>,
 ) -> Result<R, Failed> {
-    let store = handle.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let store = handle.store().upgrade();
     let store = store.as_ref().map(|engine| &*engine.vfs);
     Ok(read(FrozenTree { tree: &handle.tree, store })?)
 }
