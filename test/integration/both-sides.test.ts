@@ -1,5 +1,5 @@
-// Both sides of a mount at work at once, on the same few names: nothing hangs, and when they rest they
-// see the same tree (S11, S12). A failure prints the seed.
+// Both sides of a mount at work at once, on the same few names: nothing hangs, and when they rest
+// they see the same tree (S11, S12). A failure prints the seed.
 
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";

@@ -64,8 +64,8 @@ export interface SnapshotName {
 
 /** A flush waits for the kernel to write pages back: memory speed, so this is far beyond. */
 const FLUSH_DEADLINE_MS = 30_000;
-// `process.exit` runs no cleanup hook of the addon, and Node waits for its pool's work, which may wait
-// for a block. In workers hooks do run, and the engines may be others'.
+// `process.exit` runs no cleanup hook of the addon, and Node waits for its pool's work, which may
+// wait for a block. In workers hooks do run, and the engines may be others'.
 if (isMainThread) {
   process.once("exit", () => {
     native.needsAbandon();
