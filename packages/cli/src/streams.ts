@@ -1,6 +1,7 @@
 // This process's standard streams and signals, bound to a command of the workspace for as long as
 // it runs. However it ends, the terminal is left as it was found.
 
+import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import type { RemoteProcess } from "@devdev/client";
 
@@ -40,7 +41,12 @@ export class Streams implements Disposable {
   attachInput(terminal: boolean): void {
     const { stdin } = process;
     const raw = terminal && stdin.isTTY;
-    if (raw) stdin.setRawMode(true);
+    if (raw) {
+      stdin.setRawMode(true);
+      // Node leaves output processing on; the command's own terminal has done that already. Where
+      // there is no stty, line ends get a second carriage return.
+      spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
+    }
     stdin.on("data", (chunk: Buffer) => {
       const written = this.#command.write(chunk).catch(() => undefined); // It reads no more.
       if (raw) return;
