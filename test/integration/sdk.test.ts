@@ -55,7 +55,7 @@ const [unmounted, mounted] = [false, true].map((mounts) =>
 );
 
 for (const [name, maker] of Object.entries(makers)) {
-  describe(name, () => {
+  describe(`${name}, not mounted`, () => {
     test.for(unmounted ?? [])("$name", async (each) => {
       await expect(each.run(maker)).resolves.toBeUndefined();
     });
