@@ -4,7 +4,8 @@
 import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { forEachIdentity } from "../harness/suite.ts";
-import { CrashLoop, KINDS } from "./loop.ts";
+import { CrashLoop } from "./loop.ts";
+import { KINDS } from "./work.ts";
 
 const seed = Number(process.env["DEVDEV_SEED"] ?? Date.now() % 1_000_000);
 

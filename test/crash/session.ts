@@ -30,7 +30,7 @@ export class CrashSession {
     devdev.lenient = true;
   }
 
-  /** Mounts (which starts a daemon), and returns how long that took. */
+  /** Mounts (which starts a daemon); returns how long that took. */
   async mount(): Promise<number> {
     const result = await this.devdev.ok(["mount", this.devdev.mountPoint], { timeoutMs: 30_000 });
     this.daemon = findDaemon(this.devdev);
@@ -90,12 +90,28 @@ export class CrashSession {
     }
   }
 
+  /** A new daemon, which ends itself in some phase; false when it did so while mounting. */
+  async mountWithFault(fault: string): Promise<boolean> {
+    await this.devdev.ok(["daemon", "stop"]);
+    const options = { timeoutMs: 30_000, env: { DEVDEV_FAULT: fault } };
+    const result = await this.devdev.cli(["mount", this.devdev.mountPoint], options);
+    if (result.code === 0) this.daemon = findDaemon(this.devdev);
+    return result.code === 0;
+  }
+
+  get alive(): boolean {
+    return isAlive(this.daemon);
+  }
+
   /** Until the killed daemon is no more; it may linger while a thread of it waits. */
   async gone(): Promise<void> {
     await until("the end of the killed daemon", () => !isAlive(this.daemon), 10_000);
   }
 
-  /** The snapshot, when it was acknowledged. */
+  /**
+   * The snapshot, when it was acknowledged by the daemon that is to be killed. A command that comes
+   * after the kill starts another one, and that has only what was recovered.
+   */
   async snapshot(name: string, generation: number): Promise<KnownSnapshot | undefined> {
     const result = await this.devdev.cli([
       "snapshot",
@@ -105,7 +121,7 @@ export class CrashSession {
       name,
       "--json",
     ]);
-    if (result.code !== 0) return undefined;
+    if (result.code !== 0 || findDaemon(this.devdev) !== this.daemon) return undefined;
     const { id } = JSON.parse(result.stdout) as { id: string };
     return { id, name, generation };
   }

@@ -1,7 +1,7 @@
 // Where the suites work: one directory for a whole run, made and swept by global-setup.ts, so that
 // whatever a test leaves behind (mounts, daemons, files) can be found again.
 
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,6 +19,6 @@ export function base(): string {
   const made = mkdtempSync(`${BASE_PREFIX}${process.pid}-`);
   process.env[VARIABLE] = made;
   process.umask(0o022);
-  mkdirSync(join(made, "fixtures"), { mode: 0o777 });
+  chmodSync(made, 0o755);
   return made;
 }

@@ -1,7 +1,7 @@
 // Before the suites: a directory for the run, and what an earlier run that was killed left behind.
 // After them: nothing may be left, and what is, is taken away and reported.
 
-import { mkdirSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { base, BASE_PREFIX } from "./base.ts";
 import { BIND_DIRECTORY, isRoot } from "./identity.ts";
@@ -11,11 +11,7 @@ import { run } from "./run.ts";
 
 export default async function setup(): Promise<() => Promise<void>> {
   await sweepOld();
-  const directory = base();
-  // Below it the ordinary user makes directories of its own.
-  mkdirSync(join(directory, "fixtures"), { recursive: true });
-  await run(["chmod", "0755", directory]);
-  await run(["chmod", "1777", join(directory, "fixtures")]);
+  base();
   return teardown;
 }
 

@@ -1,0 +1,178 @@
+// The work of one iteration of the crash loop, and the kill that falls into it. Separate from the
+// loop, which checks what was left: here it is said what may be left.
+
+import { describe, sleep } from "../harness/run.ts";
+import type { CrashSession, KnownSnapshot } from "./session.ts";
+
+/** A checkpoint starts within 2 s of the first change; the rest is the store's time. */
+const PROMISE_MS = 2000;
+const STORE_MS = 2500;
+const STORE_MS_PER_MEGABYTE = 60;
+
+/** In what the kill falls. */
+export const KINDS = ["write", "snapshot", "restore", "bulk", "stop", "mount", "fault"] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** Where DEVDEV_FAULT lets the daemon end itself. */
+const PHASES = ["flush", "freeze", "persist", "commit", "restore"];
+
+export interface Report {
+  iterations: number;
+  acknowledged: number;
+  restored: number;
+  kinds: Record<string, number>;
+  slowestMountMs: number;
+  oldestLossMs: number;
+}
+
+export interface Left {
+  /** Generations the live tree may be of, after the kill. */
+  generations: number[];
+  /** No work may be missing that was done before this time. */
+  durableUntil: number;
+  killedAt: number;
+}
+
+function left(generations: number[], durableUntil = 0): Left {
+  return { generations, durableUntil, killedAt: Date.now() };
+}
+
+export class Work {
+  readonly #session: CrashSession;
+  readonly #random: (below: number) => number;
+  /** Every acknowledged snapshot. */
+  readonly known: KnownSnapshot[] = [];
+  readonly report: Report;
+
+  constructor(session: CrashSession, random: (below: number) => number, report: Report) {
+    this.#session = session;
+    this.#random = random;
+    this.report = report;
+  }
+
+  async run(kind: Kind, n: number, generation: number): Promise<Left> {
+    switch (kind) {
+      case "write":
+        return this.#killWhileWriting(generation, 100 + this.#random(3400), 0);
+      case "bulk":
+        return this.#killWhileWriting(generation, 300 + this.#random(2500), 10 + this.#random(40));
+      case "snapshot":
+        return this.#killWhileSnapshotting(n, generation);
+      case "restore":
+        return this.#killWhileRestoring(n, generation);
+      case "stop":
+        return this.#killWhileStopping(generation);
+      case "fault":
+        return this.#dieInPhase(n, generation);
+      case "mount":
+        this.#session.kill();
+        return left([generation]);
+    }
+  }
+
+  async #apply(generation: number): Promise<void> {
+    const result = await this.#session.agent("apply", this.#session.devdev.mountPoint, generation);
+    if (result.code !== 0) throw new Error(describe(result));
+  }
+
+  #durableAt(killedAt: number, megabytes: number): number {
+    return killedAt - PROMISE_MS - STORE_MS - megabytes * STORE_MS_PER_MEGABYTE;
+  }
+
+  async #killWhileWriting(generation: number, ms: number, megabytes: number): Promise<Left> {
+    const session = this.#session;
+    session.startWriter();
+    await session.writing();
+    const busy =
+      megabytes > 0
+        ? session.agent("bulk", session.devdev.mountPoint, this.#random(1e9), megabytes)
+        : undefined;
+    await sleep(ms);
+    const killedAt = Date.now();
+    session.kill();
+    await busy;
+    return { ...left([generation], this.#durableAt(killedAt, megabytes)), killedAt };
+  }
+
+  async #killWhileSnapshotting(n: number, generation: number): Promise<Left> {
+    const session = this.#session;
+    session.startWriter();
+    await session.writing();
+    await this.#apply(generation + 1);
+    const timer = sleep(this.#random(700)).then(() => session.kill());
+    let durableUntil = 0;
+    let acknowledged = false;
+    for (let k = 0; !session.killed; k++) {
+      const started = Date.now();
+      const snapshot = await session.snapshot(`i${n}-${k}`, generation + 1);
+      if (snapshot === undefined) break;
+      this.known.push(snapshot);
+      this.report.acknowledged++;
+      // What was done before an acknowledged snapshot began is durable.
+      durableUntil = started;
+      acknowledged = true;
+    }
+    await timer;
+    const generations = acknowledged ? [generation + 1] : [generation, generation + 1];
+    return left(generations, durableUntil);
+  }
+
+  async #killWhileRestoring(n: number, generation: number): Promise<Left> {
+    const session = this.#session;
+    await this.#apply(generation + 1);
+    const own = await session.snapshot(`i${n}-before`, generation + 1);
+    if (own === undefined) throw new Error("a snapshot failed although nobody was killed");
+    this.known.push(own);
+    this.report.acknowledged++;
+    const timer = sleep(this.#random(500)).then(() => session.kill());
+    let live = [generation + 1];
+    while (!session.killed) {
+      const target = this.known[this.#random(this.known.length)]!;
+      const result = await session.restore(target);
+      if (result.code !== 0) {
+        live = [...live, target.generation];
+        break;
+      }
+      this.report.restored++;
+      live = [target.generation];
+    }
+    await timer;
+    return left(live);
+  }
+
+  /** Works until the daemon comes to the phase in which it is to end itself. */
+  async #dieInPhase(n: number, generation: number): Promise<Left> {
+    const session = this.#session;
+    const fault = `kill:${PHASES[this.#random(PHASES.length)]}:${1 + this.#random(5)}`;
+    if (!(await session.mountWithFault(fault))) return left([generation]);
+    const applied = await session.agent("apply", session.devdev.mountPoint, generation + 1);
+    let live = applied.code === 0 ? [generation + 1] : [generation, generation + 1];
+    // A checkpoint in between, as it would happen by itself.
+    let durable = false;
+    for (let k = 0; k < 6 && session.alive && applied.code === 0; k++) {
+      const snapshot = durable ? undefined : await session.snapshot(`i${n}-${k}`, generation + 1);
+      if (snapshot !== undefined) {
+        this.known.push(snapshot);
+        this.report.acknowledged++;
+        durable = true;
+      }
+      const target = this.known[this.#random(this.known.length)];
+      if (target === undefined || !durable || !session.alive) continue;
+      const result = await session.restore(target);
+      live = result.code === 0 ? [target.generation] : [...live, target.generation];
+    }
+    session.kill();
+    return left(durable ? live : [generation, ...live]);
+  }
+
+  /** A stop that was acknowledged loses nothing; one that was not, no more than a crash. */
+  async #killWhileStopping(generation: number): Promise<Left> {
+    const session = this.#session;
+    await this.#apply(generation + 1);
+    const timer = sleep(this.#random(400)).then(() => session.kill());
+    const stopped = await session.devdev.cli(["daemon", "stop"]);
+    await timer;
+    const done = stopped.code === 0;
+    return left(done ? [generation + 1] : [generation, generation + 1]);
+  }
+}
