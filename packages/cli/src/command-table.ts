@@ -85,6 +85,8 @@ function execCommands(add: Add, act: Act): void {
     ]),
   )
     .passThroughOptions()
+    // Options that are not ours are the shell's.
+    .allowUnknownOption()
     .action(act(async () => (await import("./commands/exec.js")).shell));
 }
 
