@@ -106,15 +106,14 @@ fn names_and_attributes_are_asked_for_once() {
 #[test]
 fn the_control_directory_is_there_but_not_listed() {
     let Some(host) = Host::new() else { return };
-    let output = host.sh(
-        r#"
+    let output = host.sh(r#"
         set -e
         ls -A; ls .devdev
-        echo x > .devdev/home/rc; echo y > .devdev/tmp/scratch; cat .devdev/home/rc .devdev/tmp/scratch
+        echo x > .devdev/home/rc; echo y > .devdev/tmp/scratch
+        cat .devdev/home/rc .devdev/tmp/scratch
         ! mkdir .devdev 2>/dev/null; ! rmdir .devdev 2>/dev/null; ! touch .devdev/new 2>/dev/null
         ! mv .devdev/tmp/scratch moved 2>&1 >/dev/null | grep -q nothing
-        "#,
-    );
+        "#);
     assert!(output.starts_with("home\nsnapshots\ntmp\nx\ny\n"), "{output}");
 }
 

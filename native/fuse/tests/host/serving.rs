@@ -1,7 +1,7 @@
 //! A child process that serves a host mount, as another user or to be killed: `serve PATH HOW`.
 //!
-//! `plain` just serves, and answers `flush` and `read NAME` on its standard input; `stuck` also has a thread that waits on the mount for ever; `unwatched` has
-//! no watchdog.
+//! `plain` just serves, and answers `flush` and `read NAME` on its standard input; `stuck` also has
+//! a thread that waits on the mount for ever; `unwatched` has no watchdog.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Write};

@@ -68,7 +68,7 @@ export class WorkerCalls<C> {
     if (this.#ended) return Promise.reject(this.#ended);
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as Waiting["resolve"], reject });
+      this.#waiting.set(id, { resolve, reject });
       this.#worker.ref();
       // A worker is no window: there is no origin to name.
       // oxlint-disable-next-line unicorn/require-post-message-target-origin
