@@ -5,16 +5,27 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 type Action = (...args: never[]) => Promise<number | void>;
 /** Makes what commander calls of what loads the action. */
 export type Act = (load: () => Promise<Action>) => (...args: unknown[]) => Promise<void>;
-type Add = (spec: string, description: string, examples: string[]) => Command;
+type Add = (
+  spec: string,
+  description: string,
+  examples: string[],
+  /** It is not about one workspace, so its help does not speak of -w. */
+  general?: "general",
+) => Command;
 
 /** Adds them all. */
 export function defineCommands(program: Command, act: Act): void {
-  const add: Add = (spec, description, examples) =>
+  const add: Add = (spec, description, examples, general) =>
     program
       .command(spec)
       .description(description)
       .addHelpText("after", `\nExamples:\n${examples.map((line) => `  $ ${line}`).join("\n")}`)
-      .addOption(new Option("-w, --workspace <name|path>", "the workspace, see devdev --help"))
+      .addOption(
+        new Option(
+          "-w, --workspace <name|path>",
+          "the workspace (default: the one around the current directory, or the only one)",
+        ).hideHelp(general === "general"),
+      )
       .addOption(new Option("--json", "print data as JSON"));
   workspaceCommands(add, act);
   execCommands(add, act);
@@ -23,11 +34,16 @@ export function defineCommands(program: Command, act: Act): void {
 }
 
 function workspaceCommands(add: Add, act: Act): void {
-  add("mount [directory]", "mount a workspace at a directory (default: ./ws), made if missing", [
-    "devdev mount ./ws",
-    "devdev mount --name scratch --ephemeral /tmp/scratch",
-    "devdev mount --limit 4g ./ws",
-  ])
+  add(
+    "mount [directory]",
+    "mount a workspace at a directory (default: ./ws), made if missing",
+    [
+      "devdev mount ./ws",
+      "devdev mount --name scratch --ephemeral /tmp/scratch",
+      "devdev mount --limit 4g ./ws",
+    ],
+    "general",
+  )
     .option("--name <name>", "the workspace's name, or an existing workspace")
     .option("--ephemeral", "keep nothing in the store: the state ends with the daemon")
     .option("--allow-other", "let other users enter")
@@ -42,13 +58,13 @@ function workspaceCommands(add: Add, act: Act): void {
     .alias("umount")
     .option("-f, --force", "also when processes use it")
     .action(act(async () => (await import("./commands/mount.js")).unmount));
-  add("ls", "list the workspaces", ["devdev ls", "devdev ls --json"]).action(
+  add("ls", "list the workspaces", ["devdev ls", "devdev ls --json"], "general").action(
     act(async () => (await import("./commands/status.js")).list),
   );
   add("status", "show a workspace: usage, what a crash would lose, commands that run", [
     "devdev status",
   ]).action(act(async () => (await import("./commands/status.js")).status));
-  add("rm <workspace>", "remove a workspace with its snapshots", ["devdev rm scratch"])
+  add("rm <workspace>", "remove a workspace with its snapshots", ["devdev rm scratch"], "general")
     .option("-f, --force", "also when it is mounted")
     .option("-y, --yes", "do not ask")
     .action(act(async () => (await import("./commands/remove.js")).remove));
@@ -123,19 +139,24 @@ function snapshotCommands(add: Add, act: Act): void {
   ])
     .option("-f, --force", "replace the file")
     .action(act(async () => (await import("./commands/transfer.js")).exportTo));
-  add("import <file>", "make a workspace from an exported file", [
-    "devdev import app.ddws --name app",
-  ])
+  add(
+    "import <file>",
+    "make a workspace from an exported file",
+    ["devdev import app.ddws --name app"],
+    "general",
+  )
     .option("--name <name>", "its name")
     .option("--numeric-owner", "keep owners as numbers also when not root")
     .action(act(async () => (await import("./commands/transfer.js")).importFrom));
 }
 
 function daemonCommands(add: Add, act: Act): void {
-  const daemon = add("daemon", "start, stop and watch the daemon", [
-    "devdev daemon status --json",
-    "devdev daemon logs -f",
-  ]);
+  const daemon = add(
+    "daemon",
+    "start, stop and watch the daemon",
+    ["devdev daemon status --json", "devdev daemon logs -f"],
+    "general",
+  );
   const sub = (spec: string, description: string): Command =>
     daemon
       .command(spec)
@@ -154,9 +175,12 @@ function daemonCommands(add: Add, act: Act): void {
     .option("-n, --lines <n>", "how many lines", count, 50)
     .option("-f, --follow", "go on as it grows")
     .action(act(async () => (await import("./commands/daemon.js")).logs));
-  add("doctor", "look for what is missing on this host, and clear what is left of dead mounts", [
-    "devdev doctor",
-  ]).action(act(async () => (await import("./commands/doctor.js")).doctor));
+  add(
+    "doctor",
+    "look for what is missing on this host, and clear what is left of dead mounts",
+    ["devdev doctor"],
+    "general",
+  ).action(act(async () => (await import("./commands/doctor.js")).doctor));
 }
 
 function gather(value: string, before: string[]): string[] {

@@ -33,7 +33,7 @@ export async function run(argv: string[]): Promise<number> {
   const program = buildProgram(parsed);
   try {
     if (argv[0] === "completion" || argv[0] === "complete") {
-      (await import("./commands/completion.js")).installCompletion(program);
+      await (await import("./commands/completion.js")).installCompletion(program, argv);
     } else {
       program
         .command("completion <shell>")

@@ -33,8 +33,15 @@ export class ProgressLine implements Disposable {
     this.#shown = true;
   }
 
+  /** Takes the line away before something else is printed; the next report brings it back. */
+  wipe(): void {
+    if (this.#shown) process.stderr.write("\r\u001b[K");
+    this.#shown = false;
+    this.#latest = undefined;
+  }
+
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-    if (this.#shown) process.stderr.write("\r\u001b[K");
+    this.wipe();
   }
 }

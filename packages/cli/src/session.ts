@@ -49,6 +49,8 @@ export class Session implements Disposable {
     } catch (error) {
       if (signal.aborted) throw new Interrupted();
       throw error;
+    } finally {
+      this.#progress.wipe();
     }
   }
 

@@ -99,12 +99,16 @@ async function refuseOther(
   wanted: Pick<MountParams, "ephemeral" | "maxBytes" | "maxInodes">,
 ): Promise<void> {
   const { maxBytes, maxInodes } = await workspace.usage();
-  const is = { ephemeral: known.ephemeral, maxBytes, maxInodes };
-  const names = ["ephemeral", "maxBytes", "maxInodes"] as const;
-  const other = names.find((name) => wanted[name] !== undefined && wanted[name] !== is[name]);
-  if (other === undefined) return;
-  const message = `workspace ${known.name} exists with ${other} ${is[other]}, not ${wanted[other]}`;
-  throw new DevdevError("EEXIST", message, {
+  const differs = <T>(given: T | undefined, is: T): boolean => given !== undefined && given !== is;
+  const is = differs(wanted.ephemeral, known.ephemeral)
+    ? `is ${known.ephemeral ? "" : "not "}ephemeral`
+    : differs(wanted.maxBytes, maxBytes)
+      ? `has a limit of ${maxBytes} bytes, not ${wanted.maxBytes}`
+      : differs(wanted.maxInodes, maxInodes)
+        ? `has a limit of ${maxInodes} inodes, not ${wanted.maxInodes}`
+        : undefined;
+  if (is === undefined) return;
+  throw new DevdevError("EEXIST", `workspace ${known.name} exists and ${is}`, {
     hint: "mount it without that option, or make another one with --name",
   });
 }
