@@ -94,7 +94,7 @@ export function write(results: Results, circumstances: Circumstances, file: stri
     "Written by `scripts/bench`; not edited by hand. Medians; smaller is better but for MB/s and",
     "kIOPS. A ratio says how much longer than on tmpfs it takes.",
     "",
-    `${rounds} rounds${size}, a project of ${files} files; commit ${at["commit"]}, Linux`,
+    `Rounds: ${rounds}${size}. A project of ${files} files; commit ${at["commit"]}, Linux`,
     `${at["kernel"]}, ${at["cores"]} cores (${at["cpu"]}), ${at["memoryGiB"]} GiB.`,
     "",
     ...table(results),

@@ -58,7 +58,7 @@ export const STEPS: Step[] = [
   timed("search, warm", () => `cd clone && ${search} | wc -l >/dev/null`),
   timed("find", () => "cd clone && find . -type f | wc -l >/dev/null"),
   timed("cp -r", () => "cp -r clone/node_modules copy"),
-  timed("tar c | tar x", () => "mkdir tar && tar cf - -C clone node_modules | tar xf - -C tar"),
+  timed("tar to tar", () => "mkdir tar && tar cf - -C clone node_modules | tar xf - -C tar"),
   timed("npm install", ({ prepared }) => {
     return `mkdir npm && cp ${prepared.project}/package*.json npm/ && cd npm && ${NPM} >/dev/null`;
   }),

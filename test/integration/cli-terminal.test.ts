@@ -97,7 +97,7 @@ mounting("the command line on a terminal", () => {
     expect(await tty.ended()).toEqual({ code, restored: true });
   });
 
-  test("a signal that is repeated ends the client when the command is deaf", async () => {
+  test("S43 a signal that is repeated ends the client when the command is deaf", async () => {
     using tty = terminal(
       sh("trap '' TERM HUP; echo ready; i=0; while [ $i -lt 40 ]; do sleep 0.1; i=$((i+1)); done"),
     );
@@ -134,7 +134,7 @@ mounting("the command line on a terminal", () => {
     expect(tty.output).toContain("got word\r\n");
   });
 
-  test("Ctrl-C during an export leaves no file, and exits with 130", async () => {
+  test("S44 Ctrl-C during an export leaves no file, and exits with 130", async () => {
     await devdev().sh("head -c 250000000 /dev/urandom > big");
     const file = join(devdev().directory, "out.ddws");
     using tty = terminal(["export", file]);

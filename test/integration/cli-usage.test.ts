@@ -129,7 +129,7 @@ mounting("options and references", () => {
 });
 
 mounting("names, paths and mounts", () => {
-  test("ws is a name and a path, and never a guess", async () => {
+  test("S45 ws is a name and a path, and never a guess", async () => {
     await using devdev = await Devdev.create(await who(), "names");
     const there = join(devdev.directory, "there");
     await devdev.mustHost(["mkdir", there]);

@@ -91,7 +91,7 @@ mounting("a daemon and its clients", () => {
     expect(Math.max(...waits)).toBeLessThan(5000);
   });
 
-  test("a client that does not read costs no memory; when it goes, its command gets SIGHUP", async () => {
+  test("S43 a client that does not read costs no memory; when it goes, its command gets SIGHUP", async () => {
     const daemon = await devdev().daemonPid();
     const { now } = memory(daemon);
     const script = `trap 'echo hung up > ${devdev().directory}/hup; exit' HUP; while :; do echo ${"x".repeat(1000)}; done`;

@@ -1,5 +1,5 @@
-// The Workspace interface, one contract for its implementations: the library in memory, the library
-// with a store, and the client of a real daemon. And what only the client has to do right.
+// S42: the Workspace interface, one contract for its implementations: the library in memory, the
+// library with a store, and the client of a real daemon. And what only the client has to do right.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
