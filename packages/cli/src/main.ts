@@ -9,6 +9,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE" && process.stdout.listenerCount("error") === 1) process.exit(1);
 });
 // No await at top level: the bundle is CommonJS.
-void import("./program.js").then(async ({ run }) => {
+async function main(): Promise<void> {
+  const { run } = await import("./program.js");
   process.exitCode = await run(process.argv.slice(2));
-});
+}
+
+void main();

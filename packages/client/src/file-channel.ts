@@ -23,6 +23,8 @@ export class FileChannel {
   readonly #workspace: string;
   readonly #options: ConnectOptions;
   #connection: Promise<FileConnection> | undefined;
+  /** The same, once it is there. */
+  #ready: FileConnection | undefined;
   #closed = false;
 
   constructor(workspace: string, options: ConnectOptions) {
@@ -30,9 +32,14 @@ export class FileChannel {
     this.#options = options;
   }
 
-  /** Performs an operation of `fs` at the daemon. */
-  async call(op: string, args: readonly unknown[]): Promise<unknown> {
-    return (await this.connection()).call({ op, args });
+  /** Performs an operation of `fs` at the daemon; what it is given may be used again at once. */
+  call(op: string, args: readonly unknown[]): Promise<unknown> {
+    const ready = this.#ready;
+    if (ready && !ready.lost && !this.#closed) return ready.call({ op, args });
+    const copies = args.map((argument) =>
+      ArrayBuffer.isView(argument) ? copy(argument) : argument,
+    );
+    return this.connection().then((connection) => connection.call({ op, args: copies }));
   }
 
   /** The connection that there is now: an open file belongs to the one on which it was opened. */
@@ -49,13 +56,17 @@ export class FileChannel {
   async #open(): Promise<FileConnection> {
     const socket = await connectDaemon(STREAM_PREAMBLE, this.#options);
     socket.write(openFrame({ kind: "files", workspace: this.#workspace }));
-    return new FileConnection(socket);
+    return (this.#ready = new FileConnection(socket));
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     (await this.#connection?.catch(() => undefined))?.close();
   }
+}
+
+function copy(view: ArrayBufferView): Buffer {
+  return Buffer.from(Buffer.from(view.buffer, view.byteOffset, view.byteLength));
 }
 
 /** One connection; once lost it stays so. */

@@ -45,7 +45,7 @@ test("a new workspace goes when it cannot be mounted", async () => {
   expect(done).toEqual(["create", "mount", "remove"]);
 });
 
-test("a client that gives up meanwhile finds it as before", async () => {
+test("S44 a client that gives up meanwhile finds it as before", async () => {
   const given = new AbortController();
   const { host: fake, done } = host(async () => given.abort());
   const mounter = new Mounter(fake);

@@ -135,6 +135,21 @@ export const fileCases: ContractCase[] = [
     );
   }),
 
+  onWorkspace("what is handed to a call may be changed at once", async ({ fs }) => {
+    const bytes = Buffer.from("before");
+    for (const path of ["/a", "/b"]) {
+      const written = fs.writeFile(path, bytes.fill("x"));
+      bytes.fill("y");
+      await written;
+      assert.equal(await fs.readFile(path, "utf8"), "xxxxxx");
+    }
+    await using file = await fs.open("/c", "w");
+    const written = file.write(bytes);
+    bytes.fill("z");
+    await written;
+    assert.equal(fs.readFileSync("/c", "utf8"), "yyyyyy");
+  }),
+
   onWorkspace("an open file reads, writes and keeps its position", async ({ fs }) => {
     const file = await fs.open("/f", "w+", 0o600);
     assert.deepEqual(await file.write("hello world"), { bytesWritten: 11, buffer: "hello world" });
