@@ -30,7 +30,7 @@ forEachIdentity("toolchains", (who, as) => {
   test.skipIf(lacks("npm"))("npm install of a real project", async () => {
     await write("app/package.json", JSON.stringify(PACKAGE));
     const install = "cd app && npm install --no-audit --no-fund --loglevel=error";
-    await devdev().sh(install, { flags: ["--profile", "node"], timeoutMs: 110_000 });
+    await devdev().sh(install, { timeoutMs: 110_000 });
     const { stdout } = await devdev().sh(`cd app && npm ls --depth=0 --parseable | wc -l
       node -e 'import("semver").then((s) => console.log(s.default.inc("1.2.3", "minor")))'
       node_modules/.bin/semver 1.0.0 2.0.0 -r '>1.5' && test -L node_modules/.bin/semver`);
