@@ -99,6 +99,6 @@ export function runners(): Runner[] {
       count: countCargo,
     },
     vitest("unit", 5 * MINUTE),
-    vitest("suites", 20 * MINUTE),
+    vitest("suites", 50 * MINUTE),
   ];
 }
