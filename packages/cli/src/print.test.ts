@@ -1,7 +1,7 @@
-// What people see: sizes, times, quoted paths.
+// What people see: sizes, times.
 
 import { expect, test } from "vitest";
-import { duration, quotePath, size } from "./print.js";
+import { duration, size } from "./print.js";
 
 test("sizes and durations in the unit a person would choose", () => {
   expect([0, 1023, 1024, 1536, 5 * 1024 ** 3].map(size)).toEqual([
@@ -18,13 +18,4 @@ test("sizes and durations in the unit a person would choose", () => {
     "1 min",
     "2 h 1 min",
   ]);
-});
-
-test("paths are quoted as git quotes them", () => {
-  expect(quotePath("src/plain.ts")).toBe("src/plain.ts");
-  expect(quotePath("ümlaut")).toBe("ümlaut");
-  expect(quotePath('a"b\\c\td\u0001')).toBe('"a\\"b\\\\c\\td\\001"');
-  expect(quotePath({ b64: Buffer.from([0x61, 0xff, 0x0a]).toString("base64") })).toBe(
-    '"a\\377\\n"',
-  );
 });

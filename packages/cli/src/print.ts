@@ -1,6 +1,4 @@
-// Printing for people: tables, sizes, times, paths; and JSON for programs.
-
-import type { BytePath } from "@devdev/protocol";
+// Printing for people: tables, sizes, times; and JSON for programs.
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
@@ -47,34 +45,4 @@ export function time(ms: number): string {
 /** A snapshot's id as lists show it. */
 export function shortId(id: string): string {
   return id.slice(0, 12);
-}
-
-const ESCAPES: Record<number, string> = {
-  7: "\\a",
-  8: "\\b",
-  9: "\\t",
-  10: "\\n",
-  11: "\\v",
-  12: "\\f",
-  13: "\\r",
-  34: '\\"',
-  92: "\\\\",
-};
-
-/**
- * A path as git prints it: in quotes with octal escapes where it has bytes that a terminal should
- * not get.
- */
-export function quotePath(path: BytePath): string {
-  const bytes = typeof path === "string" ? Buffer.from(path) : Buffer.from(path.b64, "base64");
-  const odd = (byte: number): boolean => byte < 32 || byte === 34 || byte === 92 || byte === 127;
-  const isText = typeof path === "string";
-  if (isText && !bytes.some(odd)) return path;
-  const escape = (byte: number): string => {
-    if (ESCAPES[byte] !== undefined) return ESCAPES[byte];
-    if (odd(byte) || (byte > 127 && !isText)) return `\\${byte.toString(8).padStart(3, "0")}`;
-    return String.fromCharCode(byte);
-  };
-  if (!isText) return `"${[...bytes].map(escape).join("")}"`;
-  return `"${[...path].map((char) => (char.charCodeAt(0) < 128 ? escape(char.charCodeAt(0)) : char)).join("")}"`;
 }

@@ -2,9 +2,8 @@
 // opened: numbers of another connection mean other files.
 
 import { argumentError, FsError } from "@devdev/errno";
-import type { Data, WorkspaceFileHandle } from "@devdev/protocol";
+import { type Data, revived, type WorkspaceFileHandle } from "@devdev/protocol";
 import type { FileConnection } from "./file-channel.js";
-import { revived } from "./portable.js";
 
 const CLOSED = -1;
 /** The system call that an operation of a closed file names. */

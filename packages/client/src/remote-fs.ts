@@ -1,9 +1,8 @@
 // `fs` of a workspace of the daemon: the same calls as in process, carried by a FileChannel; the
 // sync forms block on a worker thread that carries them.
 
-import type { PathArgument, WorkspaceFs } from "@devdev/protocol";
+import { type PathArgument, revived, type WorkspaceFs } from "@devdev/protocol";
 import type { FileChannel } from "./file-channel.js";
-import { revived } from "./portable.js";
 import { RemoteFileHandle } from "./remote-file-handle.js";
 import type { SyncChannel } from "./sync-channel.js";
 

@@ -1,7 +1,6 @@
 // File calls of a client over a stream connection: `fs` of a workspace, open files, and snapshots
 // as bytes. Each call is answered under its id, several may be under way at once.
 
-import type { Dirent, Stats } from "node:fs";
 import type { Socket } from "node:net";
 import { DevdevError, errorToPlain, FsError } from "@devdev/errno";
 import {
@@ -9,6 +8,7 @@ import {
   FileCallAssembler,
   type Frame,
   FrameType,
+  portable,
   type Workspace,
   type WorkspaceFileHandle,
   writeFileCall,
@@ -127,34 +127,4 @@ class OpenFiles {
 
 function unknownOperation(op: string): DevdevError {
   return new DevdevError("ERR_UNKNOWN_METHOD", `there is no file operation ${op}`);
-}
-
-// Stats and Dirents are classes: they travel as their fields and are rebuilt by the client.
-function portable(value: unknown): unknown {
-  if (Array.isArray(value) && isDirent(value[0])) {
-    return {
-      $dirents: value.map((d: Dirent) => ({
-        name: d.name,
-        parentPath: d.parentPath,
-        kind: direntKind(d),
-      })),
-    };
-  }
-  if (typeof value === "object" && value !== null && "mtimeMs" in value && "isFile" in value) {
-    return { $stats: Object.fromEntries(Object.entries(value as Stats)) };
-  }
-  return value;
-}
-
-function isDirent(value: unknown): value is Dirent {
-  return typeof value === "object" && value !== null && "parentPath" in value && "isFile" in value;
-}
-
-function direntKind(entry: Dirent): string {
-  if (entry.isFile()) return "file";
-  if (entry.isDirectory()) return "directory";
-  if (entry.isSymbolicLink()) return "symlink";
-  if (entry.isFIFO()) return "fifo";
-  if (entry.isSocket()) return "socket";
-  return entry.isCharacterDevice() ? "character" : "block";
 }

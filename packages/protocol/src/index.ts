@@ -1,6 +1,7 @@
 // The Workspace interface, and the messages, schemas and framing between daemon and clients.
 // Separate because the in-process library and the client implement the same interface.
 
+export { gitPath, pathBytes } from "./byte-path.js";
 export { collectOutput, gatherOutput } from "./collect-output.js";
 export type {
   Data,
@@ -48,6 +49,7 @@ export {
   FileCallAssembler,
   writeFileCall,
 } from "./file-call.js";
+export { DirectoryEntry, FileStats, KIND, portable, revived } from "./file-stats.js";
 export {
   encodeFrame,
   encodeJsonFrame,

@@ -1,10 +1,15 @@
 // Frozen trees: compared, read and exported without being live.
 
 import * as native from "@devdev/native";
-import type { BytePath, DiffEntry, FileKind, PathArgument } from "@devdev/protocol";
+import {
+  type BytePath,
+  type DiffEntry,
+  type FileKind,
+  KIND,
+  type PathArgument,
+} from "@devdev/protocol";
 import { pathBytes } from "./fs/arguments.js";
 import { guarded, rethrow, thrownBy } from "./fs/call.js";
-import { KIND } from "./fs/stats.js";
 import {
   exported,
   imported,

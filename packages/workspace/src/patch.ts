@@ -1,12 +1,10 @@
 // A difference between two trees as text: a unified patch that `git apply` takes, and counts of
 // lines. Names and modes come from the engine; only what is inside of text files is compared here.
 
-import type { BytePath, DiffEntry, DiffStat } from "@devdev/protocol";
+import { type BytePath, type DiffEntry, type DiffStat, gitPath, pathBytes } from "@devdev/protocol";
 import type { Tree } from "@devdev/vfs";
 import { structuredPatch } from "diff";
 import type { StructuredPatch, StructuredPatchHunk } from "diff";
-
-import { bytesOf, gitName, gitPath } from "./byte-path.js";
 
 /** Larger files are reported as binary ones: nobody reads their patch. */
 const LARGEST_TEXT = 8 << 20;
@@ -96,7 +94,7 @@ async function readSide(
   tree: Tree,
   { path, mode = 0o644, size = 0, isLink }: SideOf,
 ): Promise<Side> {
-  const bytes = bytesOf(path);
+  const bytes = pathBytes(path);
   try {
     if (isLink) return { mode: LINK_MODE, content: await tree.readlink(bytes) };
     const content = size > LARGEST_TEXT ? undefined : await tree.readFile(bytes);
@@ -122,7 +120,7 @@ async function patchOfPair(pair: Pair): Promise<string> {
     return removed + (await patchOfPair({ ...pair, before: undefined }));
   }
   const { entry, oldPath } = pair;
-  const [a, b] = [gitPath("a", oldPath), gitPath("b", entry.path)];
+  const [a, b] = [gitPath(oldPath, "a/"), gitPath(entry.path, "b/")];
   const lines = [`diff --git ${a} ${b}`, ...headerOf(pair)];
   const [from, to] = [before ? a : "/dev/null", after ? b : "/dev/null"];
   if (isBinary(before) || isBinary(after)) {
@@ -130,10 +128,15 @@ async function patchOfPair(pair: Pair): Promise<string> {
     if (differs) lines.push(`Binary files ${from} and ${to} differ`);
   } else {
     const hunks = await hunksOf(pair);
-    if (hunks.length > 0) lines.push(`--- ${from}`, `+++ ${to}`);
+    if (hunks.length > 0) lines.push(`--- ${ended(from)}`, `+++ ${ended(to)}`);
     lines.push(...hunks.flatMap(hunkLines));
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** Names with spaces end in a tab, as in git: patch(1) takes what is behind a space for a time. */
+function ended(name: string): string {
+  return name.includes(" ") ? `${name}\t` : name;
 }
 
 function headerOf({ entry, oldPath, before, after }: Pair): string[] {
@@ -142,7 +145,7 @@ function headerOf({ entry, oldPath, before, after }: Pair): string[] {
   const lines =
     before.mode === after.mode ? [] : [`old mode ${before.mode}`, `new mode ${after.mode}`];
   if (entry.oldPath !== undefined) {
-    lines.push(`rename from ${gitName(oldPath)}`, `rename to ${gitName(entry.path)}`);
+    lines.push(`rename from ${gitPath(oldPath)}`, `rename to ${gitPath(entry.path)}`);
   }
   return lines;
 }

@@ -1,7 +1,7 @@
 // devdev diff.
 
-import type { BytePath, DiffEntry, DiffStat } from "@devdev/protocol";
-import { line, printJson, quotePath } from "../print.js";
+import { type DiffEntry, type DiffStat, gitPath } from "@devdev/protocol";
+import { line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
 
@@ -28,17 +28,10 @@ export async function diff(
   else result.entries.forEach(printEntry);
 }
 
-// As git shows them: from the root of the workspace, without a leading slash.
-function shown(path: BytePath): string {
-  if (typeof path === "string") return quotePath(path.replace(/^\//, ""));
-  const bytes = Buffer.from(path.b64, "base64");
-  return quotePath({ b64: bytes.subarray(bytes[0] === 0x2f ? 1 : 0).toString("base64") });
-}
-
 function printEntry(entry: DiffEntry): void {
   const slash = entry.fileKind === "directory" ? "/" : "";
-  const path = `${shown(entry.path)}${slash}`;
-  const from = entry.oldPath === undefined ? "" : `${shown(entry.oldPath)}${slash} -> `;
+  const path = `${gitPath(entry.path)}${slash}`;
+  const from = entry.oldPath === undefined ? "" : `${gitPath(entry.oldPath)}${slash} -> `;
   const detail =
     entry.kind === "modified" && !entry.changed.includes("content")
       ? ` (${entry.changed.join(", ")})`
@@ -47,7 +40,7 @@ function printEntry(entry: DiffEntry): void {
 }
 
 function printStats(stats: DiffStat[]): void {
-  const width = Math.max(0, ...stats.map((s) => shown(s.path).length));
+  const width = Math.max(0, ...stats.map((s) => gitPath(s.path).length));
   const most = Math.max(1, ...stats.map((s) => s.added + s.removed));
   let [added, removed] = [0, 0];
   for (const stat of stats) {
@@ -56,7 +49,7 @@ function printStats(stats: DiffStat[]): void {
     const bar = stat.binary
       ? "binary"
       : `${stat.added + stat.removed} ${"+".repeat(scale(stat.added))}${"-".repeat(scale(stat.removed))}`;
-    line(` ${shown(stat.path).padEnd(width)} | ${bar}`);
+    line(` ${gitPath(stat.path).padEnd(width)} | ${bar}`);
     added += stat.added;
     removed += stat.removed;
   }

@@ -1,8 +1,8 @@
 // Directory listings: the addon's packed bytes as names or Dirents.
 
 import type { Dirent } from "node:fs";
+import { DirectoryEntry } from "@devdev/protocol";
 import { encoded } from "./arguments.js";
-import { FileType } from "./stats.js";
 
 interface Listed {
   /** Name, or of a recursive listing the path below the directory. */
@@ -19,22 +19,6 @@ export function unpack(packed: Buffer): Listed[] {
     at = end;
   }
   return names;
-}
-
-class FoundEntry extends FileType {
-  readonly name: string | Buffer;
-  readonly parentPath: string;
-  readonly #kind: number;
-
-  constructor(name: string | Buffer, parentPath: string, kind: number) {
-    super();
-    this.name = name;
-    this.parentPath = parentPath;
-    this.#kind = kind;
-  }
-  protected kind(): number {
-    return this.#kind;
-  }
 }
 
 const SLASH = 0x2f;
@@ -58,6 +42,6 @@ export function direntsOf(
     const slash = name.lastIndexOf(SLASH);
     const parent = slash < 0 ? directory : joined(directory, name.toString("utf8", 0, slash));
     const own = encoded(name.subarray(slash + 1), encoding);
-    return new FoundEntry(own, parent, kind) as unknown as Dirent;
+    return new DirectoryEntry(own, parent, kind) as unknown as Dirent;
   });
 }

@@ -1,7 +1,7 @@
-// Attributes as Node's Stats, BigIntStats and StatsFs. Classes of our own, because Node's
-// constructors are not for callers.
+// The numbers of the addon as Node's Stats, BigIntStats and StatsFs.
 
 import type * as fs from "node:fs";
+import { FileStats } from "@devdev/protocol";
 
 /** Order of the numbers that the addon packs (native/addon/src/values.rs). */
 const AT = { mode: 0, nlink: 1, uid: 2, gid: 3, rdev: 4, ino: 5, size: 7, blocks: 9 } as const;
@@ -10,72 +10,6 @@ const TIMES = { atime: 11, mtime: 13, ctime: 15, birthtime: 17 } as const;
 const BLOCK_SIZE = 4096;
 /** What statfs(2) reports for a FUSE file system. */
 const FUSE_SUPER_MAGIC = 0x65735546;
-
-const S_IFMT = 0o170000;
-/** File type bits, shifted right by 12 (as in listings). */
-export const KIND = {
-  fifo: 1,
-  char: 2,
-  dir: 4,
-  block: 6,
-  file: 8,
-  symlink: 10,
-  socket: 12,
-} as const;
-
-/** The questions that Stats, BigIntStats and Dirent all answer. */
-export abstract class FileType {
-  protected abstract kind(): number;
-  isFile(): boolean {
-    return this.kind() === KIND.file;
-  }
-  isDirectory(): boolean {
-    return this.kind() === KIND.dir;
-  }
-  isSymbolicLink(): boolean {
-    return this.kind() === KIND.symlink;
-  }
-  isFIFO(): boolean {
-    return this.kind() === KIND.fifo;
-  }
-  isSocket(): boolean {
-    return this.kind() === KIND.socket;
-  }
-  isBlockDevice(): boolean {
-    return this.kind() === KIND.block;
-  }
-  isCharacterDevice(): boolean {
-    return this.kind() === KIND.char;
-  }
-}
-
-abstract class Times extends FileType {
-  abstract readonly mode: number | bigint;
-  abstract readonly atimeMs: number | bigint;
-  abstract readonly mtimeMs: number | bigint;
-  abstract readonly ctimeMs: number | bigint;
-  abstract readonly birthtimeMs: number | bigint;
-  protected kind(): number {
-    return (Number(this.mode) & S_IFMT) >> 12;
-  }
-  get atime(): Date {
-    return dateOf(this.atimeMs);
-  }
-  get mtime(): Date {
-    return dateOf(this.mtimeMs);
-  }
-  get ctime(): Date {
-    return dateOf(this.ctimeMs);
-  }
-  get birthtime(): Date {
-    return dateOf(this.birthtimeMs);
-  }
-}
-
-// Rounded as Node rounds: to the nearest millisecond.
-function dateOf(ms: number | bigint): Date {
-  return new Date(Math.round(Number(ms)));
-}
 
 function at(numbers: Float64Array, index: number): number {
   return numbers[index] ?? 0;
@@ -94,7 +28,7 @@ function wholeMs(numbers: Float64Array, index: number): bigint {
   return BigInt(at(numbers, index)) * 1000n + BigInt(Math.trunc(at(numbers, index + 1) / 1e6));
 }
 
-class Stats extends Times {
+class Stats extends FileStats {
   readonly dev: number;
   readonly mode: number;
   readonly nlink: number;
@@ -128,7 +62,7 @@ class Stats extends Times {
   }
 }
 
-class BigIntStats extends Times {
+class BigIntStats extends FileStats {
   readonly dev: bigint;
   readonly mode: bigint;
   readonly nlink: bigint;
