@@ -1,16 +1,10 @@
 // `fs` of a workspace of the daemon: the same calls as in process, carried by a FileChannel; the
 // sync forms block on a worker thread that carries them.
 
-import { type PathArgument, revived, type WorkspaceFs } from "@devdev/protocol";
+import { FS_OPERATIONS, type PathArgument, revived, type WorkspaceFs } from "@devdev/protocol";
 import type { FileChannel } from "./file-channel.js";
 import { RemoteFileHandle } from "./remote-file-handle.js";
 import type { SyncChannel } from "./sync-channel.js";
-
-const OPERATIONS = [
-  "readFile", "writeFile", "appendFile", "readdir", "stat", "lstat", "statfs", "access", "mkdir", "mkdtemp", "rmdir", "rm",
-  "unlink", "rename", "link", "symlink", "readlink", "realpath", "chmod", "chown", "lchown", "utimes", "lutimes", "truncate",
-  "copyFile", "cp", "mknod", "getxattr", "setxattr", "listxattr", "removexattr",
-] as const; // prettier-ignore
 
 /** Builds `fs` over its two channels. */
 export function remoteFs(channel: FileChannel, sync: SyncChannel): WorkspaceFs {
@@ -29,7 +23,7 @@ export function remoteFs(channel: FileChannel, sync: SyncChannel): WorkspaceFs {
       }
     },
   };
-  for (const op of OPERATIONS) {
+  for (const op of FS_OPERATIONS) {
     fs[op] = async (...args: unknown[]) => revived(await channel.call(op, args));
     fs[`${op}Sync`] = (...args: unknown[]) => revived(sync.call(op, args));
   }

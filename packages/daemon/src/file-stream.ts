@@ -6,6 +6,7 @@ import { DevdevError, errorToPlain, FsError } from "@devdev/errno";
 import {
   encodeFrame,
   FileCallAssembler,
+  FS_OPERATIONS,
   type Frame,
   FrameType,
   portable,
@@ -25,11 +26,7 @@ type Anything = (...args: unknown[]) => Promise<unknown>;
 const HANDLE_OPERATIONS = new Set([
   "read", "write", "readFile", "writeFile", "appendFile", "stat", "truncate", "chmod", "chown", "utimes", "sync", "datasync",
 ]); // prettier-ignore
-const FS_OPERATIONS = new Set([
-  "readFile", "writeFile", "appendFile", "readdir", "stat", "lstat", "statfs", "access", "mkdir", "mkdtemp", "rmdir", "rm",
-  "unlink", "rename", "link", "symlink", "readlink", "realpath", "chmod", "chown", "lchown", "utimes", "lutimes", "truncate",
-  "copyFile", "cp", "mknod", "getxattr", "setxattr", "listxattr", "removexattr",
-]); // prettier-ignore
+const PATH_OPERATIONS = new Set<string>(FS_OPERATIONS);
 
 /** So many calls of one client are worked on at once; it is not read from beyond that. */
 const MOST_AT_ONCE = 64;
@@ -88,7 +85,7 @@ async function perform(
     if (!snapshot) throw new DevdevError("ENOENT", `there is no snapshot ${String(args[0])}`);
     return snapshot.toBytes();
   }
-  if (!FS_OPERATIONS.has(op)) throw unknownOperation(op);
+  if (!PATH_OPERATIONS.has(op)) throw unknownOperation(op);
   return (workspace.fs as unknown as Record<string, Anything>)[op]?.(...args);
 }
 

@@ -3,17 +3,18 @@
 
 export { gitPath, pathBytes } from "./byte-path.js";
 export { collectOutput, gatherOutput } from "./collect-output.js";
-export type {
-  Data,
-  EncodingOption,
-  FsOperations,
-  PathArgument,
-  ReaddirOptions,
-  ReadOptions,
-  TimeArgument,
-  WorkspaceFileHandle,
-  WorkspaceFs,
-  WriteOptions,
+export {
+  type Data,
+  type EncodingOption,
+  FS_OPERATIONS,
+  type FsOperations,
+  type PathArgument,
+  type ReaddirOptions,
+  type ReadOptions,
+  type TimeArgument,
+  type WorkspaceFileHandle,
+  type WorkspaceFs,
+  type WriteOptions,
 } from "./workspace-fs.js";
 export type {
   ExecOptions,

@@ -116,6 +116,13 @@ export interface FsOperations {
   removexattr(path: PathArgument, name: string): void;
 }
 
+/** Every one of them, for who passes calls on: all take a path, and no open file is needed. */
+export const FS_OPERATIONS = [
+  "readFile", "writeFile", "appendFile", "readdir", "stat", "lstat", "statfs", "access", "mkdir", "mkdtemp", "rmdir", "rm",
+  "unlink", "rename", "link", "symlink", "readlink", "realpath", "chmod", "chown", "lchown", "utimes", "lutimes", "truncate",
+  "copyFile", "cp", "mknod", "getxattr", "setxattr", "listxattr", "removexattr",
+] as const satisfies readonly (keyof FsOperations)[]; // prettier-ignore
+
 type Promised<F> = F extends (...args: infer A) => infer R ? (...args: A) => Promise<R> : never;
 type Operation = keyof FsOperations;
 

@@ -52,6 +52,7 @@ it("gives patches that git applies", async () => {
     "moved and edited": lines(30),
     'odd"name\t': "odd\n",
     größe: "groß\n",
+    'größe "日本" 😀\n': "groß\n",
     crlf: "a\r\nb\r\n",
     latin1: Buffer.from([0xe4, 0x0a, 0xf6, 0x0a]),
   };
@@ -70,6 +71,7 @@ it("gives patches that git applies", async () => {
   await ws.fs.appendFile("/elsewhere", "and one more\n");
   await ws.fs.writeFile('/odd"name\t', "odder\n");
   await ws.fs.writeFile("/größe", "größer\n");
+  await ws.fs.writeFile('/größe "日本" 😀\n', "größer\n");
   await ws.fs.writeFile("/crlf", "a\r\nc\r\n");
   await ws.fs.mkdir("/new");
   await ws.fs.writeFile("/new/file", "new\n");
