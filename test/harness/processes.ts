@@ -27,6 +27,20 @@ export function isAlive(pid: number): boolean {
   return state !== "" && state !== "Z";
 }
 
+/** What a process was started with; empty when there is no such process. */
+export function argvOf(pid: number): string[] {
+  return read(pid, "cmdline").split("\0").slice(0, -1);
+}
+
+/** The processes that this one has started, those of its threads included. */
+export function childrenOf(pid: number): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((other) => {
+    const parent = /^PPid:\s+(\d+)/m.exec(read(other, "status"))?.[1];
+    return Number(parent) === pid;
+  });
+}
+
 /** Processes that carry `directory` in DEVDEV_HOME, HOME or their arguments. */
 export function processesOf(directory: string): ProcessEntry[] {
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));

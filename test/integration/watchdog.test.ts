@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { mountAt, probe } from "../harness/mounts.ts";
-import { isAlive } from "../harness/processes.ts";
+import { argvOf, childrenOf, isAlive } from "../harness/processes.ts";
 import { sleep, until } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
 
@@ -34,6 +34,31 @@ forEachIdentity("watchdog", (who) => {
     expect((await devdev.exec(["cat", "f"])).stdout).toBe("kept\n");
     process.kill(await devdev.daemonPid(), "SIGKILL");
     await settled(devdev.mountPoint);
+  });
+
+  test("a late watchdog leaves alone what was mounted in the place of its own mount", async () => {
+    await using devdev = await Devdev.create(await who(), "watchdog");
+    devdev.lenient = true;
+    await devdev.mount();
+    await devdev.sh("echo kept > f");
+    await devdev.ok(["snapshot", "-w", devdev.mountPoint]);
+    const pid = await devdev.daemonPid();
+    const watchdogs = childrenOf(pid).filter((child) => argvOf(child).includes("watchdog"));
+    expect(watchdogs).toHaveLength(1);
+    const [watchdog] = watchdogs as [number];
+    process.kill(watchdog, "SIGSTOP");
+    process.kill(pid, "SIGKILL");
+    // Nobody refuses what is asked there now: it does not answer, and only its user may decide.
+    const doctor = await devdev.cli(["doctor"]);
+    expect(doctor.code).toBe(1);
+    expect(doctor.stdout).toContain(`what is mounted on ${devdev.mountPoint} does not answer`);
+    const detach = devdev.identity.name === "root" ? ["umount", "-l"] : ["fusermount3", "-uz"];
+    await devdev.mustHost([...detach, devdev.mountPoint]);
+    await devdev.ok(["mount", devdev.mountPoint]);
+    process.kill(watchdog, "SIGCONT");
+    await until("the end of the watchdog", () => !isAlive(watchdog), LIMIT_MS);
+    expect(mountAt(devdev.mountPoint)).toBeDefined();
+    expect((await devdev.exec(["cat", "f"])).stdout).toBe("kept\n");
   });
 
   test("kill -9 while processes read, write and wait in the mount: none hangs", async () => {
@@ -82,10 +107,16 @@ forEachIdentity("watchdog", (who) => {
     expect(healthy.checks.map(({ name }) => name)).toEqual(
       expect.arrayContaining(["store", "FUSE device", "git"]),
     );
-    process.kill(await devdev.daemonPid(), "SIGKILL");
-    await devdev.cli(["doctor", "--repair"]);
+    // Without its watchdog nobody but the doctor clears it.
+    const pid = await devdev.daemonPid();
+    for (const child of childrenOf(pid).filter((one) => argvOf(one).includes("watchdog"))) {
+      process.kill(child, "SIGKILL");
+    }
+    process.kill(pid, "SIGKILL");
+    await until("the end of the daemon", () => !isAlive(pid), LIMIT_MS);
+    expect(mountAt(devdev.mountPoint)).toBeDefined();
+    expect((await devdev.ok(["doctor"])).stdout).toContain(`cleared: ${devdev.mountPoint}`);
     expect(mountAt(devdev.mountPoint)).toBeUndefined();
-    expect((await devdev.cli(["doctor"])).code).toBe(0);
   });
 
   test("a daemon killed while a thread of it waits in its own mount does not linger", async () => {

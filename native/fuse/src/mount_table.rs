@@ -161,18 +161,27 @@ pub(crate) fn probe(mount_point: &Path) -> Liveness {
 }
 
 /// Clears what a killed server left at `mount_point`: true when there was a dead mount and it is
-/// gone now; false when nothing of devdev is mounted there or it is alive.
+/// gone now; false when nothing of devdev is mounted there or it is alive. One that does not answer
+/// is left alone, with the error `TimedOut`: its server may be stopped and go on later.
 pub fn clear_dead_mount(mount_point: &Path) -> io::Result<bool> {
     let mut cleared = false;
     // Several may lie on top of each other.
     for _ in 0..16 {
         match mounted_at(mount_point)? {
-            Some(line) if line.kind == FS_TYPE && probe(mount_point) == Liveness::Dead => {
+            Some(line) if line.kind == FS_TYPE => {}
+            _ => break,
+        }
+        match probe(mount_point) {
+            Liveness::Dead => {
                 detach(mount_point, &Fusermount::find(None), true)
                     .map_err(|failure| io::Error::other(failure.to_string()))?;
                 cleared = true;
             }
-            _ => break,
+            Liveness::Alive => break,
+            Liveness::Silent => {
+                let text = format!("what is mounted on {} does not answer", mount_point.display());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
         }
     }
     Ok(cleared)

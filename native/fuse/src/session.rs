@@ -95,7 +95,8 @@ impl Session {
             Some(helper) => {
                 let abort = mounted.abort.as_ref().map(AsFd::as_fd);
                 let created = &mounted.created;
-                let started = Watchdog::start(helper, &mounted.path, created, file.as_fd(), abort);
+                let (path, number) = (&mounted.path, mounted.device);
+                let started = Watchdog::start(helper, path, number, created, file.as_fd(), abort);
                 Some(started.map_err(|e| HostMountError::System("starting the watchdog", e))?)
             }
         };

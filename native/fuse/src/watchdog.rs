@@ -42,10 +42,11 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts the helper and hands it the connection.
+    /// Starts the helper and hands it the connection. `number` is the device number of the mount.
     pub fn start(
         helper: &Path,
         mount_point: &Path,
+        number: (u32, u32),
         created: &[PathBuf],
         device: BorrowedFd<'_>,
         abort: Option<BorrowedFd<'_>>,
@@ -59,6 +60,7 @@ impl Watchdog {
         let mut child = Command::new(helper)
             .arg("watchdog")
             .arg(std::process::id().to_string())
+            .arg(format!("{}:{}", number.0, number.1))
             .arg(mount_point)
             .args(created)
             .current_dir("/")

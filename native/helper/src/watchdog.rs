@@ -1,5 +1,6 @@
-//! The watchdog role: `devdev-helper watchdog PID MOUNTPOINT [CREATED...]` outlives a daemon that
-//! is killed and takes its host mount away, so that nobody waits for ever.
+//! The watchdog role: `devdev-helper watchdog PID MAJOR:MINOR MOUNTPOINT [CREATED...]` outlives a
+//! daemon that is killed and takes its host mount away, so that nobody waits for ever. The device
+//! number tells that mount from one that another daemon has made there meanwhile.
 //!
 //! Standard input is a socket to the daemon. First comes `F` with the descriptors of the FUSE
 //! connection and, where the system has one, of its abort file. Then a `.` every second, at last
@@ -13,13 +14,14 @@
 use std::ffi::OsString;
 use std::io::{IoSliceMut, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
@@ -45,6 +47,8 @@ const ENOTCONN: i32 = 107;
 
 struct Charge {
     daemon: Pid,
+    /// Device number of the mount, as mountinfo writes it.
+    device: String,
     mount_point: PathBuf,
     created: Vec<PathBuf>,
     connection: Arc<OwnedFd>,
@@ -72,6 +76,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn take_charge(mut args: impl Iterator<Item = OsString>) -> Option<Charge> {
     let daemon = args.next()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
+    let device = args.next()?.into_string().ok()?;
     let mount_point = PathBuf::from(args.next()?);
     let created = args.map(PathBuf::from).collect();
     // Signals of the terminal and of the daemon's group are not meant for this process. That it
@@ -79,7 +84,7 @@ fn take_charge(mut args: impl Iterator<Item = OsString>) -> Option<Charge> {
     let _ = rustix::process::setsid();
     rustix::process::chdir("/").ok()?;
     let (connection, abort) = receive_descriptors()?;
-    Some(Charge { daemon, mount_point, created, connection: Arc::new(connection), abort })
+    Some(Charge { daemon, device, mount_point, created, connection: Arc::new(connection), abort })
 }
 
 fn receive_descriptors() -> Option<(OwnedFd, Option<OwnedFd>)> {
@@ -187,7 +192,7 @@ fn act(charge: &Charge) {
         std::thread::spawn(move || answer_all(&connection))
     });
     // Nobody is left to be told of a failure; the mount is dead in any case.
-    detach(&charge.mount_point);
+    detach(&charge.mount_point, &charge.device);
     for path in &charge.created {
         if std::fs::remove_dir(path).is_err() {
             break;
@@ -251,8 +256,16 @@ fn refusal(request: &[u8]) -> Option<[u8; 16]> {
     Some(reply)
 }
 
-fn detach(mount_point: &Path) {
-    if unmount(mount_point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok() {
+// Takes the mount away, unless somebody has already, and mounted anew. The descriptor keeps to the
+// mount that was looked at; opened for its path only, it asks nothing of the dead server.
+fn detach(mount_point: &Path, device: &str) {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(root) = rustix::fs::open(mount_point, flags, Mode::empty()) else { return };
+    if device_of_mount(&root).as_deref() != Some(device) {
+        return;
+    }
+    let exactly = format!("/proc/self/fd/{}", root.as_raw_fd());
+    if unmount(exactly, UnmountFlags::DETACH).is_ok() {
         return;
     }
     // Not root: the set-user-id program may.
@@ -263,6 +276,18 @@ fn detach(mount_point: &Path) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
+}
+
+// The device number of the mount that a descriptor lies in. Asked of /proc, since fstat could ask
+// the server.
+fn device_of_mount(fd: &OwnedFd) -> Option<String> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+    // Paths in it need not be UTF-8; the first three fields are.
+    let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
+    let mounts = String::from_utf8_lossy(&mounts);
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
+    line.split(' ').nth(2).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -283,6 +308,14 @@ mod tests {
         assert_eq!(parse_state(""), State::Gone);
         let me = rustix::process::getpid();
         assert_eq!(state_of(me), State::Running);
+    }
+
+    #[test]
+    fn the_device_of_a_mount_is_found() {
+        let root = std::fs::File::open("/proc").unwrap();
+        let device = rustix::fs::fstat(&root).unwrap().st_dev;
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        assert_eq!(device_of_mount(&root.into()), Some(format!("{major}:{minor}")));
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn start(name: &str) -> Watched {
     let child = Command::new(env!("CARGO_BIN_EXE_devdev-helper"))
         .arg("watchdog")
         .arg(std::process::id().to_string())
+        .arg("0:0")
         .args([&created, &created])
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
         .spawn()
@@ -75,6 +76,15 @@ impl Watched {
         self.kernel.write_all(&bytes).unwrap();
     }
 
+    // By another thread than the one that answers.
+    fn is_cleared_within(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        while self.created.exists() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        !self.created.exists()
+    }
+
     fn ends_within(&mut self, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         while Instant::now() < end {
@@ -101,7 +111,7 @@ fn after_bye_it_touches_nothing() {
     let daemon = watched.daemon.as_mut().unwrap();
     daemon.write_all(b".").unwrap();
     daemon.write_all(b"b").unwrap();
-    assert!(watched.ends_within(Duration::from_secs(2)));
+    assert!(watched.ends_within(Duration::from_secs(20)));
     assert!(watched.created.exists());
     let mut rest = Vec::new();
     watched.kernel.read_to_end(&mut rest).unwrap();
@@ -114,18 +124,18 @@ fn when_the_daemon_hangs_up_what_waits_is_asked_for_and_refused() {
     let start = Instant::now();
     watched.daemon = None;
     assert_eq!(watched.written(), (RESEND, 0));
-    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(start.elapsed() < Duration::from_secs(5));
     // GETATTR, then FORGET, which has no reply, then LOOKUP sent again.
     watched.request(3, 11);
     assert_eq!(watched.written(), (-ENOTCONN, 11));
     watched.request(2, 12);
     watched.request(1, 13 | (1 << 63));
     assert_eq!(watched.written(), (-ENOTCONN, 13 | (1 << 63)));
-    assert!(!watched.created.exists());
+    assert!(watched.is_cleared_within(Duration::from_secs(20)));
     // Answers as long as there is somebody to ask.
     assert!(!watched.ends_within(Duration::from_millis(300)));
     watched.kernel.shutdown(std::net::Shutdown::Both).unwrap();
-    assert!(watched.ends_within(Duration::from_secs(8)));
+    assert!(watched.ends_within(Duration::from_secs(20)));
 }
 
 #[test]
@@ -142,5 +152,5 @@ fn a_beating_daemon_is_left_alone_and_a_silent_one_is_not() {
     let start = Instant::now();
     assert_eq!(watched.written(), (RESEND, 0));
     let silence = start.elapsed();
-    assert!(silence > Duration::from_secs(5) && silence < Duration::from_secs(10), "{silence:?}");
+    assert!(silence > Duration::from_secs(5) && silence < Duration::from_secs(15), "{silence:?}");
 }

@@ -128,9 +128,10 @@ async function deadMounts(): Promise<DoctorCheck> {
     mounts.map(async ({ path }) => ((await clearDeadMount(path)) ? [path] : [])),
   );
   const cleared = tried.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
-  const failed = tried.flatMap((one) => (one.status === "rejected" ? [String(one.reason)] : []));
+  const failed = tried.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
   if (failed.length > 0) {
-    const hint = "clear them with `umount -f DIRECTORY`, then `umount -l DIRECTORY`";
+    const hint =
+      "if its daemon does not come back: `fusermount3 -uz DIRECTORY`, as root `umount -l DIRECTORY`";
     return { name, ok: false, detail: failed.join("; "), hint };
   }
   const detail = cleared.length === 0 ? "none" : `cleared: ${cleared.join(", ")}`;
