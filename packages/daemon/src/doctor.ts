@@ -128,7 +128,9 @@ async function deadMounts(): Promise<DoctorCheck> {
     mounts.map(async ({ path }) => ((await clearDeadMount(path)) ? [path] : [])),
   );
   const cleared = tried.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
-  const failed = tried.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
+  const failed = tried.flatMap((one) =>
+    one.status === "rejected" ? [(one.reason as Error).message] : [],
+  );
   if (failed.length > 0) {
     const hint =
       "if its daemon does not come back: `fusermount3 -uz DIRECTORY`, as root `umount -l DIRECTORY`";
