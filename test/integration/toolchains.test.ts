@@ -59,10 +59,12 @@ forEachIdentity("toolchains", (who, as) => {
     expect(failed.stdout).toContain("src/wrong.ts(1,14): error TS2322");
   });
 
-  test.skipIf(lacks("npm"))("npm's tree survives npm ci", async () => {
+  // With the profile npm has a prefix of its own, and still the host's registry and certificates.
+  test.skipIf(lacks("npm"))("npm's tree survives npm ci, with the profile node", async () => {
     const script =
       "cd app && npm ci --no-audit --no-fund --loglevel=error && ls node_modules/semver/index.js";
-    const { stdout } = await devdev().sh(script, { timeoutMs: 110_000 });
+    const options = { flags: ["--profile", "node"], timeoutMs: 110_000 };
+    const { stdout } = await devdev().sh(script, options);
     expect(stdout.trim().split("\n").at(-1)).toBe("node_modules/semver/index.js");
   });
 

@@ -15,11 +15,14 @@ const TOOLS: Record<string, string> = {
   npm: "/usr/bin/npm",
   go: "/opt/go/bin/go",
 };
+let FILES: string[] = [];
 const host: Host = {
   user: "me",
   home: "/home/me",
   isDirectory: (path) => path === "/home/me/.rustup",
-  findOnPath: (name, path) => (path === "/caller/path" ? TOOLS[name] : undefined),
+  isFile: (path) => FILES.includes(path),
+  realPath: (path) => (path === "/opt/node/bin/node" ? "/opt/node-24/bin/node" : path),
+  findOnPath: (name, path) => (path.startsWith("/caller/path") ? TOOLS[name] : undefined),
 };
 const callerEnv = {
   PATH: "/caller/path",
@@ -102,6 +105,31 @@ describe("buildEnvironment", () => {
         TABLE.PATH,
       ].join(":"),
     });
+  });
+
+  test("node: the host's own npmrc stays npm's global one, wherever npm's prefix is", () => {
+    const of = (files: string[], options: Partial<EnvironmentOptions> = {}) => {
+      FILES = files;
+      return build({ profiles: ["node"], ...options })["NPM_CONFIG_GLOBALCONFIG"];
+    };
+    try {
+      expect(of([])).toBeUndefined();
+      expect(of(["/etc/npmrc", "/opt/node-24/etc/npmrc"])).toBe("/opt/node-24/etc/npmrc");
+      expect(of(["/etc/npmrc", "/etc/etc/npmrc"])).toBe("/etc/npmrc");
+      expect(of(["/etc/npmrc"], { callerEnv: {} })).toBe("/etc/npmrc");
+      expect(of(["/etc/npmrc"], { env: { NPM_CONFIG_GLOBALCONFIG: "/mine" } })).toBe("/mine");
+    } finally {
+      FILES = [];
+    }
+  });
+
+  test("what the caller has inside of the workspace is not looked at", () => {
+    const seen: string[] = [];
+    const looking: Host = { ...host, findOnPath: (_, path) => void seen.push(path) };
+    const PATH = "/w/.devdev/home/.npm-global/bin:/usr/bin:/w:/w2/bin";
+    build({ host: looking, profiles: ["node"], callerEnv: { PATH } });
+    expect(seen.length).toBeGreaterThan(0);
+    for (const path of seen) expect(path).toMatch(/^\/usr\/bin:\/w2\/bin(:|$)/);
   });
 
   test.each(Object.keys(PROFILES))("profile %s works on a host that has nothing", (name) => {

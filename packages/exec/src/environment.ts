@@ -12,6 +12,9 @@ export interface Host {
   /** The user's own home directory: profiles find toolchains below it. */
   home: string;
   isDirectory: (path: string) => boolean;
+  isFile: (path: string) => boolean;
+  /** Where a tool that was found on a PATH really is. */
+  realPath: (path: string) => string;
   /** The file that a name means on a PATH. */
   findOnPath: (name: string, path: string) => string | undefined;
 }
@@ -86,7 +89,24 @@ function profileVariables(profile: Profile, options: EnvironmentOptions): Record
     const value = callerEnv[name] ?? path.posix.join(host.home, directory);
     if (host.isDirectory(value)) variables[name] = value;
   }
+  for (const [name, files] of Object.entries(profile.hostFile ?? {})) {
+    const file = hostFile(profile, files, options);
+    if (file !== undefined) variables[name] = file;
+  }
   return Object.assign(variables, pick(profile.pass, callerEnv));
+}
+
+function hostFile(
+  profile: Profile,
+  files: readonly string[],
+  options: EnvironmentOptions,
+): string | undefined {
+  const { host } = options;
+  const tool = host.findOnPath(profile.tools[0] ?? "", `${callerPath(options)}:${BASE_PATH}`);
+  const prefix = tool && path.posix.dirname(path.posix.dirname(host.realPath(tool)));
+  return files
+    .flatMap((file) => (path.posix.isAbsolute(file) ? file : prefix ? `${prefix}/${file}` : []))
+    .find(host.isFile);
 }
 
 function searchPath(profiles: readonly Profile[], options: EnvironmentOptions): string {
@@ -98,7 +118,7 @@ function searchPath(profiles: readonly Profile[], options: EnvironmentOptions): 
     .map((directory) => path.posix.join(host.home, directory));
   const tools = profiles.flatMap((profile) => profile.tools);
   const found = tools.flatMap((tool) => {
-    const file = host.findOnPath(tool, callerEnv["PATH"] ?? "");
+    const file = host.findOnPath(tool, callerPath(options));
     return file === undefined ? [] : [path.posix.dirname(file)];
   });
   const front = [
@@ -112,6 +132,13 @@ function searchPath(profiles: readonly Profile[], options: EnvironmentOptions): 
   );
   if (bad !== undefined) throw invalid(`not an absolute directory for PATH: "${bad}"`);
   return [...new Set([...front, ...base])].join(":");
+}
+
+/** The caller's PATH without the workspace's own directories: nothing here looks into the mount. */
+function callerPath({ callerEnv = {}, home }: EnvironmentOptions): string {
+  const mount = `${path.posix.dirname(path.posix.dirname(home))}/`;
+  const directories = (callerEnv["PATH"] ?? "").split(":");
+  return directories.filter((directory) => !`${directory}/`.startsWith(mount)).join(":");
 }
 
 function pick(

@@ -7,7 +7,8 @@ import path from "node:path";
 import type { Host } from "./environment.js";
 
 export function readHost(): Host {
-  return { user: currentUser().name, home: currentUser().home, isDirectory, findOnPath };
+  const { name: user, home } = currentUser();
+  return { user, home, isDirectory, isFile, realPath, findOnPath };
 }
 
 /** The user's login shell, for `devdev shell`. */
@@ -28,6 +29,19 @@ function currentUser(): { name: string; home: string; shell: string } {
 
 function isDirectory(directory: string): boolean {
   return fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function isFile(file: string): boolean {
+  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** The path itself where it leads nowhere. */
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file);
+  } catch {
+    return file;
+  }
 }
 
 /** The first executable file of that name on a PATH; empty and relative entries do not count. */

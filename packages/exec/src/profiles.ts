@@ -11,6 +11,11 @@ export interface Profile {
   host: Readonly<Record<string, string>>;
   /** Directories below the caller's home for PATH, if they exist. */
   hostPath: readonly string[];
+  /**
+   * Variable -> files of the host's own set-up, the first that is there; one that is not absolute
+   * is below the prefix of the first tool, as that tool looks for it.
+   */
+  hostFile?: Readonly<Record<string, readonly string[]>>;
   /** Taken from the caller if set: where a version manager keeps its tools. */
   pass: readonly string[];
 }
@@ -21,6 +26,9 @@ export const PROFILES = {
     home: { NPM_CONFIG_PREFIX: ".npm-global" },
     homePath: [".npm-global/bin"],
     host: {},
+    // npm looks for it below its prefix, which is another one here: without it the host's registry
+    // and certificates are lost. Debian's npm has it in /etc.
+    hostFile: { NPM_CONFIG_GLOBALCONFIG: ["etc/npmrc", "/etc/npmrc"] },
     hostPath: [],
     pass: [],
   },
