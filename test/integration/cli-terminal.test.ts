@@ -66,6 +66,24 @@ mounting("the command line on a terminal", () => {
     expect(tty.output).toContain("44 99\r\n");
   });
 
+  test("a terminal that nobody gave a size has 24 rows of 80 columns", async () => {
+    using tty = terminal(sh("stty size; tput cols; exit 6"), { rows: 0, columns: 0 });
+    expect((await tty.ended()).code).toBe(6);
+    expect(tty.output).toBe("24 80\r\n80\r\n");
+  });
+
+  test("in the background, as below timeout(1), it runs without the keys", async () => {
+    const bin = join(devdev().identity.checkout, "bin/devdev");
+    const { env, mountPoint: cwd } = devdev();
+    const script = "stty size; sleep 0.3; exit 7";
+    using tty = new Terminal(["timeout", "30", bin, "exec", "--", "sh", "-c", script], {
+      cwd,
+      env,
+    });
+    expect(await tty.ended()).toEqual({ code: 7, restored: true });
+    expect(tty.output).toBe("30 100\r\n");
+  });
+
   test("a shell: typed commands, its exit code", async () => {
     using tty = terminal(["shell"]);
     tty.type("echo $((40 + 2)) $TERM; pwd\r");
@@ -164,7 +182,8 @@ mounting("the command line on a terminal", () => {
     using tty = terminal(["daemon", "logs", "-f", "-n", "1"]);
     await tty.shows("INFO");
     tty.type("\u0003");
-    expect((await tty.ended()).restored).toBe(true);
+    expect(await tty.ended()).toEqual({ code: 130, restored: true });
+    expect(tty.output).not.toContain("devdev:");
   });
 });
 

@@ -2,6 +2,7 @@
 // it runs. However it ends, the terminal is left as it was found.
 
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { RemoteProcess } from "@devdev/client";
 
@@ -40,6 +41,7 @@ export class Streams implements Disposable {
   /** With a terminal keys arrive one by one, and what they mean is the business of the other. */
   attachInput(terminal: boolean): void {
     const { stdin } = process;
+    if (stdin.isTTY && inBackground()) return this.#attachInForeground(terminal);
     const raw = terminal && stdin.isTTY;
     if (raw) {
       stdin.setRawMode(true);
@@ -62,6 +64,18 @@ export class Streams implements Disposable {
     });
   }
 
+  // The kernel stops a background job (below timeout(1), say, or started with &) that touches its
+  // terminal.
+  #attachInForeground(terminal: boolean): void {
+    const again = (): void => {
+      if (inBackground()) return;
+      process.off("SIGCONT", again);
+      this.attachInput(terminal);
+    };
+    process.on("SIGCONT", again);
+    this.#undo.push(() => process.off("SIGCONT", again));
+  }
+
   attachOutput(terminal: boolean): void {
     const command = this.#command;
     const { stdout, stderr } = process;
@@ -81,7 +95,10 @@ export class Streams implements Disposable {
       target.once("drain", () => command.resume());
     });
     if (!terminal || !stdout.isTTY) return;
-    const resize = (): void => void command.resize(stdout.columns, stdout.rows);
+    const resize = (): void => {
+      const { columns, rows } = stdout;
+      if (columns > 0 && rows > 0) void command.resize(columns, rows);
+    };
     stdout.on("resize", resize);
     this.#undo.push(() => stdout.off("resize", resize));
   }
@@ -99,4 +116,13 @@ export class Streams implements Disposable {
   [Symbol.dispose](): void {
     this.#undo.splice(0).forEach((undo) => undo());
   }
+}
+
+/** Whether the terminal belongs to another process group than ours. */
+function inBackground(): boolean {
+  if (process.platform !== "linux") return false;
+  const stat = readFileSync("/proc/self/stat", "utf8");
+  // Behind the name, which may hold anything: state, ppid, pgrp, session, tty, tpgid.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[2] !== fields[5];
 }

@@ -1,9 +1,11 @@
 // devdev daemon start | stop | status | logs.
 
 import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { connectDaemon, openFrame, startDaemon } from "@devdev/client";
 import { DevdevError, errorFromPlain, type PlainError } from "@devdev/errno";
 import { dataPaths, FrameDecoder, FrameType, jsonPayload, STREAM_PREAMBLE } from "@devdev/protocol";
+import { Interrupted } from "../failure.js";
 import { duration, line, printJson, size } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
@@ -75,7 +77,10 @@ export async function status(options: GlobalOptions): Promise<void> {
   line(`home       ${s.home}`);
   line(`socket     ${s.socket}`);
   line(`workspaces ${s.workspaces.length}`);
-  for (const w of s.workspaces) line(`           ${w.name} ${w.mountPoint ?? "(not mounted)"}`);
+  for (const w of s.workspaces) {
+    const otherwise = w.interrupted ? "(interrupted)" : "(not mounted)";
+    line(`           ${w.name} ${w.mountPoint ?? otherwise}`);
+  }
 }
 
 export async function logs(
@@ -84,14 +89,24 @@ export async function logs(
   const socket = await connectDaemon(STREAM_PREAMBLE, { start: false });
   const { lines, follow = false } = options;
   socket.write(openFrame({ kind: "logs", lines, follow }));
-  process.once("SIGINT", () => socket.destroy());
-  process.stdout.on("error", () => socket.destroy());
+  let interrupted = false;
+  process.once("SIGINT", () => {
+    interrupted = true;
+    socket.destroy();
+  });
+  try {
+    await printFrames(socket, options.json ? (text) => text : forPeople);
+  } catch (error) {
+    throw interrupted ? new Interrupted() : error;
+  }
+}
+
+async function printFrames(socket: Socket, shown: (line: string) => string): Promise<void> {
   const decoder = new FrameDecoder();
   for await (const chunk of socket) {
     for (const frame of decoder.push(chunk as Buffer)) {
       if (frame.type === FrameType.error) throw errorFromPlain(jsonPayload(frame) as PlainError);
-      const text = frame.payload.toString();
-      process.stdout.write(options.json ? text : forPeople(text));
+      process.stdout.write(shown(frame.payload.toString()));
     }
   }
 }

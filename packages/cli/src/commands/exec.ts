@@ -84,7 +84,7 @@ function execOptions(options: RunOptions, terminal: boolean): ExecOptions {
       return [pair.slice(0, at), pair.slice(at + 1)];
     }),
   );
-  const { columns: cols, rows } = process.stdout.isTTY ? process.stdout : { columns: 80, rows: 24 };
+  const { columns: cols, rows } = terminalSize();
   const term = process.stdout.isTTY ? process.env["TERM"] : undefined;
   return {
     env,
@@ -96,4 +96,10 @@ function execOptions(options: RunOptions, terminal: boolean): ExecOptions {
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     ...(options.timeout !== undefined && { timeoutMs: options.timeout * 1000 }),
   };
+}
+
+// A terminal that nobody gave a size (script, expect, docker -t) has none: 0x0.
+function terminalSize(): { columns: number; rows: number } {
+  const { isTTY, columns, rows } = process.stdout;
+  return isTTY && columns > 0 && rows > 0 ? { columns, rows } : { columns: 80, rows: 24 };
 }
