@@ -42,6 +42,9 @@ mounting("a daemon and its clients", () => {
       send(socket(), RPC_PREAMBLE, "no header at all\r\n\r\n"),
       send(socket(), RPC_PREAMBLE, "Content-Length: -5\r\n\r\n{}"),
       send(socket(), RPC_PREAMBLE, message("{ not json")),
+      // All memory, if it were believed; and a header that never ends.
+      send(socket(), RPC_PREAMBLE, "Content-Length: 99999999999\r\n\r\n{"),
+      send(socket(), RPC_PREAMBLE, `X: ${"y".repeat(100_000)}`),
       send(socket(), STREAM_PREAMBLE, Buffer.from([99, 0, 0, 0, 0])),
       send(socket(), STREAM_PREAMBLE, Buffer.from([1, 0xff, 0xff, 0xff, 0xff])),
       send(socket(), STREAM_PREAMBLE, encodeFrame(FrameType.open, Buffer.from("{ not json"))),
@@ -51,10 +54,15 @@ mounting("a daemon and its clients", () => {
       // Half-open: they say nothing, or not enough, and the daemon gives up on them.
       send(socket()),
       send(socket(), "devdev-"),
+      send(socket(), "devdev-rpc/999\n"),
       send(socket(), STREAM_PREAMBLE),
     ]);
     expect(answers[0]).toBe("devdev: unknown protocol\n");
-    expect(answers[9]).toContain("ERR_INVALID_PARAMS");
+    expect(answers[11]).toContain("ERR_INVALID_PARAMS");
+    // One sentence, not the validator's own JSON.
+    expect(answers[11]).toMatch(/"message":"open: kind: [^"\\]+"/);
+    const logged = (await devdev().ok(["daemon", "logs", "--json"])).stdout;
+    expect(logged).toContain("a message of 99999999999 bytes is longer than 67108864");
     expect(await devdev().daemonPid()).toBe(pid);
     expect((await exec(["echo", "fine"])).stdout).toBe("fine\n");
   });
@@ -164,7 +172,12 @@ mounting("a daemon and its clients", () => {
     ).toBe(true);
     const ended = { msg: "command ended", command: "sh", exitCode: 7, workspace: "ws" };
     expect(lines).toContainEqual(expect.objectContaining(ended));
-    const mounted = { msg: "request", method: "workspace/mount", pid };
+    const started = { msg: "command started", command: "sh", workspace: "ws", pid };
+    expect(lines).toContainEqual(expect.objectContaining(started));
+    // No arguments and no variables.
+    expect(stdout).not.toContain("exit 7");
+    const { mountPoint } = devdev();
+    const mounted = { msg: "mounted", workspace: "ws", mountPoint, created: true, pid };
     expect(lines).toContainEqual(expect.objectContaining(mounted));
   });
 });

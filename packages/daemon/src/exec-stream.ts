@@ -46,6 +46,10 @@ export async function runExec(
   if (socket.destroyed) hangUp();
   else socket.once("close", hangUp);
   const { pid } = process;
+  // Its arguments and variables may be nobody else's business.
+  const name = Buffer.from(file as string).toString();
+  const about = { workspace: workspace.name, command: name, process: pid };
+  log.info({ ...about, terminal: options.pty !== false }, "command started");
   socket.write(
     encodeJsonFrame(FrameType.opened, { pid, version: VERSION, protocol: PROTOCOL_VERSION }),
   );
@@ -59,16 +63,14 @@ export async function runExec(
   });
   const input = new CommandInput(socket, process).carry(frames).catch((error: unknown) => {
     if (ended || socket.destroyed) return;
-    log.warn({ err: error, workspace: workspace.name, pid }, "a client sent nonsense");
+    log.warn({ err: error, ...about }, "a client sent nonsense");
     socket.destroy();
   });
   const status = await process.wait();
   ended = true;
   await flowing;
   socket.end(encodeJsonFrame(FrameType.exit, status));
-  // Its arguments may be nobody else's business.
-  const name = Buffer.from(file as string).toString();
-  log.info({ workspace: workspace.name, command: name, pid, ...status }, "command ended");
+  log.info({ ...about, ...status }, "command ended");
   await input;
 }
 

@@ -2,6 +2,7 @@
 // foreground.
 // In-process streams, no worker: what was logged before a crash is in the file.
 
+import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pino, { type Logger } from "pino";
 import pretty from "pino-pretty";
@@ -14,16 +15,25 @@ const FILES_KEPT = 4;
 
 /** Opens the log in `logDir`; in the foreground lines also go to stderr, made for people. */
 export async function openLog(logDir: string, foreground: boolean): Promise<Logger> {
+  await closeToOthers(logDir);
   const file = await roll({
     file: join(logDir, "daemon"),
     size: FILE_BYTES,
     limit: { count: FILES_KEPT, removeOtherLogFiles: true },
-    mkdir: true,
     sync: true,
+    mode: 0o600,
   });
   const streams: pino.StreamEntry[] = [{ stream: file }];
   if (foreground)
     streams.push({ stream: pretty({ destination: 2, colorize: process.stderr.isTTY }) });
   const level = process.env["DEVDEV_LOG_LEVEL"] ?? "info";
   return pino({ level, base: { pid: process.pid } }, pino.multistream(streams));
+}
+
+/** It names paths and commands: also where an older version, or another umask, left it open. */
+async function closeToOthers(logDir: string): Promise<void> {
+  await mkdir(logDir, { recursive: true, mode: 0o700 });
+  await chmod(logDir, 0o700);
+  const files = (await readdir(logDir)).filter((name) => name.endsWith(".log"));
+  await Promise.all(files.map((name) => chmod(join(logDir, name), 0o600)));
 }

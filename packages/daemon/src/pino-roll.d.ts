@@ -6,7 +6,7 @@ declare module "pino-roll" {
     file: string;
     size?: string | number;
     limit?: { count: number; removeOtherLogFiles?: boolean };
-    mkdir?: boolean;
+    mode?: number;
     sync?: boolean;
   }): Promise<DestinationStream>;
 }

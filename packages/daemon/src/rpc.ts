@@ -4,7 +4,13 @@
 
 import type { Socket } from "node:net";
 import { DevdevError, errorToPlain } from "@devdev/errno";
-import { type Method, type Progress, requestSchemas, type Results } from "@devdev/protocol";
+import {
+  MAX_FRAME,
+  type Method,
+  type Progress,
+  requestSchemas,
+  type Results,
+} from "@devdev/protocol";
 import {
   createMessageConnection,
   ErrorCodes,
@@ -12,19 +18,10 @@ import {
   StreamMessageReader,
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
+import { invalidParams } from "./invalid-params.js";
+import { entryOf } from "./journal.js";
 import type { Logger } from "./log.js";
-
-/** Methods that change something: the log tells of each. */
-const CHANGING: ReadonlySet<string> = new Set<Method>([
-  "workspace/mount",
-  "workspace/create",
-  "workspace/unmount",
-  "workspace/remove",
-  "workspace/import",
-  "snapshot/take",
-  "snapshot/restore",
-  "snapshot/export",
-]);
+import { boundedMessages } from "./message-bound.js";
 
 /** What a handler may use beside its parameters. */
 export interface CallContext {
@@ -44,7 +41,7 @@ export type Handlers = {
 /** Serves one connection until it closes. */
 export function serveRpc(socket: Socket, handlers: Handlers, log: Logger): void {
   const connection = createMessageConnection(
-    new StreamMessageReader(socket),
+    new StreamMessageReader(boundedMessages(socket, MAX_FRAME)),
     new StreamMessageWriter(socket),
   );
   const gone = new AbortController();
@@ -70,17 +67,26 @@ export function serveRpc(socket: Socket, handlers: Handlers, log: Logger): void 
       },
     };
     try {
-      return await call(handlers, method, argument, context);
+      const result = await call(handlers, method, argument, context);
+      const ms = Math.round(performance.now() - started);
+      const [message, fields] = entryOf(method, result, argument) ?? [];
+      if (message === undefined) log.debug({ method, ms }, "request");
+      else log.info({ ...fields, method, ms }, message);
+      return result;
     } catch (error) {
-      log.info({ method, err: error }, "request failed");
+      const ms = Math.round(performance.now() - started);
+      log.info({ method, ms, ...subjectOf(argument), err: error }, "request failed");
       return toResponseError(error);
-    } finally {
-      const level = CHANGING.has(method) ? "info" : "debug";
-      log[level]({ method, ms: Math.round(performance.now() - started) }, "request");
     }
   });
   connection.listen();
-  socket.resume();
+}
+
+/** Which workspace a request was for, as it named it. */
+function subjectOf(argument: unknown): { workspace?: unknown } {
+  const { workspace, name } = argument as { workspace?: unknown; name?: unknown };
+  const subject = workspace ?? name;
+  return subject === undefined ? {} : { workspace: subject };
 }
 
 function splitToken(params: unknown): [unknown, string | undefined] {
@@ -104,12 +110,7 @@ async function call(
   }
   const name = method as Method;
   const parsed = requestSchemas[name].safeParse(params);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map(
-      (issue) => `${issue.path.join(".") || "parameters"}: ${issue.message}`,
-    );
-    throw new DevdevError("ERR_INVALID_PARAMS", `${method}: ${issues.join("; ")}`);
-  }
+  if (!parsed.success) throw invalidParams(method, parsed.error);
   const handler = handlers[name] as (params: unknown, context: CallContext) => unknown;
   return handler(parsed.data, context);
 }

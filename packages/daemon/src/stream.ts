@@ -15,6 +15,7 @@ import {
 import { runExec } from "./exec-stream.js";
 import { serveFiles } from "./file-stream.js";
 import { framesOf } from "./frame-source.js";
+import { invalidParams } from "./invalid-params.js";
 import type { Logger } from "./log.js";
 import { serveLogs } from "./log-stream.js";
 
@@ -63,7 +64,7 @@ async function firstFrame(
   refuseOtherVersion(message);
   const parsed = openSchema.safeParse(message);
   if (parsed.success) return parsed.data;
-  throw new DevdevError("ERR_INVALID_PARAMS", `open: ${parsed.error.message}`);
+  throw invalidParams("open", parsed.error);
 }
 
 // Before anything is done: what the rest of the message means may have changed.
