@@ -102,6 +102,36 @@ forEachIdentity("daemon", (who) => {
     expect((await following).stdout).toMatch(/no-such-snapshot/);
   });
 
+  test("logs -f ends quietly with the daemon, which stops at once when nothing is mounted", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.ok(["daemon", "start"]);
+    const following = devdev.cli(["daemon", "logs", "-f"]);
+    await sleep(500);
+    const { durationMs } = await devdev.ok(["daemon", "stop"]);
+    // It was a second and more when something on the way out waited for a client.
+    expect(durationMs).toBeLessThan(1000);
+    const { code, stdout, stderr } = await following;
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/INFO listening .*\n.*INFO stopping .*\n.*INFO stopped\n$/);
+  });
+
+  test("its files are its user's alone, also in a home that others may enter", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.mustHost(["mkdir", "-m", "755", devdev.home, `${devdev.home}/log`]);
+    await devdev.mustHost(["sh", "-c", `umask 022; echo old > ${devdev.home}/log/daemon.1.log`]);
+    await devdev.mount();
+    const { stdout } = await devdev.mustHost([
+      "find",
+      devdev.home,
+      "-mindepth",
+      "1",
+      "-perm",
+      "/77",
+    ]);
+    expect(stdout).toBe("");
+    expect(statSync(devdev.home).mode & 0o777).toBe(0o755);
+  });
+
   test("SIGTERM checkpoints and unmounts; the next mount has everything", async () => {
     await using devdev = await Devdev.create(await who(), "daemon");
     await devdev.mount();
@@ -113,6 +143,46 @@ forEachIdentity("daemon", (who) => {
     await devdev.mount();
     const { stdout } = await devdev.sh("cat soft; stat -c '%a %h' d/f; ls");
     expect(stdout).toBe("kept\n640 2\nd\nhard\nsoft\n");
+  });
+
+  test("S46 after kill -9 everyone is told that it is not mounted and what is seen of it", async () => {
+    await using devdev = await Devdev.create(await who(), "daemon");
+    await devdev.mount();
+    await devdev.sh("echo old > file");
+    await devdev.ok(["snapshot", "-w", "ws", "--name", "first"]);
+    process.kill(await devdev.daemonPid(), "SIGKILL");
+    const started = Date.now();
+    const told = new RegExp(
+      `^devdev: workspace ws was mounted at ${devdev.mountPoint} when its daemon ended without ` +
+        `warning; this is its checkpoint of [0-9: -]+; \`devdev mount ${devdev.mountPoint}\` brings it back\n$`,
+    );
+    for (const command of [["diff"], ["snapshot"], ["export", "file"], ["restore", "first"]]) {
+      const { stderr } = await devdev.ok([...command, "-w", "ws"]);
+      expect(stderr).toMatch(told);
+    }
+    const exec = await devdev.cli(["exec", "-w", "ws", "-T", "--", "true"]);
+    expect(exec.code).toBe(125);
+    expect(exec.stderr).toContain(
+      `workspace ws is not mounted: it cannot run commands (it was mounted at ${devdev.mountPoint}`,
+    );
+    expect(exec.stderr).toContain(`\`devdev mount ${devdev.mountPoint}\` brings it back`);
+    expect((await devdev.ok(["status", "-w", "ws"])).stdout).toContain(
+      "\ninterrupted  workspace ws",
+    );
+    expect((await devdev.ok(["ls"])).stdout).toMatch(/interrupted/);
+    // Not the state of the snapshot that was taken since, and also after an orderly stop.
+    await devdev.ok(["daemon", "stop"]);
+    type Listed = { interrupted?: { mountPoint: string; checkpointAt: number } }[];
+    const [listed] = await devdev.json<Listed>(["ls"]);
+    expect(listed?.interrupted?.mountPoint).toBe(devdev.mountPoint);
+    expect(listed?.interrupted?.checkpointAt).toBeGreaterThan(started - 60_000);
+    await devdev.mount();
+    expect((await devdev.exec(["cat", "file"])).stdout).toBe("old\n");
+    await devdev.ok(["unmount", "-w", "ws"]);
+    await devdev.ok(["daemon", "stop"]);
+    const [after] = await devdev.json<Listed>(["ls"]);
+    expect(after).not.toHaveProperty("interrupted");
+    expect((await devdev.ok(["diff", "-w", "ws"])).stderr).toBe("");
   });
 
   test("S28 after kill -9 the last checkpoint is back", async () => {

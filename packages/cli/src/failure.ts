@@ -38,6 +38,12 @@ export function failure(error: unknown, { json, exec }: Wanted): number {
   return exec ? EXIT_EXEC_FAILED : EXIT_FAILURE;
 }
 
+/** Says what a person should know though the command goes on. */
+export function warning(text: string, { json }: Pick<Wanted, "json">): void {
+  const line = json ? JSON.stringify({ warning: text }) : `devdev: ${text}`;
+  process.stderr.write(`${line}\n`);
+}
+
 /** Reports what the parser says about a command line: "error: ..." and perhaps a suggestion. */
 export function usageFailure(text: string, { json }: Pick<Wanted, "json">): void {
   const message = text.trim().replace(/^error: /, "");

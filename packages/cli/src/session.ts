@@ -3,7 +3,8 @@
 
 import { type CallOptions, type ConnectOptions, RpcClient } from "@devdev/client";
 import type { Method, Params, Results, WorkspaceSummary } from "@devdev/protocol";
-import { Interrupted } from "./failure.js";
+import { Interrupted, warning } from "./failure.js";
+import { interruption } from "./interrupted.js";
 import type { GlobalOptions } from "./program.js";
 import { ProgressLine } from "./progress.js";
 import { byName } from "./workspace-name.js";
@@ -62,6 +63,14 @@ export class Session implements Disposable {
         ...(workspace !== undefined && { workspace }),
       }),
     );
+  }
+
+  /** The same, for what acts on its present state: says so when that is not the one left behind. */
+  async workspaceAsLeft(): Promise<WorkspaceSummary> {
+    const found = await this.workspace();
+    const text = interruption(found);
+    if (text !== undefined) warning(text, { json: this.#options.json ?? false });
+    return found;
   }
 
   [Symbol.dispose](): void {

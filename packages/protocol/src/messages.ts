@@ -94,6 +94,11 @@ export interface WorkspaceSummary {
   mountPoint?: string;
   /** Where it was mounted last. */
   lastMountPoint?: string;
+  /**
+   * It was mounted when its daemon died, and has not been mounted since: its state is that of the
+   * checkpoint (none: it is as new).
+   */
+  interrupted?: { mountPoint: string; checkpointAt?: number };
   ephemeral: boolean;
   createdAt: number;
   snapshots: number;

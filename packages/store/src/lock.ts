@@ -4,12 +4,13 @@
 // Rejected: a file with a process id, which a reused id turns into a lie, and flock(2), which Node
 // lacks.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import BetterSqlite3 from "better-sqlite3";
 
 import { asStoreError, StoreError } from "./errors.js";
+import { privateDirectory, privateFiles } from "./private-files.js";
 
 // INVARIANT: nothing else in this process opens this file: closing any descriptor of it drops the
 // lock.
@@ -19,8 +20,9 @@ const OWNER_FILE = "owner";
 
 /** Returns what unlocks it. ERR_LOCKED when another store has it, in this process or another. */
 export function lockDirectory(directory: string): () => void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  privateDirectory(directory);
   const db = connect(join(directory, LOCK_FILE));
+  privateFiles(directory, [LOCK_FILE, `${LOCK_FILE}-journal`, OWNER_FILE]);
   try {
     db.exec("BEGIN EXCLUSIVE");
   } catch (error) {
@@ -29,7 +31,7 @@ export function lockDirectory(directory: string): () => void {
     const message = `${directory} is in use by ${ownerOf(directory)}`;
     throw new StoreError("ERR_LOCKED", message, error);
   }
-  writeFileSync(join(directory, OWNER_FILE), `${process.pid}\n`);
+  writeFileSync(join(directory, OWNER_FILE), `${process.pid}\n`, { mode: 0o600 });
   return () => db.close();
 }
 

@@ -70,6 +70,8 @@ export interface WorkspaceRow {
   name: string;
   /** Where it is, or was last, mounted. */
   mountPath?: string;
+  /** It is mounted there; after a start: it was, when its process died. */
+  mounted?: true;
   /** Limits and choices, as JSON values. */
   options: Record<string, unknown>;
   createdAt: number;
@@ -91,13 +93,14 @@ export interface SnapshotRow {
   inodes: number;
 }
 
-export type NewWorkspace = Omit<WorkspaceRow, "checkpoint">;
+export type NewWorkspace = Omit<WorkspaceRow, "checkpoint" | "mounted">;
 export type NewSnapshot = Omit<SnapshotRow, "sequence">;
 
 export interface WorkspaceChange {
   name?: string;
   /** null forgets it. */
   mountPath?: string | null;
+  mounted?: boolean;
   options?: Record<string, unknown>;
 }
 

@@ -54,7 +54,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_MOUNT_ALREADY_MOUNTED: "unmount it first, or choose another directory",
   ERR_MOUNT_UNRESPONSIVE: "devdev doctor clears what a killed daemon left",
   ERR_MOUNT_UNSUPPORTED: "everything but mounting and running commands works here",
-  EBUSY: "end these processes, or unmount with force",
+  EBUSY: "end these processes, or unmount with --force",
 };
 
 /** The addon's error as one with a hint. */

@@ -22,6 +22,8 @@ export interface CheckpointerOptions {
   now: () => number;
   /** Whether a command runs that a checkpoint should leave the processors to. */
   busy: () => boolean;
+  /** Told of one in the background that is durable now. */
+  onKept: (ms: number) => void;
   /** Told of a checkpoint that failed; it is tried again. */
   onFailure: (error: unknown) => void;
 }
@@ -96,9 +98,10 @@ export class Checkpointer {
     const due = this.#changedAt !== undefined && time - this.#changedAt >= DELAY_MS;
     // Who has the mutex is about to keep a newer state than this would.
     if (!due || this.#running || this.#options.mutex.busy || time < this.#notBefore) return;
-    const { mutex, busy, onFailure } = this.#options;
+    const { mutex, busy, onFailure, onKept } = this.#options;
     this.#running = mutex
       .run(() => this.run(busy()))
+      .then(() => onKept(Math.round(performance.now() - time)))
       .catch((error: unknown) => {
         this.#notBefore = performance.now() + RETRY_MS;
         onFailure(error);

@@ -12,7 +12,12 @@ let host: WorkspaceHost;
 
 beforeEach(async () => {
   dataDir = mkdtempSync(join(tmpdir(), "devdev-test-"));
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+  };
   host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
 });
 afterEach(async () => {

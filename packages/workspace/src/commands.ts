@@ -94,7 +94,7 @@ export class Commands {
     }
     if (!options.live) {
       throw new DevdevError("EBUSY", `the workspace is in use by ${describe(running)}`, {
-        hint: "wait for them, pause them meanwhile (live), or end them (kill)",
+        hint: "wait for them, pause them meanwhile (--live), or end them (--kill)",
         details: { processes: running },
       });
     }
@@ -103,7 +103,7 @@ export class Commands {
     pause.resume();
     const pids = new Set(pause.running.map(({ pid }) => pid));
     throw new DevdevError("EBUSY", "some of the workspace's processes could not be paused", {
-      hint: "wait for them, or end them (kill)",
+      hint: "wait for them, or end them (--kill)",
       details: { processes: running.filter(({ pid }) => pids.has(pid)) },
     });
   }

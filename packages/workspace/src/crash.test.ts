@@ -53,7 +53,12 @@ async function generationOf(ws: Workspace): Promise<number> {
 const hostOptions = (dataDir: string) => ({
   dataDir,
   runDir: dataDir,
-  log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+  log: {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+  },
 });
 
 it("keeps every promise through twenty kills", { timeout: 180_000 }, async () => {

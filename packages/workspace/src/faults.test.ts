@@ -39,7 +39,12 @@ function run(fault: string, body: string): unknown {
 }
 
 async function expectWhole(): Promise<void> {
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+  };
   const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
   expect(await host.check()).toEqual([]);
   await host.close();

@@ -2,17 +2,15 @@
 
 import type { SnapshotInfo, Workspace, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
+import type { Log } from "./parts.js";
+
 export interface HostOptions {
   /** The data directory (DEVDEV_HOME or ~/.devdev): `store/` is below it. */
   dataDir: string;
   /** For the launcher's socket. */
   runDir: string;
   /** pino-shaped. */
-  log: {
-    info(fields: object, message: string): void;
-    warn(fields: object, message: string): void;
-    error(fields: object, message: string): void;
-  };
+  log: Log & { error(fields: object, message: string): void };
 }
 
 export interface Host {

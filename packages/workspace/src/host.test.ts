@@ -17,11 +17,12 @@ const logged: string[] = [];
 const code = (expected: string) => expect.objectContaining({ code: expected }) as Error;
 
 function openHost(): Promise<WorkspaceHost> {
+  const ignore = () => undefined;
   const note = (_: object, message: string) => void logged.push(message);
   return WorkspaceHost.open({
     dataDir,
     runDir: dataDir,
-    log: { info: note, warn: note, error: note },
+    log: { debug: ignore, info: ignore, warn: note, error: note },
   });
 }
 

@@ -10,6 +10,8 @@ import type { SnapshotInfo, WorkspaceOptions, WorkspaceSummary } from "@devdev/p
 import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ExportOptions } from "./export-file.js";
 import type { Host, HostOptions } from "./host-interface.js";
+import { refuseInMount, refuseInUse } from "./host-refusals.js";
+import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
 import type { ImportOptions, WorkspaceParts } from "./parts.js";
 import { useStore } from "./shared-store.js";
@@ -28,18 +30,31 @@ export class WorkspaceHost implements Host {
   readonly #giveBack: () => Promise<void>;
   readonly #open = new Map<string, Promise<Workspace>>();
   readonly #ephemeral = new Map<string, Beside>();
+  /** What the process before this one had mounted when it died, until it is mounted again. */
+  readonly #interrupted: Interruptions;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: HostOptions, store: StoreService, giveBack: () => Promise<void>) {
+  private constructor(
+    options: HostOptions,
+    [store, giveBack]: Awaited<ReturnType<typeof useStore>>,
+    interrupted: Interruptions,
+  ) {
     this.#options = options;
     this.#store = store;
     this.#giveBack = giveBack;
+    this.#interrupted = interrupted;
   }
 
   /** Locks the data directory and opens its store. ERR_LOCKED when another process has it. */
   static async open(options: HostOptions): Promise<WorkspaceHost> {
-    const [store, giveBack] = await useStore(options.dataDir);
-    return new WorkspaceHost(options, store, giveBack);
+    const shared = await useStore(options.dataDir);
+    const [store, giveBack] = shared;
+    try {
+      return new WorkspaceHost(options, shared, new Interruptions(await store.workspaces()));
+    } catch (error) {
+      await giveBack();
+      throw error;
+    }
   }
 
   async list(): Promise<WorkspaceSummary[]> {
@@ -47,8 +62,8 @@ export class WorkspaceHost implements Host {
     const stored = rows.map(async (row): Promise<WorkspaceSummary> => {
       const { id, name, createdAt, mountPath, snapshots } = row;
       const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
-      const live = await this.#live(id);
-      return { id, name, ...live, ...last, ephemeral: false, createdAt, snapshots };
+      const places = { ...(await this.#live(id)), ...last, ...this.#interrupted.of(id) };
+      return { id, name, ...places, ephemeral: false, createdAt, snapshots };
     });
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
       const snapshots = (await (await this.#open.get(each.id))?.snapshots())?.length ?? 0;
@@ -103,7 +118,7 @@ export class WorkspaceHost implements Host {
     file: string,
     options: ExportOptions & { ref?: string | number },
   ): Promise<{ id: string; bytes: number }> {
-    await this.#refuseInMount(file);
+    refuseInMount(await this.list(), file);
     return (await this.open(id)).exportTo(file, options);
   }
 
@@ -112,7 +127,7 @@ export class WorkspaceHost implements Host {
     options: ImportOptions & Omit<CreateOptions, "mountPath">,
   ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }> {
     this.#refuseWhenClosing();
-    await this.#refuseInMount(file);
+    refuseInMount(await this.list(), file);
     const { size } = await stat(file);
     const name = await this.#freeName({ ...options, mountPath: withoutExtension(file) });
     const named = { ...options, name };
@@ -143,7 +158,11 @@ export class WorkspaceHost implements Host {
   async #close(): Promise<void> {
     const opened = await Promise.allSettled(this.#open.values());
     const closing = opened.map(async (result) => {
-      if (result.status === "fulfilled") await result.value.close();
+      if (result.status === "rejected") return;
+      const { name, mountPoint } = result.value;
+      await result.value.close();
+      const place = mountPoint === undefined ? {} : { mountPoint };
+      this.#options.log.info({ workspace: name, ...place }, "closed");
     });
     const failures = (await Promise.allSettled(closing)).filter((r) => r.status === "rejected");
     for (const { reason } of failures) {
@@ -169,11 +188,16 @@ export class WorkspaceHost implements Host {
 
   async #finish(id: string, make: () => Promise<WorkspaceParts>): Promise<Workspace> {
     const parts = await make();
+    const onMounted = async (path: string): Promise<void> => {
+      this.#interrupted.end(id);
+      await parts.onMounted?.(path);
+    };
     const onClosed = async (): Promise<void> => {
       this.#open.delete(id);
       await parts.onClosed?.();
     };
-    const workspace = new Workspace({ ...parts, onClosed, log: this.#options.log });
+    const { log } = this.#options;
+    const workspace = new Workspace({ ...parts, onMounted, onClosed, log });
     await workspace.publish();
     return workspace;
   }
@@ -207,31 +231,9 @@ export class WorkspaceHost implements Host {
     return mountPoint === undefined ? {} : { mountPoint };
   }
 
-  /** A process that waits for its own mount cannot even be killed. */
-  async #refuseInMount(file: string): Promise<void> {
-    const path = resolve(file);
-    const inside = (await this.list()).find(
-      ({ mountPoint }) => mountPoint !== undefined && path.startsWith(`${mountPoint}/`),
-    );
-    if (!inside) return;
-    throw new DevdevError("EINVAL", `${path} is inside of workspace ${inside.name}`, {
-      hint: "choose a file outside of every workspace",
-    });
-  }
-
   #refuseWhenClosing(): void {
     if (this.#closing) throw new DevdevError("ERR_STOPPING", "the workspaces are being closed");
   }
-}
-
-async function refuseInUse(workspace: Workspace): Promise<void> {
-  const { name, mountPoint } = workspace;
-  const running = await workspace.processes();
-  if (mountPoint === undefined && running.length === 0) return;
-  const use = mountPoint === undefined ? "runs commands" : `is mounted at ${mountPoint}`;
-  throw new DevdevError("EBUSY", `workspace ${name} ${use}`, {
-    hint: "unmount it first, or use force",
-  });
 }
 
 function withoutExtension(file: string): string {

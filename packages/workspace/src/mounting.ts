@@ -15,6 +15,10 @@ export interface MountingParts {
   name: string;
   /** Told where it is mounted, so that it can be found there again. */
   onMounted: (path: string) => Promise<void>;
+  /** Told that it no longer is. */
+  onUnmounted: () => Promise<void>;
+  /** Where it was mounted when the process that had it died. */
+  interruptedAt?: string | undefined;
   onLog?: (level: "debug" | "info" | "warn" | "error", message: string) => void;
 }
 
@@ -22,9 +26,13 @@ export class Mounting {
   readonly #parts: MountingParts;
   /** The directory that was made for it. */
   #temporary: string | undefined;
+  /** Whether `onMounted` was told of a mount, and `onUnmounted` not yet of its end. */
+  #noted = false;
+  #interruptedAt: string | undefined;
 
   constructor(parts: MountingParts) {
     this.#parts = parts;
+    this.#interruptedAt = parts.interruptedAt;
   }
 
   get path(): string | undefined {
@@ -37,12 +45,15 @@ export class Mounting {
     const { path } = this;
     if (path !== undefined) return path;
     const { name } = this.#parts;
+    const interruptedAt = this.#interruptedAt;
+    const message = `workspace ${name} is not mounted: it cannot ${doing}`;
+    if (interruptedAt === undefined) {
+      throw new DevdevError("ERR_NOT_MOUNTED", message, { hint: "mount it first" });
+    }
     throw new DevdevError(
       "ERR_NOT_MOUNTED",
-      `workspace ${name} is not mounted: it cannot ${doing}`,
-      {
-        hint: "mount it first",
-      },
+      `${message} (it was mounted at ${interruptedAt} when its daemon ended without warning)`,
+      { hint: `\`devdev mount ${interruptedAt}\` brings it back as of its last checkpoint` },
     );
   }
 
@@ -58,8 +69,12 @@ export class Mounting {
       if (path === undefined) await rmdir(at);
       throw error;
     }
+    this.#interruptedAt = undefined;
     if (path === undefined) this.#temporary = at;
-    else await onMounted(at);
+    else {
+      this.#noted = true;
+      await onMounted(at);
+    }
     return at;
   }
 
@@ -70,5 +85,14 @@ export class Mounting {
     this.#temporary = undefined;
     // Another process may have made something in it once the mount was gone: then it stays.
     if (temporary !== undefined) await rmdir(temporary).catch(() => undefined);
+    await this.settle();
+  }
+
+  /** Has it noted that there is no mount any more, also when something else ended it. */
+  async settle(): Promise<void> {
+    if (!this.#noted) return;
+    this.#noted = false;
+    // At worst the next process says that this one died: a failing store shows itself elsewhere.
+    await this.#parts.onUnmounted().catch(() => undefined);
   }
 }

@@ -21,6 +21,10 @@ export interface WorkspaceParts {
   now: () => number;
   /** Told where it was mounted. */
   onMounted?: (path: string) => Promise<void>;
+  /** Told that it no longer is. */
+  onUnmounted?: () => Promise<void>;
+  /** Where it was mounted when the process that had it died. */
+  interruptedAt?: string;
   /** Called when everything is closed. */
   onClosed?: () => Promise<void>;
   log?: Log;
@@ -28,6 +32,8 @@ export interface WorkspaceParts {
 
 /** As much of a logger as is used here. */
 export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
 

@@ -111,7 +111,9 @@ async function assemble(
     keeper: await StoreKeeper.open(store, row.id, vfs),
     now: nowOf(options),
     ...(row.checkpoint && { keptAt: row.checkpoint.at }),
-    onMounted: (mountPath) => store.updateWorkspace(row.id, { mountPath }),
+    ...(row.mounted && row.mountPath !== undefined && { interruptedAt: row.mountPath }),
+    onMounted: (mountPath) => store.updateWorkspace(row.id, { mountPath, mounted: true }),
+    onUnmounted: () => store.updateWorkspace(row.id, { mounted: false }),
     onClosed: async () => release(),
   };
 }

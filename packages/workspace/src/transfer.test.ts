@@ -95,7 +95,12 @@ it("replaces a file only when told to, and leaves nothing half done", async () =
 
 it("refuses what is cut short, damaged or something else, and changes nothing", async () => {
   const dataDir = at("data");
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+  };
   const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
   try {
     await using ws = await sample();
@@ -131,7 +136,12 @@ it("refuses what is cut short, damaged or something else, and changes nothing", 
 
 it("does not read or write inside of its own mounts", async () => {
   const dataDir = at("data");
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+  };
   const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
   const ws = await host.create({ name: "w" });
   Object.defineProperty(ws, "mountPoint", { value: at("mount") });

@@ -59,6 +59,8 @@ export class Workspace implements WorkspaceInterface {
       vfs,
       name: parts.name,
       onMounted: parts.onMounted ?? (async () => undefined),
+      onUnmounted: parts.onUnmounted ?? (async () => undefined),
+      interruptedAt: parts.interruptedAt,
       onLog: (level, message) => {
         if (level === "warn" || level === "error") log?.warn({ workspace: parts.name }, message);
       },
@@ -70,6 +72,8 @@ export class Workspace implements WorkspaceInterface {
         mutex,
         now,
         busy: () => commands.busy,
+        // Every two seconds where somebody works: for who looks closely.
+        onKept: (ms) => log?.debug({ workspace: parts.name, ms }, "checkpointed"),
         onFailure: (error) =>
           log?.warn(
             { workspace: parts.name, err: error },
@@ -218,6 +222,7 @@ export class Workspace implements WorkspaceInterface {
       if (mounted && keep) await this.#timeline.checkpoint();
       if (mounted) await this.#mounting.unmount({ force: true });
       if (keep) await this.#timeline.checkpoint();
+      await this.#mounting.settle();
     } finally {
       await keeper.close();
       // A mount that could not be taken away keeps its engine; what went wrong there is what

@@ -14,7 +14,7 @@ export async function diff(
   options: GlobalOptions & { stat?: boolean; patch?: boolean },
 ): Promise<void> {
   using session = await Session.open(options);
-  const { id } = await session.workspace();
+  const { id } = await session.workspaceAsLeft();
   const result = await session.call("snapshot/diff", {
     workspace: id,
     ...(a !== undefined && { a }),

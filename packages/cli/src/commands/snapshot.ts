@@ -8,7 +8,7 @@ export async function snapshot(
   options: GlobalOptions & { message?: string; name?: string },
 ): Promise<void> {
   using session = await Session.open(options);
-  const { id } = await session.workspace();
+  const { id } = await session.workspaceAsLeft();
   const { message, name } = options;
   const taken = await session.call("snapshot/take", {
     workspace: id,
@@ -44,7 +44,7 @@ export async function restore(
   options: GlobalOptions & { live?: boolean; kill?: boolean },
 ): Promise<void> {
   using session = await Session.open(options);
-  const { id } = await session.workspace();
+  const { id } = await session.workspaceAsLeft();
   const result = await session.call("snapshot/restore", {
     workspace: id,
     ref,

@@ -1,5 +1,6 @@
 // devdev ls, devdev status.
 
+import { interruption } from "../interrupted.js";
 import { duration, line, printJson, shortId, size, table, time } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
@@ -12,7 +13,7 @@ export async function list(options: GlobalOptions): Promise<void> {
   const rows = workspaces.map((w) => [
     w.name,
     w.mountPoint ?? (w.lastMountPoint === undefined ? "-" : `(${w.lastMountPoint})`),
-    w.ephemeral ? "ephemeral" : "kept",
+    w.interrupted ? "interrupted" : w.ephemeral ? "ephemeral" : "kept",
     String(w.snapshots),
     time(w.createdAt),
   ]);
@@ -27,6 +28,8 @@ export async function status(options: GlobalOptions): Promise<void> {
   const { usage } = s;
   line(`workspace    ${s.name}${s.ephemeral ? " (ephemeral)" : ""}`);
   line(`mounted at   ${s.mountPoint ?? "-"}`);
+  const told = interruption(s);
+  if (told !== undefined) line(`interrupted  ${told}`);
   line(
     `content      ${size(usage.bytes)} of ${size(usage.maxBytes)}, ${usage.inodes} of ${usage.maxInodes} inodes`,
   );

@@ -11,7 +11,7 @@ export async function exportTo(
   options: GlobalOptions & { force?: boolean },
 ): Promise<void> {
   using session = await Session.open(options);
-  const { id } = await session.workspace();
+  const { id } = await session.workspaceAsLeft();
   const written = await session.call("snapshot/export", {
     workspace: id,
     file: resolve(file),

@@ -106,7 +106,7 @@ class MemoryMetadata implements MetadataStore {
   }
 
   updateWorkspace(id: string, change: WorkspaceChange): void {
-    const { mountPath, ...row } = this.#existing(id);
+    const { mountPath, mounted, ...row } = this.#existing(id);
     if (change.name !== undefined) this.#refuseTaken(change.name, id);
     const path = change.mountPath === undefined ? mountPath : (change.mountPath ?? undefined);
     this.#workspaces.set(id, {
@@ -114,6 +114,7 @@ class MemoryMetadata implements MetadataStore {
       name: change.name ?? row.name,
       options: structuredClone(change.options ?? row.options),
       ...(path === undefined ? {} : { mountPath: path }),
+      ...((change.mounted ?? mounted) ? { mounted: true } : {}),
     });
   }
 

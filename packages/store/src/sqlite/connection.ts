@@ -1,26 +1,30 @@
 // Opens connections to the database of a data directory: one that writes, any number that read.
 // Here is every setting that durability and file layout rest on.
 
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import BetterSqlite3 from "better-sqlite3";
 import type { Database } from "better-sqlite3";
 
 import { asStoreError, StoreError } from "../errors.js";
+import { privateDirectory, privateFiles } from "../private-files.js";
 import { migrate, SCHEMA_VERSION, versionOf } from "./schema.js";
 
 export const DATABASE_FILE = "devdev.sqlite";
+/** SQLite gives its own files beside it the mode of the database. */
+const DATABASE_FILES = ["", "-wal", "-shm"].map((suffix) => `${DATABASE_FILE}${suffix}`);
 
 /** Milliseconds a connection waits for another one's lock; only housekeeping ever makes it wait. */
 const BUSY_TIMEOUT_MS = 5000;
 
 /** The connection that writes. The caller holds the lock of the directory. */
 export function openWriter(directory: string): Database {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  privateDirectory(directory);
   const path = join(directory, DATABASE_FILE);
   return opening(path, () => {
     const db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS });
+    privateFiles(directory, DATABASE_FILES);
     return configuring(db, () => {
       // These two only count before the first table.
       db.pragma("page_size = 16384");

@@ -75,9 +75,11 @@ export class SqliteMetadata implements MetadataStore {
     this.#together(() => {
       const row = this.#existing(id);
       const path = change.mountPath === undefined ? row.mountPath : (change.mountPath ?? undefined);
+      const mounted = (change.mounted ?? row.mounted ?? false) ? 1 : 0;
       const options = JSON.stringify(change.options ?? row.options);
       const name = change.name ?? row.name;
-      named("workspace", name, () => this.#sql.updateWorkspace.run(name, path, options, id));
+      const values = [name, path, mounted, options, id];
+      named("workspace", name, () => this.#sql.updateWorkspace.run(...values));
     });
   }
 

@@ -8,6 +8,7 @@ export interface WorkspaceColumns {
   id: string;
   name: string;
   mount_path: string | null;
+  mounted: number;
   options: string;
   created: number;
   checkpoint_root: Buffer | null;
@@ -33,6 +34,7 @@ export function workspaceOf(row: WorkspaceColumns): WorkspaceRow {
     id: row.id,
     name: row.name,
     ...(mountPath === null ? {} : { mountPath }),
+    ...(row.mounted === 0 ? {} : { mounted: true }),
     options: JSON.parse(row.options) as Record<string, unknown>,
     createdAt: row.created,
     ...(root === null || at === null ? {} : { checkpoint: { root, at } }),
@@ -81,7 +83,7 @@ export function statementsOf(db: Database): Statements {
     workspace: db.prepare("SELECT * FROM workspaces WHERE id = ?"),
     workspaceByName: db.prepare("SELECT * FROM workspaces WHERE name = ?"),
     updateWorkspace: db.prepare(
-      "UPDATE workspaces SET name = ?, mount_path = ?, options = ? WHERE id = ?",
+      "UPDATE workspaces SET name = ?, mount_path = ?, mounted = ?, options = ? WHERE id = ?",
     ),
     setCheckpoint: db.prepare(
       "UPDATE workspaces SET checkpoint_root = ?, checkpoint_at = ? WHERE id = ?",

@@ -54,6 +54,9 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE TABLE counters (name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) STRICT;
   `,
+  `
+  ALTER TABLE workspaces ADD COLUMN mounted INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

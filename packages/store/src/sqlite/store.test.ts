@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -61,6 +61,43 @@ it("shrinks its log and, when much was deleted, its file", () => {
   while (store.maintain(true));
   expect(statSync(database()).size).toBeLessThan(full / 10);
   store.close();
+});
+
+it("is its owner's alone, also where everything was open to others", () => {
+  const files = [
+    "",
+    "/lock",
+    "/lock-journal",
+    "/owner",
+    `/${DATABASE_FILE}`,
+    `/${DATABASE_FILE}-wal`,
+  ];
+  const modes = () => files.map((file) => (statSync(directory + file).mode & 0o777).toString(8));
+  const store = openSqliteStore(directory);
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  expect(modes()).toEqual(["700", ...files.slice(1).map(() => "600")]);
+  store.close();
+  chmodSync(directory, 0o755);
+  for (const file of ["lock", "owner", DATABASE_FILE]) chmodSync(join(directory, file), 0o644);
+  const again = openSqliteStore(directory);
+  again.metadata.createWorkspace(sampleWorkspace("v", "v"));
+  expect(modes()).toEqual(["700", ...files.slice(1).map(() => "600")]);
+  again.close();
+});
+
+it("brings a database of the first version to this one, with what is in it", () => {
+  const store = openSqliteStore(directory);
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  store.close();
+  const db = new BetterSqlite3(database());
+  db.exec("ALTER TABLE workspaces DROP COLUMN mounted");
+  db.pragma("user_version = 1");
+  db.close();
+  const again = openSqliteStore(directory);
+  expect(again.metadata.workspaces()).toEqual([sampleWorkspace("w")]);
+  again.metadata.updateWorkspace("w", { mounted: true });
+  expect(again.metadata.workspaces()).toEqual([{ ...sampleWorkspace("w"), mounted: true }]);
+  again.close();
 });
 
 it("is refused to a second opener, also in this process", () => {

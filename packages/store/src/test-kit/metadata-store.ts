@@ -114,6 +114,12 @@ function workspaceCases(define: Define): ConformanceCase[] {
         checkpoint: { root: page.id, at: 7 },
       };
       assert.deepEqual(plain(metadata.workspace("w")), plain(renamed));
+      metadata.updateWorkspace("w", { mounted: true });
+      assert.deepEqual(plain(metadata.workspace("w")), plain({ ...renamed, mounted: true }));
+      metadata.updateWorkspace("w", { name: "z" });
+      assert.equal(metadata.workspace("w")?.mounted, true);
+      metadata.updateWorkspace("w", { mounted: false });
+      assert.deepEqual(plain(metadata.workspace("w")), plain(renamed));
       metadata.updateWorkspace("w", { mountPath: null, options: { xattrs: false } });
       assert.equal(metadata.workspace("w")?.mountPath, undefined);
       assert.deepEqual(metadata.workspace("w")?.options, { xattrs: false });
