@@ -310,6 +310,7 @@ fn draw_names(r: &mut Rng, caps: Caps) -> Op {
             let flags = match r.below(6) {
                 0 => RenameFlags::NOREPLACE,
                 1 => RenameFlags::EXCHANGE,
+                2 if r.percent(30) => RenameFlags::WHITEOUT,
                 _ => RenameFlags::empty(),
             };
             Op::Rename { from: path(r), to: path(r), flags }

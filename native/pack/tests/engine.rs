@@ -153,7 +153,7 @@ fn step(vfs: &Vfs, store: &Store, random: &mut Random) {
         6 if random.below(2) == 0 => _ = vfs.unlink(some.0, &some.1),
         6 => _ = vfs.rmdir(some.0, &some.1),
         7 => {
-            let flags = RenameFlags { noreplace: false, exchange: random.below(3) == 0 };
+            let flags = RenameFlags { exchange: random.below(3) == 0, ..RenameFlags::default() };
             let _ = vfs.rename(some.0, &some.1, dir, &name, flags);
         }
         8 => {

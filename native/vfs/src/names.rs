@@ -243,6 +243,22 @@ impl Vfs {
         Ok(new.inode(ino, dir, now))
     }
 
+    // An overlay's mark for a removed name; the caller enters it and puts it into the tree.
+    pub(crate) fn new_whiteout(
+        &self,
+        area: &Area,
+        parent: Ino,
+        caller: Caller,
+        now: Timespec,
+    ) -> Result<Inode> {
+        let new = New { mode: S_IFCHR, rdev: 0, target: b"", caller, hold: Hold::None };
+        self.quota.reserve_inode()?;
+        let made = self.next_ino(area).and_then(|ino| {
+            area.tree.get(parent, |dir| new.inode(ino, dir, now)).ok_or(Errno::NoEnt)
+        });
+        made.inspect_err(|_| self.quota.release(0))
+    }
+
     fn next_ino(&self, area: &Area) -> Result<Ino> {
         let ino = area.next_ino.fetch_add(1, Ordering::Relaxed);
         if ino >= Ino::LIMIT { Err(Errno::NoSpc) } else { Ok(Ino(ino)) }

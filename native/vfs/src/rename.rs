@@ -5,7 +5,8 @@
 //! it. Moving a directory to another one holds the rename lock, so that the walk to the root
 //! which keeps a directory out of its own descendants is true.
 
-use crate::attr::{S_IFDIR, Timespec};
+use crate::attr::{S_IFCHR, S_IFDIR, Timespec};
+use crate::dir::Dir;
 use crate::errno::{Errno, Result};
 use crate::ids::{Ino, NodeId};
 use crate::inode::{Body, Inode};
@@ -35,7 +36,7 @@ fn check_ends(
 ) -> Result<()> {
     check_bytes(name)?;
     check_bytes(new_name)?;
-    if flags.noreplace && flags.exchange {
+    if flags.exchange && (flags.noreplace || flags.whiteout.is_some()) {
         return Err(Errno::Inval);
     }
     if parent.attachment() != new_parent.attachment() {
@@ -52,6 +53,13 @@ fn check_ends(
         return Err(if flags.noreplace { Errno::Exist } else { Errno::Perm });
     }
     Ok(())
+}
+
+fn leave_name(entries: &mut Dir, name: &[u8], whiteout: Option<Ino>) {
+    match whiteout {
+        Some(ino) => drop(entries.replace(name, ino, S_IFCHR)),
+        None => drop(entries.remove(name)),
+    }
 }
 
 impl Vfs {
@@ -166,10 +174,18 @@ impl Vfs {
         match m.target {
             Some(_) if source_is_dir && !target_is_dir => return Err(Errno::NotDir),
             Some(_) if !source_is_dir && target_is_dir => return Err(Errno::IsDir),
-            Some((target, S_IFDIR)) => self.take_empty_dir(area, target, m.now, garbage)?,
             _ => {}
         }
-        self.move_entry(area, m)?;
+        match flags.whiteout {
+            Some(caller) => {
+                let whiteout = self.new_whiteout(area, m.parent, caller, m.now)?;
+                let moved = self.replace(area, m, Some(whiteout.ino), garbage);
+                moved.inspect_err(|_| self.quota.release(0))?;
+                area.tally.add(0);
+                area.tree.insert(whiteout);
+            }
+            None => self.replace(area, m, None, garbage)?,
+        }
         self.touch(area, m.source.0, m.new_parent, m.now);
         if let (Some((target, _)), false) = (m.target, target_is_dir) {
             self.drop_name(area, target, m.now, garbage);
@@ -193,8 +209,22 @@ impl Vfs {
         true
     }
 
-    // Fails only before anything has changed.
-    fn move_entry(&self, area: &Area, m: &Move<'_>) -> Result<()> {
+    // Moves the name; what had the new one before must be an empty directory, or no directory.
+    fn replace(
+        &self,
+        area: &Area,
+        m: &Move<'_>,
+        whiteout: Option<Ino>,
+        garbage: &mut Garbage,
+    ) -> Result<()> {
+        if let Some((target, S_IFDIR)) = m.target {
+            self.take_empty_dir(area, target, m.now, garbage)?;
+        }
+        self.move_entry(area, m, whiteout)
+    }
+
+    // Fails only before anything has changed. The old name goes, or means the whiteout.
+    fn move_entry(&self, area: &Area, m: &Move<'_>, whiteout: Option<Ino>) -> Result<()> {
         let moved_dir = u32::from(m.source.1 == S_IFDIR);
         let lost_dir = u32::from(m.target.is_some_and(|t| t.1 == S_IFDIR));
         let one = m.parent == m.new_parent;
@@ -205,7 +235,7 @@ impl Vfs {
                 None => entries.insert(m.new_name, m.source.0, m.source.1)?,
             }
             if one {
-                entries.remove(m.name);
+                leave_name(entries, m.name, whiteout);
             } else {
                 dir.nlink += moved_dir;
             }
@@ -217,7 +247,7 @@ impl Vfs {
         if !one {
             let leave = |dir: &mut Inode| {
                 if let Body::Dir(entries) = &mut dir.body {
-                    entries.remove(m.name);
+                    leave_name(entries, m.name, whiteout);
                 }
                 dir.nlink = dir.nlink.saturating_sub(moved_dir);
                 (dir.mtime, dir.ctime) = (m.now, m.now);

@@ -121,6 +121,9 @@ pub struct RenameFlags {
     pub noreplace: bool,
     /// Exchange both names.
     pub exchange: bool,
+    /// Leave a whiteout of this caller's under the old name: a character device 0:0, by which an
+    /// overlay knows what was removed.
+    pub whiteout: Option<Caller>,
 }
 
 /// What lseek(2) looks for.

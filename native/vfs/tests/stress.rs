@@ -79,7 +79,7 @@ fn operate(vfs: &Vfs, random: &mut Random, held: &mut Vec<NodeId>) -> Result<(),
         5 => vfs.rmdir(node, name),
         6..=7 => vfs.rename(node, name, other, new_name, RenameFlags::default()),
         8 => {
-            let flags = RenameFlags { exchange: true, noreplace: false };
+            let flags = RenameFlags { exchange: true, ..RenameFlags::default() };
             vfs.rename(node, name, other, new_name, flags)
         }
         9 => vfs.link(node, other, new_name, Hold::None).map(drop),

@@ -10,6 +10,7 @@ const O_EXCL: u32 = 0o200;
 const O_TRUNC: u32 = 0o1000;
 const RENAME_NOREPLACE: u32 = 1;
 const RENAME_EXCHANGE: u32 = 2;
+const RENAME_WHITEOUT: u32 = 4;
 
 pub(super) fn lookup(c: &mut Context<'_>, name: &[u8]) -> OpResult {
     match c.vfs.lookup(c.node, name, Hold::Take) {
@@ -59,12 +60,13 @@ pub(super) fn rename(
     new_name: &[u8],
     flags: u32,
 ) -> OpResult {
-    if flags & !(RENAME_NOREPLACE | RENAME_EXCHANGE) != 0 {
+    if flags & !(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) != 0 {
         return Err(Errno::Inval);
     }
     let flags = RenameFlags {
         noreplace: flags & RENAME_NOREPLACE != 0,
         exchange: flags & RENAME_EXCHANGE != 0,
+        whiteout: (flags & RENAME_WHITEOUT != 0).then_some(c.caller),
     };
     c.vfs.rename(c.node, name, new_dir, new_name, flags)?;
     Ok(Answer::Buffer)

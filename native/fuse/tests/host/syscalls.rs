@@ -90,7 +90,11 @@ fn rename_flags() {
     assert_eq!(rename("a", "b", 0), Err(libc::ENOTDIR));
     assert_eq!(rename("b", "a", 0), Err(libc::EISDIR));
     assert_eq!(rename("a", "a/below", 0), Err(libc::EINVAL));
-    assert_eq!(rename("b", "fresh", libc::RENAME_WHITEOUT), Err(libc::EINVAL));
+    assert_eq!(rename("b", "fresh", libc::RENAME_WHITEOUT), Ok(0));
+    let whiteout = fs::symlink_metadata("b").unwrap();
+    assert!(whiteout.file_type().is_char_device() && whiteout.rdev() == 0);
+    fs::remove_file("b").unwrap();
+    fs::rename("fresh", "b").unwrap();
     assert_eq!(rename("c", ".devdev/tmp/c", 0), Err(libc::EXDEV));
 }
 

@@ -323,7 +323,7 @@ impl World {
         let from = (self.dir(), self.name());
         let to = (if self.random.chance(2) { from.0 } else { self.dir() }, self.name());
         let (noreplace, exchange) = (self.random.chance(6), self.random.chance(4));
-        let flags = RenameFlags { noreplace, exchange };
+        let flags = RenameFlags { noreplace, exchange, whiteout: None };
         self.note(format!(
             "rename {:?}/{} {:?}/{} {flags:?}",
             from.0,

@@ -178,8 +178,34 @@ fn exchange_of_directory_and_file_across_parents() {
     assert_eq!((fs.attr(left).nlink, fs.attr(right).nlink), (2, 3));
     assert_eq!(fs.find(dir, ".."), Ok(right));
     assert_eq!(fs.rename(left, b"x", right, b"gone", EXCHANGE), Err(Errno::NoEnt));
-    let both = devdev_vfs::RenameFlags { noreplace: true, exchange: true };
+    let both = devdev_vfs::RenameFlags { noreplace: true, exchange: true, whiteout: None };
     assert_eq!(fs.rename(left, b"x", right, b"y", both), Err(Errno::Inval));
+    fs.check();
+}
+
+#[test]
+fn rename_leaves_a_whiteout_when_asked() {
+    let fs = limited(100, 9);
+    let (from, to) = (fs.dir(ROOT, "from"), fs.dir(ROOT, "to"));
+    let (file, dir) = (fs.file(from, "file"), fs.dir(from, "dir"));
+    let flags = devdev_vfs::RenameFlags { whiteout: Some(USER), ..PLAIN };
+    let is_whiteout = |parent, name: &str| {
+        let attr = fs.attr(fs.find(parent, name).unwrap());
+        (attr.mode, attr.rdev, attr.nlink, attr.uid) == (0o020_000, 0, 1, USER.uid)
+    };
+    fs.rename(from, b"dir", to, b"dir", flags).unwrap();
+    assert_eq!((fs.find(to, "dir"), fs.attr(from).nlink), (Ok(dir), 2));
+    assert!(is_whiteout(from, "dir"));
+    let both = devdev_vfs::RenameFlags { exchange: true, ..flags };
+    assert_eq!(fs.rename(from, b"file", to, b"dir", both), Err(Errno::Inval));
+    assert_eq!(fs.rename(from, b"file", to, b"dir", flags), Err(Errno::IsDir));
+    // The ninth inode: there is room for it, and for no other one.
+    fs.rename(from, b"file", from, b"moved", flags).unwrap();
+    assert_eq!(fs.find(from, "moved"), Ok(file));
+    assert!(is_whiteout(from, "file"));
+    assert_eq!(fs.usage().inodes, 9);
+    assert_eq!(fs.rename(from, b"moved", to, b"moved", flags), Err(Errno::NoSpc));
+    assert_eq!((fs.find(from, "moved"), fs.find(to, "moved")), (Ok(file), Err(Errno::NoEnt)));
     fs.check();
 }
 

@@ -10,9 +10,9 @@ use devdev_vfs::{
 
 pub const ROOT: NodeId = NodeId::ROOT;
 pub const USER: Caller = Caller { uid: 1000, gid: 100, pid: 0 };
-pub const PLAIN: RenameFlags = RenameFlags { noreplace: false, exchange: false };
-pub const NOREPLACE: RenameFlags = RenameFlags { noreplace: true, exchange: false };
-pub const EXCHANGE: RenameFlags = RenameFlags { noreplace: false, exchange: true };
+pub const PLAIN: RenameFlags = RenameFlags { noreplace: false, exchange: false, whiteout: None };
+pub const NOREPLACE: RenameFlags = RenameFlags { noreplace: true, exchange: false, whiteout: None };
+pub const EXCHANGE: RenameFlags = RenameFlags { noreplace: false, exchange: true, whiteout: None };
 
 /// Each reading is a second later than the one before.
 pub struct Ticks(AtomicI64);
