@@ -1,5 +1,5 @@
-// The differential tester (native/fsops), built and run against a mounted workspace: the same
-// random operations on tmpfs and on the mount, or threads racing in the mount.
+// The differential tester (native/fsops), built and run: the same random operations on tmpfs and on
+// a mounted workspace or on the engine without a mount, or threads racing in the mount.
 
 import { copyFileSync, existsSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
@@ -63,6 +63,19 @@ export async function compareWithTmpfs(
   const timeoutMs = (options.seconds + GRACE_SECONDS) * 1000;
   const command = [fsops, "diff", tmpfs, directory, ...flags(options)];
   const result = await run(devdev.identity.wrap(command), { env: devdev.env, timeoutMs });
+  await must(["rm", "-rf", tmpfs]);
+  return result;
+}
+
+/** The same operations on tmpfs and on the engine without a mount. */
+export async function compareEngineWithTmpfs(
+  fsops: string,
+  who: Identity,
+  options: PropertyOptions,
+): Promise<RunResult> {
+  const tmpfs = await onTmpfs(who);
+  const timeoutMs = (options.seconds + GRACE_SECONDS) * 1000;
+  const result = await run(who.wrap([fsops, "engine", tmpfs, ...flags(options)]), { timeoutMs });
   await must(["rm", "-rf", tmpfs]);
   return result;
 }

@@ -6,7 +6,7 @@ import { Devdev } from "../harness/devdev.ts";
 import { sweep } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { describe, type RunResult } from "../harness/run.ts";
-import { buildFsops, compareWithTmpfs, race } from "./fsops.ts";
+import { buildFsops, compareEngineWithTmpfs, compareWithTmpfs, race } from "./fsops.ts";
 
 const [seconds = 600, first = Date.now() % 1_000_000_000] = process.argv.slice(2).map(Number);
 if (!(seconds > 0) || !Number.isInteger(first)) {
@@ -20,12 +20,14 @@ async function round(fsops: string, name: "root" | "user", seed: number): Promis
   await using devdev = await Devdev.create(await identity(name), "property");
   const mount = await devdev.mount();
   const results: RunResult[] = [];
-  const part = Math.max(1, Math.round(Math.min(ROUND_SECONDS, seconds) / 3));
+  const part = Math.max(1, Math.round(Math.min(ROUND_SECONDS, seconds) / 4));
   for (const threads of [1, 4]) {
     const umask = ["0", "22", "27", "77"][seed % 4]!;
     const options = { seconds: part, seed, threads, umask, every: 10 + (seed % 90) };
     results.push(await compareWithTmpfs(fsops, devdev, mount, options));
   }
+  const engine = { seconds: part, seed, every: 10 + (seed % 90) };
+  results.push(await compareEngineWithTmpfs(fsops, devdev.identity, engine));
   results.push(await race(fsops, devdev, mount, { seconds: part, seed, threads: 4 + (seed % 5) }));
   return results;
 }

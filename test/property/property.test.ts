@@ -1,11 +1,12 @@
-// A minute of random operations for each identity: what tmpfs answers, the mount must answer. The
-// seed comes from the clock and is printed; scripts/property runs longer, and one seed again.
+// A minute of random operations for each identity: what tmpfs answers, the mount must answer, and
+// the engine without a mount. The seed comes from the clock and is printed; scripts/property runs
+// longer, and one seed again.
 
 import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { describe as report, must, type RunResult } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
-import { buildFsops, compareWithTmpfs, onTmpfs, race } from "./fsops.ts";
+import { buildFsops, compareEngineWithTmpfs, compareWithTmpfs, onTmpfs, race } from "./fsops.ts";
 
 const seed = Number(process.env["DEVDEV_SEED"] ?? Date.now() % 1_000_000);
 
@@ -31,6 +32,12 @@ forEachIdentity("random operations", (who, as) => {
     const mount = await devdev.mount();
     const options = { seconds: 20 * longer, seed: seed + 1_000_000, threads: 4, umask: "27" };
     expectOk(await compareWithTmpfs(fsops, devdev, mount, options));
+  });
+
+  test("the engine without a mount: equal to tmpfs", async () => {
+    const fsops = await buildFsops();
+    const options = { seconds: 15 * longer, seed: seed + 2_000_000 };
+    expectOk(await compareEngineWithTmpfs(fsops, await who(), options));
   });
 
   test("racing threads leave a consistent tree", async () => {

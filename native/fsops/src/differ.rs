@@ -1,18 +1,17 @@
 //! Runs one sequence on both sides, stops at the first difference, and shortens what led to it.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path as StdPath, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{self, Errno};
 
+use crate::engine::Engine;
 use crate::op::{Caps, Op, Path, sequence};
 use crate::rng::Rng;
 use crate::tree;
-use crate::world::{Outcome, Value, World, attrs, timed};
+use crate::world::{Named, Outcome, Seen, Side, Value, World};
 
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -40,26 +39,41 @@ pub struct Mismatch {
 
 pub struct Pair {
     pub a: PathBuf,
-    pub b: PathBuf,
+    /// Another directory, or the engine without a mount.
+    pub b: Option<PathBuf>,
 }
 
 impl Pair {
     /// Runs the steps in new directories called `tag`, comparing the trees after `every` steps and
     /// at the end, and removes them afterwards.
     pub fn run(&self, tag: &str, steps: &[Step], every: usize) -> io::Result<Option<Mismatch>> {
-        let (a, b) = (self.a.join(tag), self.b.join(tag));
-        for dir in [&a, &b] {
+        let dirs: Vec<PathBuf> = self.dirs().map(|dir| dir.join(tag)).collect();
+        let mut sides: Vec<Box<dyn Side>> = Vec::new();
+        for dir in &dirs {
             fs::mkdir(dir, Mode::from_raw_mode(0o755))?;
+            let mut world = World::open(dir.into())?;
+            world.beside_engine = self.b.is_none();
+            sides.push(Box::new(world));
         }
-        let found = compare_run(&a, &b, steps, every)?;
+        if self.b.is_none() {
+            sides.push(Box::new(Engine::new()?));
+        }
+        let [a, b] = &mut sides[..] else { unreachable!("there are two sides") };
+        let found = compare_run(a.as_mut(), b.as_mut(), steps, every)?;
+        drop(sides);
         // A tree that differs may be too broken to be removed; that must not hide the finding.
-        match (clean(&a).and(clean(&b)), found) {
+        match (dirs.iter().try_for_each(|dir| clean(dir)), found) {
             (Err(e), None) => Ok(Some(Mismatch {
                 index: steps.len() - 1,
                 text: format!("the tree cannot be removed afterwards: {e:?}"),
             })),
             (_, found) => Ok(found),
         }
+    }
+
+    /// The directories that take part.
+    pub fn dirs(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.a), self.b.as_ref()].into_iter().flatten()
     }
 }
 
@@ -71,14 +85,13 @@ fn clean(path: &StdPath) -> io::Result<()> {
 }
 
 fn compare_run(
-    a: &StdPath,
-    b: &StdPath,
+    wa: &mut dyn Side,
+    wb: &mut dyn Side,
     steps: &[Step],
     every: usize,
 ) -> io::Result<Option<Mismatch>> {
-    let (mut wa, mut wb) = (World::open(a.into())?, World::open(b.into())?);
     for (index, step) in steps.iter().enumerate() {
-        let watch = step.watch.then(|| (look(&wa, &step.op), look(&wb, &step.op)));
+        let watch = step.watch.then(|| (look(wa, &step.op), look(wb, &step.op)));
         if step.timed {
             wait_for_tick();
         }
@@ -87,13 +100,13 @@ fn compare_run(
         if ra != rb || broken(&ra) || broken(&rb) {
             let _ = write!(text, "A: {}\n  B: {}", describe(&ra, &rb), describe(&rb, &ra));
         } else if let Some((before_a, before_b)) = watch {
-            let (ca, cb) = (changes(&wa, step, &before_a), changes(&wb, step, &before_b));
+            let (ca, cb) = (changes(wa, step, &before_a), changes(wb, step, &before_b));
             for (x, y) in ca.iter().zip(&cb).filter(|(x, y)| x != y) {
                 let _ = write!(text, "\n  A: {x}\n  B: {y}");
             }
         }
         if text.is_empty() && ((index + 1) % every == 0 || index + 1 == steps.len()) {
-            let what = tree::compare(&tree::capture(&wa)?, &tree::capture(&wb)?);
+            let what = tree::compare(&wa.capture()?, &wb.capture()?);
             text = what.join("\n  ");
         }
         if !text.is_empty() {
@@ -139,20 +152,19 @@ fn describe(outcome: &Outcome, other: &Outcome) -> String {
     }
 }
 
-type Look = (String, Result<Stat, Errno>);
+type Look = (String, Result<Seen, Errno>);
 
 /// Everything an operation names: the entry, what it leads to, its directory, the descriptors.
-fn look(world: &World, op: &Op) -> Vec<Look> {
+fn look(side: &dyn Side, op: &Op) -> Vec<Look> {
     let mut out = Vec::new();
     for path in op.paths() {
-        out.push((format!("lstat {path:?}"), world.lstat(path)));
-        let full = OsStr::from_bytes(&path.0);
-        out.push((format!("stat {path:?}"), fs::statat(&world.root, full, AtFlags::empty())));
+        out.push((format!("lstat {path:?}"), side.see(Named::Lstat(path))));
+        out.push((format!("stat {path:?}"), side.see(Named::Stat(path))));
         let up = parent(path);
-        out.push((format!("directory of {path:?}"), world.lstat(&up)));
+        out.push((format!("directory of {path:?}"), side.see(Named::Lstat(&up))));
     }
     for slot in op.slots() {
-        out.push((format!("fstat slot {slot}"), world.slot(slot).and_then(fs::fstat)));
+        out.push((format!("fstat slot {slot}"), side.see(Named::Slot(slot))));
     }
     out
 }
@@ -165,25 +177,23 @@ fn parent(path: &Path) -> Path {
 }
 
 /// How the looked-at attributes stand now, and which times moved, as text to compare.
-fn changes(world: &World, step: &Step, before: &[Look]) -> Vec<String> {
-    let after = look(world, &step.op);
+fn changes(side: &dyn Side, step: &Step, before: &[Look]) -> Vec<String> {
+    let after = look(side, &step.op);
     before
         .iter()
         .zip(after)
         .map(|((name, was), (_, now))| {
             let Ok(now) = now else { return format!("{name}: {:?}", now.err()) };
-            let timed = timed(&now) && !world.untimed.contains(&now.st_ino);
-            let mut text = format!("{name}: {:?}", attrs(&now, timed));
-            if let (Ok(was), true) = (was, timed) {
-                let same = was.st_ino == now.st_ino;
+            let mut text = format!("{name}: {:?}", now.attrs);
+            if let (Ok(was), true) = (was, now.timed) {
+                let same = was.ino == now.ino;
                 if !matches!(step.op, Op::Open { .. }) {
                     let _ = write!(text, ", same inode {same}");
                 }
                 if !step.timed || !same {
                     return text;
                 }
-                let mtime = (was.st_mtime, was.st_mtime_nsec) != (now.st_mtime, now.st_mtime_nsec);
-                let ctime = (was.st_ctime, was.st_ctime_nsec) != (now.st_ctime, now.st_ctime_nsec);
+                let (mtime, ctime) = (was.mtime != now.mtime, was.ctime != now.ctime);
                 let _ = write!(text, ", mtime moved {mtime}, ctime moved {ctime}");
             }
             text

@@ -1,12 +1,15 @@
 //! Differential property tester. `diff A B` runs the same random operations on two directories (one
 //! of them a file system everybody trusts) and compares what comes back and what is there;
-//! `race DIR` lets threads collide in one directory and checks what must hold in any order.
+//! `engine A` compares a directory with the engine without a mount; `race DIR` lets threads collide
+//! in one directory and checks what must hold in any order.
 //! It is a program of its own because a process that touches a mount must be one that can be
 //! killed.
 
 mod bench;
 mod churn;
 mod differ;
+mod engine;
+mod engine_tree;
 mod op;
 mod race;
 mod rng;
@@ -21,10 +24,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{self, Mode, OFlags, XattrFlags};
 
+use devdev_vfs::api::API_UMASK;
 use differ::Pair;
 use op::Caps;
 
-const USAGE: &str = "usage: devdev-fsops diff A B | race DIR | small DIR | io DIR
+const USAGE: &str = "usage: devdev-fsops diff A B | engine A | race DIR | small DIR | io DIR
   --seed N       first seed (default: from the clock)
   --seconds S    how long (default 10)
   --sequences N  stop after so many sequences
@@ -91,7 +95,11 @@ fn main() -> ExitCode {
     let mode = args.first().map_or("", String::as_str);
     let result = match parse(args.get(1..).unwrap_or(&[])) {
         Ok((paths, o)) => match (mode, paths.as_slice()) {
-            ("diff", [a, b]) => diff(Pair { a: a.clone(), b: b.clone() }, &o),
+            ("diff", [a, b]) => diff(Pair { a: a.clone(), b: Some(b.clone()) }, &o),
+            // The umask under which the API acts.
+            ("engine", [a]) => {
+                diff(Pair { a: a.clone(), b: None }, &Options { umask: API_UMASK, ..o })
+            }
             ("small", [dir]) => bench::small(dir, o.files).map_err(|e| format!("small: {e:?}")),
             ("io", [dir]) => bench::io(dir, o.mib).map_err(|e| format!("io: {e:?}")),
             ("race", [dir]) => race::race(dir, o.seed, o.seconds, o.threads.max(4)),
@@ -160,12 +168,12 @@ fn one(pair: &Pair, seed: u64, ops: usize, caps: Caps, every: usize) -> Result<(
     let (steps, found) = differ::shrink(pair, &tag, &steps, found, every, limit);
     Err(format!(
         "{first}\nshortest found, {} operations (* attributes compared, t times too):\n{}  => {}\n\
-         again: devdev-fsops diff {} {} --seed {seed} --sequences 1 --ops {ops} --every {}",
+         again: devdev-fsops {}{} --seed {seed} --sequences 1 --ops {ops} --every {}",
         steps.len(),
         differ::replay(&steps),
         found.text,
-        pair.a.display(),
-        pair.b.display(),
+        if pair.b.is_some() { "diff" } else { "engine" },
+        pair.dirs().map(|dir| format!(" {}", dir.display())).collect::<String>(),
         every,
     ))
 }
@@ -175,10 +183,12 @@ fn probe(pair: &Pair) -> rustix::io::Result<Caps> {
     let mut caps = Caps {
         root: rustix::process::geteuid().is_root(),
         xattr: true,
-        tmpfile: true,
+        // The engine's API has no O_TMPFILE.
+        tmpfile: pair.b.is_some(),
         big: 1 << 44,
+        engine: pair.b.is_none(),
     };
-    for dir in [&pair.a, &pair.b] {
+    for dir in pair.dirs() {
         let name = dir.join(".probe");
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
         let fd = fs::open(&name, flags, Mode::from_raw_mode(0o600))?;

@@ -129,6 +129,8 @@ pub struct Caps {
     pub xattr: bool,
     pub tmpfile: bool,
     pub big: u64,
+    /// One side is the engine without a mount: no mappings, and nobody checks permissions.
+    pub engine: bool,
 }
 
 /// Where root alone can enter, the kernel hides a sticky bit of a FUSE directory from itself, and
@@ -363,7 +365,61 @@ pub fn sequence(seed: u64, count: usize, caps: Caps) -> Vec<Op> {
         ops.push(Op::Mkdir { path: Path(name.into()), mode: 0o755 });
     }
     while ops.len() < count {
-        ops.push(draw(&mut r, caps));
+        let op = draw(&mut r, caps);
+        // What changes content takes set-id bits, or does not: often enough there are some.
+        if let Some(slot) = written(&op).filter(|_| r.percent(15)) {
+            ops.push(Op::Fchmod { slot, mode: r.pick(&[0o4755, 0o2755, 0o6711, 0o2744]) });
+        }
+        ops.push(if caps.engine { for_engine(op, caps) } else { op });
     }
     ops
+}
+
+/// The open file whose content an operation changes.
+fn written(op: &Op) -> Option<usize> {
+    match op {
+        Op::Write { slot, .. } | Op::Pwrite { slot, .. } | Op::Ftruncate { slot, .. } => {
+            Some(*slot)
+        }
+        Op::Fallocate { slot, .. } | Op::CopyRange { to: slot, .. } => Some(*slot),
+        _ => None,
+    }
+}
+
+/// The operation, or one in its place where the engine's API has none of that kind.
+fn for_engine(op: Op, caps: Caps) -> Op {
+    // The engine checks no permissions: an owner never takes them from himself.
+    let own = |mode: u32| if caps.root { mode } else { mode | 0o700 };
+    let id = |id: Option<u32>| if caps.root { id } else { None };
+    match op {
+        Op::Open { slot, path, flags, mode } => {
+            let flags = flags.difference(OFlags::PATH | OFlags::SYNC);
+            Op::Open { slot, path, flags, mode: own(mode) }
+        }
+        Op::Mkdir { path, mode } => Op::Mkdir { path, mode: own(mode) },
+        Op::Mkfifo { path, mode } => Op::Mkfifo { path, mode: own(mode) },
+        Op::Mksock { path, mode } => Op::Mksock { path, mode: own(mode) },
+        Op::Chmod { path, mode } => Op::Chmod { path, mode: own(mode) },
+        Op::Fchmod { slot, mode } => Op::Fchmod { slot, mode: own(mode) },
+        Op::Chown { path, uid, gid, flags } => {
+            Op::Chown { path, uid: id(uid), gid: id(gid), flags }
+        }
+        Op::Fchown { slot, uid, gid } => Op::Fchown { slot, uid: id(uid), gid: id(gid) },
+        Op::Link { from, to, .. } if !is_plain(&to) => Op::Link { from, to, follow: false },
+        Op::LinkSlot { to, .. } if !is_plain(&to) => Op::Lstat { path: to },
+        Op::Rename { from, to, .. } if !is_plain(&from) || !is_plain(&to) => {
+            Op::Rename { from, to, flags: RenameFlags::empty() }
+        }
+        Op::Churn { path, .. } => Op::List { path },
+        Op::Map { slot, .. } => Op::Fsync { slot },
+        Op::MapStore { at, .. } | Op::MapLoad { at, .. } => Op::Fsync { slot: at % SLOTS },
+        Op::MapSync | Op::Unmap => Op::Fsync { slot: 0 },
+        op => op,
+    }
+}
+
+/// Whether a path ends in a proper name.
+fn is_plain(path: &Path) -> bool {
+    let last = path.0.rsplit(|c| *c == b'/').next().unwrap_or_default();
+    !matches!(last, b"" | b"." | b"..")
 }

@@ -16,7 +16,7 @@ use crate::churn;
 use crate::op::{Caps, draw};
 use crate::rng::Rng;
 use crate::tree;
-use crate::world::World;
+use crate::world::{Side, World};
 
 type Check = fn(&OwnedFd, &StdPath, u64, u64) -> Result<(), String>;
 
@@ -232,6 +232,7 @@ fn chaos(root: &OwnedFd, path: &StdPath, seed: u64, threads: u64) -> Result<(), 
         xattr: true,
         tmpfile: true,
         big: 1 << 31,
+        engine: false,
     };
     let worlds: io::Result<Vec<_>> =
         (0..threads).map(|_| World::open(path.into()).map(Mutex::new)).collect();

@@ -26,34 +26,29 @@ pub struct Node {
 }
 
 /// (index, hash) of each 4 KiB block that is not all zeros.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Content(Vec<(u64, u64)>);
 
 const BLOCK: usize = 4096;
 /// Up to here files are read whole: data a mapping has dirtied is in the page cache, and the server
 /// behind SEEK_DATA need not know of it before msync.
-const READ_WHOLE: u64 = 8 << 20;
+pub const READ_WHOLE: u64 = 8 << 20;
 
+#[derive(Default)]
 pub struct Tree {
     pub nodes: BTreeMap<Vec<u8>, Node>,
     pub broken: Vec<String>,
-    first: BTreeMap<u64, Path>,
     /// Names seen of each inode, to compare with its link count.
     names: BTreeMap<u64, (u64, Path, u64)>,
-    complete: bool,
+    /// Modes hide a part of it.
+    partial: bool,
 }
 
 pub fn capture(world: &World) -> io::Result<Tree> {
-    let mut tree = Tree {
-        nodes: BTreeMap::new(),
-        broken: Vec::new(),
-        first: BTreeMap::new(),
-        names: BTreeMap::new(),
-        complete: true,
-    };
+    let mut tree = Tree::default();
     match fs::openat(&world.root, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
         // The sequence has taken away its own permission (`chmod d/..`).
-        Err(Errno::ACCESS) => tree.complete = false,
+        Err(Errno::ACCESS) => tree.partial = true,
         dir => drop(tree.walk(world, &dir?, &mut Vec::new())?),
     }
     tree.check_links();
@@ -92,7 +87,7 @@ impl Tree {
             }
             at.truncate(length);
         }
-        self.complete &= !hidden;
+        self.partial |= hidden;
         Ok((!hidden).then_some(subdirs))
     }
 
@@ -106,8 +101,13 @@ impl Tree {
             let what = format!("d_ino {} but st_ino {}", entry.ino, st.st_ino);
             self.broken.push(format!("{what}: {:?}", Path(at.to_vec())));
         }
-        let names = self.names.entry(st.st_ino).or_insert((0, Path(at.to_vec()), st.st_nlink));
+    }
+
+    /// Counts a name of an inode; returns its first one.
+    pub fn note(&mut self, ino: u64, nlink: u64, at: &[u8]) -> Path {
+        let names = self.names.entry(ino).or_insert((0, Path(at.to_vec()), nlink));
         names.0 += 1;
+        names.1.clone()
     }
 
     fn add(
@@ -118,12 +118,12 @@ impl Tree {
         st: &Stat,
         at: &mut Vec<u8>,
     ) -> io::Result<()> {
-        let first = self.first.entry(st.st_ino).or_insert_with(|| Path(at.clone())).clone();
+        let first = self.note(st.st_ino, st.st_nlink, at);
         let mut node = Node {
             attrs: attrs(st, !world.untimed.contains(&st.st_ino)),
             first,
             link: None,
-            content: Ok(Content(Vec::new())),
+            content: Ok(Content::default()),
             xattrs: read_xattrs(dir, name),
         };
         match FileType::from_raw_mode(st.st_mode) {
@@ -139,7 +139,7 @@ impl Tree {
                         }
                     }
                     Err(e) => {
-                        self.complete = false;
+                        self.partial = true;
                         node.content = Err(e);
                     }
                 }
@@ -163,8 +163,8 @@ impl Tree {
     }
 
     /// At rest, and with every directory readable, a file has as many links as names.
-    fn check_links(&mut self) {
-        if !self.complete {
+    pub fn check_links(&mut self) {
+        if self.partial {
             return;
         }
         for node in self.nodes.values() {
@@ -207,24 +207,17 @@ fn read_xattrs(dir: &OwnedFd, name: &OsStr) -> Result<BTreeMap<String, Vec<u8>>,
 fn read_content(dir: &OwnedFd, name: &OsStr, size: u64) -> Result<Content, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = fs::openat(dir, name, flags, Mode::empty())?;
-    let mut content = Content(Vec::new());
+    let read = |at, buf: &mut [u8]| io::pread(fd.as_fd(), buf, at);
+    let mut content = Content::default();
     if size <= READ_WHOLE {
-        let end = content.read(&fd, 0, u64::MAX)?;
-        if end != size {
-            content.0.push((u64::MAX, end));
-        }
+        let end = content.read(read, 0, u64::MAX)?;
+        content.note_end(end, size);
         return Ok(content);
     }
-    let mut at = 0;
-    loop {
-        let data = match fs::seek(&fd, SeekFrom::Data(at)) {
-            Ok(data) => data - data % BLOCK as u64,
-            Err(Errno::NXIO) => return Ok(content),
-            Err(e) => return Err(e),
-        };
-        let hole = fs::seek(&fd, SeekFrom::Hole(data.max(at)))?;
-        at = content.read(&fd, data, hole)?.max(hole);
-    }
+    content.read_sparse(read, |at, data| {
+        fs::seek(&fd, if data { SeekFrom::Data(at) } else { SeekFrom::Hole(at) })
+    })?;
+    Ok(content)
 }
 
 impl Node {
@@ -234,14 +227,44 @@ impl Node {
 }
 
 impl Content {
+    /// What was read ends at `end`; it must be the file's size.
+    pub fn note_end(&mut self, end: u64, size: u64) {
+        if end != size {
+            self.0.push((u64::MAX, end));
+        }
+    }
+
+    /// Adds the blocks of every piece of data that `seek` finds (`true`: data, `false`: a hole).
+    pub fn read_sparse(
+        &mut self,
+        read: impl Fn(u64, &mut [u8]) -> io::Result<usize>,
+        seek: impl Fn(u64, bool) -> io::Result<u64>,
+    ) -> io::Result<()> {
+        let mut at = 0;
+        loop {
+            let data = match seek(at, true) {
+                Ok(data) => data - data % BLOCK as u64,
+                Err(Errno::NXIO) => return Ok(()),
+                Err(e) => return Err(e),
+            };
+            let hole = seek(data.max(at), false)?;
+            at = self.read(&read, data, hole)?.max(hole);
+        }
+    }
+
     /// Adds the blocks of `from..to`, and returns where the file ended, or `to`.
-    fn read(&mut self, fd: &OwnedFd, from: u64, to: u64) -> Result<u64, Errno> {
+    pub fn read(
+        &mut self,
+        read: impl Fn(u64, &mut [u8]) -> io::Result<usize>,
+        from: u64,
+        to: u64,
+    ) -> Result<u64, Errno> {
         let mut buf = vec![0; 64 * BLOCK];
         let mut at = from;
         while at < to {
             let mut n = 0;
             while n < buf.len() {
-                match io::pread(fd.as_fd(), &mut buf[n..], at + n as u64)? {
+                match read(at + n as u64, &mut buf[n..])? {
                     0 => break,
                     some => n += some,
                 }

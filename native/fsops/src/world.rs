@@ -16,6 +16,7 @@ use rustix::io::{self, Errno};
 
 use crate::churn;
 use crate::op::{Op, Path, SLOTS, Time};
+use crate::tree::{self, Tree};
 
 /// What an operation returned, as far as both sides must agree on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,21 +49,63 @@ pub struct Attrs {
 const SET_BEFORE: i64 = 1_000_000_000;
 
 pub fn attrs(st: &Stat, times: bool) -> Attrs {
-    let dir = FileType::from_raw_mode(st.st_mode) == FileType::Directory;
-    let mtime = (st.st_mtime, st.st_mtime_nsec as i64);
-    Attrs {
-        mode: st.st_mode,
-        nlink: st.st_nlink,
-        uid: st.st_uid,
-        gid: st.st_gid,
-        size: if dir { 0 } else { st.st_size as u64 },
-        mtime: (times && timed(st) && mtime.0 < SET_BEFORE).then_some(mtime),
+    Seen::of(st, times).attrs
+}
+
+/// What a look at an inode shows.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub attrs: Attrs,
+    pub ino: u64,
+    pub mtime: (i64, i64),
+    pub ctime: (i64, i64),
+    /// Whether its times can be compared.
+    pub timed: bool,
+}
+
+impl Seen {
+    /// `times`: whether nothing is known that keeps its times from being compared.
+    pub fn of(st: &Stat, times: bool) -> Seen {
+        let attrs = Attrs {
+            mode: st.st_mode,
+            nlink: st.st_nlink,
+            uid: st.st_uid,
+            gid: st.st_gid,
+            size: st.st_size as u64,
+            mtime: None,
+        };
+        let mtime = (st.st_mtime, st.st_mtime_nsec as i64);
+        let ctime = (st.st_ctime, st.st_ctime_nsec as i64);
+        Seen::new(attrs, st.st_ino, mtime, ctime, times)
+    }
+
+    /// `attrs` without a time, and with the size of any kind of inode.
+    pub fn new(attrs: Attrs, ino: u64, mtime: (i64, i64), ctime: (i64, i64), times: bool) -> Seen {
+        let kind = FileType::from_raw_mode(attrs.mode);
+        // A write to a fifo moves its times on tmpfs, and never reaches the server of a FUSE mount.
+        let timed = times && kind != FileType::Fifo;
+        let size = if kind == FileType::Directory { 0 } else { attrs.size };
+        let set = (timed && mtime.0 < SET_BEFORE).then_some(mtime);
+        Seen { attrs: Attrs { size, mtime: set, ..attrs }, ino, mtime, ctime, timed }
     }
 }
 
-/// A write to a fifo moves its times on tmpfs, and never reaches the server of a FUSE mount.
-pub fn timed(st: &Stat) -> bool {
-    FileType::from_raw_mode(st.st_mode) != FileType::Fifo
+/// What an operation names.
+#[derive(Clone, Copy)]
+pub enum Named<'a> {
+    /// What a path leads to, a final symlink followed.
+    Stat(&'a Path),
+    /// What a path names.
+    Lstat(&'a Path),
+    /// An open file.
+    Slot(usize),
+}
+
+/// One of the two sides of a comparison.
+pub trait Side {
+    fn apply(&mut self, op: &Op) -> Outcome;
+    fn see(&self, what: Named<'_>) -> Result<Seen, Errno>;
+    fn capture(&self) -> io::Result<Tree>;
 }
 
 pub struct World {
@@ -74,6 +117,8 @@ pub struct World {
     /// never), so they are not compared any more.
     pub untimed: HashSet<u64>,
     zero_range: bool,
+    /// Whether the other side is the engine, whose API does not open fifos.
+    pub beside_engine: bool,
 }
 
 struct Mapping {
@@ -88,7 +133,8 @@ impl World {
             fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let zero_range = probe_zero_range(root.as_fd())?;
         let slots = (0..SLOTS).map(|_| None).collect();
-        Ok(World { root, path, slots, map: None, untimed: HashSet::new(), zero_range })
+        let (map, untimed) = (None, HashSet::new());
+        Ok(World { root, path, slots, map, untimed, zero_range, beside_engine: false })
     }
 
     fn at<'a>(&self, path: &'a Path) -> &'a OsStr {
@@ -107,48 +153,17 @@ impl World {
         fs::statat(&self.root, self.at(path), AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    pub fn apply(&mut self, op: &Op) -> Outcome {
-        use Op::*;
-        match op {
-            Open { .. }
-            | Close { .. }
-            | Read { .. }
-            | Write { .. }
-            | Pread { .. }
-            | Pwrite { .. }
-            | Truncate { .. }
-            | Ftruncate { .. }
-            | Fallocate { .. }
-            | CopyRange { .. }
-            | SeekData { .. }
-            | SeekHole { .. }
-            | Fsync { .. } => self.io(op),
-            Mkdir { .. }
-            | Rmdir { .. }
-            | Mkfifo { .. }
-            | Mksock { .. }
-            | Symlink { .. }
-            | Readlink { .. }
-            | Link { .. }
-            | LinkSlot { .. }
-            | Rename { .. }
-            | Unlink { .. }
-            | List { .. }
-            | Churn { .. } => self.names(op),
-            Map { .. } | MapStore { .. } | MapLoad { .. } | MapSync | Unmap => self.mapping(op),
-            Setxattr { .. } | Fsetxattr { .. } | Getxattr { .. } | Removexattr { .. } => {
-                self.xattrs(op)
-            }
-            _ => self.meta(op),
-        }
-    }
-
     fn io(&mut self, op: &Op) -> Outcome {
         match op {
             Op::Open { slot, path, flags, mode } => {
                 self.slots[*slot] = None;
                 let flags = *flags | OFlags::CLOEXEC;
                 let fd = fs::openat(&self.root, self.at(path), flags, Mode::from_raw_mode(*mode))?;
+                if self.beside_engine
+                    && FileType::from_raw_mode(fs::fstat(&fd)?.st_mode) == FileType::Fifo
+                {
+                    return Err(Errno::NXIO);
+                }
                 self.slots[*slot] = Some(fd);
                 Ok(Value::Unit)
             }
@@ -232,25 +247,12 @@ impl World {
         let place = fs::tell(fd)?;
         let found = fs::seek(fd, if data { SeekFrom::Data(off) } else { SeekFrom::Hole(off) });
         fs::seek(fd, SeekFrom::Start(place))?;
-        let found = match found {
-            Err(Errno::NXIO) if off >= size => return Err(Errno::NXIO),
-            Err(Errno::NXIO) if data => size,
-            Err(e) => return Err(e),
-            Ok(n) if n < off || n > size || (data && n == size) => {
-                return Ok(Value::Broken(format!("offset {n} of {size} from {off}")));
-            }
-            Ok(n) => n,
-        };
-        // The rest of a hole of gigabytes is zero as well, or the whole tree differs later.
-        let zeros = if data { off..found.min(off + 400_000) } else { found..(found + 1).min(size) };
-        if readable && !zeros.is_empty() {
-            let mut buf = vec![0; (zeros.end - zeros.start) as usize];
-            let n = io::pread(fd, &mut buf[..], zeros.start)?;
-            if buf[..n].iter().any(|b| *b != 0) {
-                return Ok(Value::Broken(format!("bytes in the hole {zeros:?}")));
-            }
-        }
-        Ok(Value::Unit)
+        check_sparse(found, (off, size), data, |at, len| {
+            let mut buf = vec![0; len];
+            let n = if readable { io::pread(fd, &mut buf[..], at)? } else { 0 };
+            buf.truncate(n);
+            Ok(buf)
+        })
     }
 
     fn names(&mut self, op: &Op) -> Outcome {
@@ -404,12 +406,90 @@ impl World {
     }
 }
 
+impl Side for World {
+    fn apply(&mut self, op: &Op) -> Outcome {
+        use Op::*;
+        match op {
+            Open { .. }
+            | Close { .. }
+            | Read { .. }
+            | Write { .. }
+            | Pread { .. }
+            | Pwrite { .. }
+            | Truncate { .. }
+            | Ftruncate { .. }
+            | Fallocate { .. }
+            | CopyRange { .. }
+            | SeekData { .. }
+            | SeekHole { .. }
+            | Fsync { .. } => self.io(op),
+            Mkdir { .. }
+            | Rmdir { .. }
+            | Mkfifo { .. }
+            | Mksock { .. }
+            | Symlink { .. }
+            | Readlink { .. }
+            | Link { .. }
+            | LinkSlot { .. }
+            | Rename { .. }
+            | Unlink { .. }
+            | List { .. }
+            | Churn { .. } => self.names(op),
+            Map { .. } | MapStore { .. } | MapLoad { .. } | MapSync | Unmap => self.mapping(op),
+            Setxattr { .. } | Fsetxattr { .. } | Getxattr { .. } | Removexattr { .. } => {
+                self.xattrs(op)
+            }
+            _ => self.meta(op),
+        }
+    }
+
+    fn see(&self, what: Named<'_>) -> Result<Seen, Errno> {
+        let st = match what {
+            Named::Stat(path) => fs::statat(&self.root, self.at(path), AtFlags::empty())?,
+            Named::Lstat(path) => self.lstat(path)?,
+            Named::Slot(slot) => fs::fstat(self.slot(slot)?)?,
+        };
+        Ok(Seen::of(&st, !self.untimed.contains(&st.st_ino)))
+    }
+
+    fn capture(&self) -> io::Result<Tree> {
+        tree::capture(self)
+    }
+}
+
 fn unit(result: io::Result<()>) -> Outcome {
     result.map(|()| Value::Unit)
 }
 
+/// Checks what SEEK_DATA or SEEK_HOLE found from `off` of a file of `size` bytes.
+pub fn check_sparse(
+    found: io::Result<u64>,
+    (off, size): (u64, u64),
+    data: bool,
+    read: impl Fn(u64, usize) -> io::Result<Vec<u8>>,
+) -> Outcome {
+    let found = match found {
+        Err(Errno::NXIO) if off >= size => return Err(Errno::NXIO),
+        Err(Errno::NXIO) if data => size,
+        Err(e) => return Err(e),
+        Ok(n) if n < off || n > size || (data && n == size) => {
+            return Ok(Value::Broken(format!("offset {n} of {size} from {off}")));
+        }
+        Ok(n) => n,
+    };
+    // The rest of a hole of gigabytes is zero as well, or the whole tree differs later.
+    let zeros = if data { off..found.min(off + 400_000) } else { found..(found + 1).min(size) };
+    if !zeros.is_empty() {
+        let bytes = read(zeros.start, (zeros.end - zeros.start) as usize)?;
+        if bytes.iter().any(|b| *b != 0) {
+            return Ok(Value::Broken(format!("bytes in the hole {zeros:?}")));
+        }
+    }
+    Ok(Value::Unit)
+}
+
 /// Bytes that depend on their place, so that a shift of data shows.
-fn pattern(fill: u8, len: usize) -> Vec<u8> {
+pub fn pattern(fill: u8, len: usize) -> Vec<u8> {
     (0..len).map(|i| fill.wrapping_add((i / 7) as u8) | u8::from(fill != 0)).collect()
 }
 
@@ -441,6 +521,11 @@ pub fn kind(kind: FileType) -> char {
         FileType::BlockDevice => 'b',
         FileType::Unknown => '?',
     }
+}
+
+/// The same of type bits.
+pub fn kind_of(bits: u32) -> char {
+    kind(FileType::from_raw_mode(bits))
 }
 
 fn probe_zero_range(root: BorrowedFd<'_>) -> io::Result<bool> {

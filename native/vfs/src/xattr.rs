@@ -23,8 +23,15 @@ enum Space {
     Security,
 }
 
-// The namespace of a name, checked as the kernel does.
-fn space(name: &[u8]) -> Result<Space> {
+/// What a name says: its namespace, and whether anything follows the prefix.
+#[derive(Clone, Copy)]
+struct Name {
+    space: Space,
+    whole: bool,
+}
+
+// Takes a name apart, checked as the kernel does.
+fn parse(name: &[u8]) -> Result<Name> {
     if name.is_empty() || name.len() > XATTR_NAME_MAX {
         return Err(Errno::Range);
     }
@@ -33,10 +40,18 @@ fn space(name: &[u8]) -> Result<Space> {
     let Some((prefix, space)) = spaces.into_iter().find(|s| name.starts_with(s.0)) else {
         return Err(Errno::OpNotSupp);
     };
-    if name.len() == prefix.len() || name.contains(&0) {
+    if name.contains(&0) {
         return Err(Errno::Inval);
     }
-    Ok(space)
+    let whole = name.len() > prefix.len();
+    Ok(Name { space, whole })
+}
+
+impl Name {
+    // To be asked after permission: the kernel finds that out later.
+    fn check(self) -> Result<()> {
+        if self.whole { Ok(()) } else { Err(Errno::Inval) }
+    }
 }
 
 fn has_user_space(inode: &Inode) -> bool {
@@ -81,14 +96,18 @@ fn set(inode: &mut Inode, name: &[u8], value: &[u8], flags: SetXattr) -> Result<
 }
 
 impl Vfs {
-    fn xattr_space(&self, name: &[u8]) -> Result<Space> {
-        if self.xattrs { space(name) } else { Err(Errno::OpNotSupp) }
+    fn xattr_name(&self, name: &[u8]) -> Result<Name> {
+        if self.xattrs { parse(name) } else { Err(Errno::OpNotSupp) }
     }
 
     /// The value of an extended attribute. ENODATA when there is none.
     pub fn getxattr(&self, node: NodeId, name: &[u8]) -> Result<Vec<u8>> {
-        self.xattr_space(name)?;
+        let parsed = self.xattr_name(name)?;
         self.view(node, |inode| {
+            if parsed.space == Space::User && !has_user_space(inode) {
+                return Err(Errno::NoData);
+            }
+            parsed.check()?;
             let value = inode.xattrs.as_ref().and_then(|all| all.get(name));
             value.map(|value| value.to_vec()).ok_or(Errno::NoData)
         })?
@@ -103,11 +122,11 @@ impl Vfs {
         flags: SetXattr,
         caller: Caller,
     ) -> Result<()> {
-        let space = self.xattr_space(name)?;
+        let parsed = self.xattr_name(name)?;
         if value.len() > XATTR_VALUE_MAX {
             return Err(Errno::TooBig);
         }
-        self.change_xattr(node, space, caller, |inode| set(inode, name, value, flags))
+        self.change_xattr(node, parsed, caller, |inode| set(inode, name, value, flags))
     }
 
     /// The names of all extended attributes that the caller may see, in order.
@@ -124,8 +143,8 @@ impl Vfs {
 
     /// Removes an extended attribute.
     pub fn removexattr(&self, node: NodeId, name: &[u8], caller: Caller) -> Result<()> {
-        let space = self.xattr_space(name)?;
-        self.change_xattr(node, space, caller, |inode| {
+        let parsed = self.xattr_name(name)?;
+        self.change_xattr(node, parsed, caller, |inode| {
             if remove(inode, name) { Ok(()) } else { Err(Errno::NoData) }
         })
     }
@@ -133,19 +152,20 @@ impl Vfs {
     fn change_xattr(
         &self,
         node: NodeId,
-        space: Space,
+        name: Name,
         caller: Caller,
         change: impl FnOnce(&mut Inode) -> Result<()>,
     ) -> Result<()> {
-        if space == Space::Trusted && caller.uid != 0 {
+        if name.space == Space::Trusted && caller.uid != 0 {
             return Err(Errno::Perm);
         }
         let pass = self.gate.enter();
         let now = self.clock.now();
         self.change(node, |inode, spot| {
-            if space == Space::User && !has_user_space(inode) {
+            if name.space == Space::User && !has_user_space(inode) {
                 return Err(Errno::Perm);
             }
+            name.check()?;
             change(inode)?;
             inode.ctime = now;
             if spot.in_live_tree {

@@ -1,6 +1,6 @@
 //! File content: READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 
-use devdev_vfs::{Errno, NodeId, S_ISGID, S_ISUID, Whence, WriteFlags};
+use devdev_vfs::{Errno, NodeId, S_ISGID, S_ISUID, SetAttr, Whence, WriteFlags};
 
 use super::{Context, OpResult, ready};
 use crate::abi::{
@@ -27,7 +27,7 @@ pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult
     if !stale {
         let kill_privileges = arg.write_flags & WRITE_KILL_SUIDGID != 0;
         // The kernel leaves clearing these bits to us, and then keeps the old mode.
-        let outdated = kill_privileges && has_privileges(c);
+        let outdated = kill_privileges && has_privileges(c, c.node);
         let flags = WriteFlags { append: false, kill_privileges };
         ready!(c.vfs.write(c.node, arg.offset, data, flags));
         if outdated {
@@ -38,12 +38,25 @@ pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult
     Ok(Answer::Buffer)
 }
 
-fn has_privileges(c: &Context<'_>) -> bool {
-    c.vfs.getattr(c.node).is_ok_and(|attr| attr.mode & (S_ISUID | S_ISGID) != 0)
+fn has_privileges(c: &Context<'_>, node: NodeId) -> bool {
+    c.vfs.getattr(node).is_ok_and(|attr| attr.mode & (S_ISUID | S_ISGID) != 0)
+}
+
+// These requests do not say whether the caller may keep set-id bits (CAP_FSETID): root may. As
+// with a write, the kernel keeps the old mode.
+fn drop_privileges(c: &mut Context<'_>, node: NodeId) -> Result<(), Errno> {
+    if c.caller.uid != 0 && has_privileges(c, node) {
+        let drop = SetAttr { kill_privileges: true, ..SetAttr::default() };
+        // Nothing but a change of length waits.
+        c.vfs.setattr(node, &drop)?;
+        c.reply.set_outdated(node);
+    }
+    Ok(())
 }
 
 pub(super) fn fallocate(c: &mut Context<'_>, arg: &FallocateIn) -> OpResult {
     ready!(c.vfs.fallocate(c.node, arg.mode, arg.offset, arg.length));
+    drop_privileges(c, c.node)?;
     Ok(Answer::Buffer)
 }
 
@@ -61,6 +74,9 @@ pub(super) fn lseek(c: &mut Context<'_>, arg: &LseekIn) -> OpResult {
 pub(super) fn copy_file_range(c: &mut Context<'_>, arg: &CopyFileRangeIn, wide: bool) -> OpResult {
     let (to, len) = (NodeId(arg.nodeid_out), arg.len.min(COPY_MAX));
     let copied = ready!(c.vfs.copy_file_range(c.node, arg.off_in, to, arg.off_out, len));
+    if copied > 0 {
+        drop_privileges(c, to)?;
+    }
     if wide {
         c.reply.push(&CopyFileRangeOut { bytes_copied: copied });
     } else {

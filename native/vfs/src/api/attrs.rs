@@ -63,14 +63,12 @@ impl Api {
         gid: Option<u32>,
         follow: bool,
     ) -> Result<()> {
-        let attr = self.node(path, follow)?.attr;
-        self.set(attr.node, &chown(&attr, uid, gid))
+        self.set(self.node(path, follow)?.attr.node, &chown(uid, gid))
     }
 
     /// fchown(2).
     pub fn fchown(&self, fd: Fd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
-        let attr = self.fstat(fd)?;
-        self.set(attr.node, &chown(&attr, uid, gid))
+        self.set(self.file(fd)?.node, &chown(uid, gid))
     }
 
     /// utimensat(2).
@@ -147,10 +145,10 @@ fn chmod(mode: u32) -> SetAttr {
     SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() }
 }
 
-// As Linux, for any caller: a change of owner takes set-id bits from what is no directory.
-fn chown(attr: &Attr, uid: Option<u32>, gid: Option<u32>) -> SetAttr {
-    let kill_privileges = !is_dir_mode(attr.mode);
-    SetAttr { uid, gid, kill_privileges, ..SetAttr::default() }
+// As Linux, for any caller: a change of owner takes set-id bits from what is no directory, and
+// moves ctime even when neither id is given.
+fn chown(uid: Option<u32>, gid: Option<u32>) -> SetAttr {
+    SetAttr { uid, gid, kill_privileges: true, ..SetAttr::default() }
 }
 
 fn times(atime: SetTime, mtime: SetTime) -> SetAttr {

@@ -24,7 +24,8 @@ impl Api {
     }
 
     fn make_dir(&self, place: &Place, mode: u32) -> Result<()> {
-        let mode = mode & 0o7777 & !API_UMASK;
+        // As mkdir(2): no set-id bits; set-group-id comes from the directory above.
+        let mode = mode & 0o1777 & !API_UMASK;
         self.vfs.mkdir(place.parent, &place.name, mode, self.owner, Hold::None)?;
         self.tell_name(place.parent, &place.name);
         Ok(())

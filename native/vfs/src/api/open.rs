@@ -37,6 +37,10 @@ impl Api {
     }
 
     pub(super) fn open_file(&self, path: &[u8], flags: OpenFlags, mode: u32) -> Result<OpenFile> {
+        // Refused since Linux 6.4, before the path is looked at.
+        if flags.create && flags.directory {
+            return Err(Errno::Inval);
+        }
         let mut walker = Walker::new(self);
         let mut place = walker.place(path)?;
         loop {
@@ -49,7 +53,7 @@ impl Api {
                 return self.opened(entry, &place, flags);
             }
             if flags.nofollow && !place.slash {
-                return Err(Errno::Loop);
+                return Err(if flags.directory { Errno::NotDir } else { Errno::Loop });
             }
             walker.hop()?;
             let target = self.vfs.readlink(entry.entry.attr.node)?;
@@ -92,7 +96,7 @@ impl Api {
     fn opened(&self, found: Found, place: &Place, flags: OpenFlags) -> Result<OpenFile> {
         let attr = found.entry.attr;
         if !found.made {
-            if place.slash && !is_dir(&found.entry) {
+            if (place.slash || flags.directory) && !is_dir(&found.entry) {
                 return Err(Errno::NotDir);
             }
             match attr.mode & S_IFMT {
@@ -102,9 +106,6 @@ impl Api {
                 S_IFDIR | S_IFREG => {}
                 // Fifos, sockets and devices have no content here.
                 _ => return Err(Errno::NxIo),
-            }
-            if flags.directory && !is_dir(&found.entry) {
-                return Err(Errno::NotDir);
             }
             self.vfs.hold(attr.node)?;
         }

@@ -309,3 +309,41 @@ fn frozen_trees_are_read_by_path() {
     evict(&tree);
     assert_eq!(frozen.read_file(b"/d/f"), Err(Errno::Io));
 }
+
+// What the comparison with tmpfs (devdev-fsops engine) found once.
+#[test]
+fn details_are_those_of_the_system_calls() {
+    let api = api();
+    api.mkdir(b"/dir", 0o7777).unwrap();
+    assert_eq!(api.stat(b"/dir", true).unwrap().mode & 0o7777, 0o1755);
+    let both = OpenFlags { directory: true, ..CREATE };
+    assert_eq!(api.open(b"/missing/x", both, 0o666).err(), Some(Errno::Inval));
+    put(&api, "/file", "");
+    let long = |dir: &str| [dir.as_bytes(), &[b'x'; 256]].concat();
+    assert_eq!(api.stat(&long("/file/"), true).err(), Some(Errno::NotDir));
+    assert_eq!(api.stat(&long("/dir/"), true).err(), Some(Errno::NameTooLong));
+    assert_eq!(api.rename(b"/missing", &long("/dir/")).err(), Some(Errno::NoEnt));
+    api.mknod(b"/fifo", crate::S_IFIFO | 0o644, 0).unwrap();
+    let directory = OpenFlags { directory: true, ..READ };
+    assert_eq!(api.open(b"/fifo", directory, 0).err(), Some(Errno::NotDir));
+    api.symlink(b"dir", b"/link").unwrap();
+    let nofollow = OpenFlags { nofollow: true, ..directory };
+    assert_eq!(api.open(b"/link", nofollow, 0).err(), Some(Errno::NotDir));
+    let set = crate::SetXattr::default();
+    assert_eq!(api.setxattr(b"/fifo", b"user.", b"", set).err(), Some(Errno::Perm));
+    assert_eq!(api.setxattr(b"/dir", b"user.", b"", set).err(), Some(Errno::Inval));
+    assert_eq!(api.getxattr(b"/fifo", b"user.").err(), Some(Errno::NoData));
+}
+
+#[test]
+fn chown_without_ids_moves_ctime_of_a_directory() {
+    let start = Timespec { secs: 5, nanos: 0 };
+    let api = api();
+    api.mkdir(b"/dir", 0o755).unwrap();
+    let node = api.stat(b"/dir", true).unwrap().node;
+    let past = crate::SetAttr { ctime: Some(start), ..Default::default() };
+    api.vfs().setattr(node, &past).unwrap();
+    assert_eq!(api.stat(b"/dir", true).unwrap().ctime, start);
+    api.chown(b"/dir", None, None, true).unwrap();
+    assert_ne!(api.stat(b"/dir", true).unwrap().ctime, start);
+}

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::Api;
 use super::wait::Waiting;
-use crate::attr::{NAME_MAX, PATH_MAX, S_IFDIR, S_IFLNK, S_IFMT};
+use crate::attr::{PATH_MAX, S_IFDIR, S_IFLNK, S_IFMT};
 use crate::errno::{Errno, Result};
 use crate::ids::NodeId;
 use crate::{Entry, Hold};
@@ -114,9 +114,7 @@ impl<'a> Walker<'a> {
         if !is_dir(&parent) {
             return Err(Errno::NotDir);
         }
-        if name.len() > NAME_MAX {
-            return Err(Errno::NameTooLong);
-        }
+        // The name's length is checked by what looks it up: other reasons come first.
         Ok(Place { parent: parent.attr.node, name: name.into(), last, slash })
     }
 
@@ -136,9 +134,6 @@ impl<'a> Walker<'a> {
             if name.is_empty() {
                 let must_be_dir = path.ends_with(b"/") && !is_dir(&at);
                 return if must_be_dir { Err(Errno::NotDir) } else { Ok(at) };
-            }
-            if name.len() > NAME_MAX {
-                return Err(Errno::NameTooLong);
             }
             let parent = at.attr.node;
             let entry = Waiting(vfs).until_done(|| vfs.lookup(parent, name, Hold::None))?;
