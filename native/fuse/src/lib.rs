@@ -12,6 +12,7 @@ mod busy;
 mod classic;
 mod core;
 mod counters;
+mod doomed;
 mod errors;
 mod flush;
 mod handshake;

@@ -101,8 +101,8 @@ pub(crate) fn dispatch(context: &mut Context<'_>, request: &Request<'_>) -> OpRe
         Op::Listxattr { size } => xattrs::listxattr(c, *size),
         Op::Removexattr(name) => xattrs::removexattr(c, name),
         Op::Ioctl => Err(Errno::NoTty),
-        // Native operations never wait on anything that a signal could end; EINTR would not be
-        // restarted.
+        // Native operations never wait on anything that a signal could end, and EINTR would not be
+        // restarted. Requests that wait for the store end when their task is dying: see `park`.
         Op::Interrupt => Ok(Answer::Silence),
         // INIT was answered before the readers started; a second one is a protocol error.
         Op::Init(_) => Err(Errno::Io),

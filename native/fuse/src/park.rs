@@ -1,5 +1,6 @@
 //! Requests that wait for the store. The reader that read one goes on at once; a small pool serves
-//! it again when what it needs has arrived, or answers EIO when its time is up.
+//! it again when what it needs has arrived, or answers EIO when its time is up, or EINTR when its
+//! task is dying: the kernel lets a task go, even a killed one, only when its request is answered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -8,12 +9,18 @@ use std::time::{Duration, Instant};
 use devdev_vfs::Need;
 use parking_lot::{Condvar, Mutex};
 
+use crate::abi::{Abi, InHeader};
 use crate::core::{Core, Worker};
+use crate::doomed::is_doomed;
 use crate::options::LogLevel;
 use crate::reply::send_error;
 use crate::transport::Port;
 
+const EINTR: i32 = 4;
 const EIO: i32 = 5;
+
+/// How often those who wait are looked at.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A request that waits.
 pub(crate) struct Parked {
@@ -29,6 +36,8 @@ struct State {
     waiting: BTreeMap<u64, Parked>,
     /// Tickets whose needs are met, or failed with this error number.
     ready: VecDeque<(u64, Option<i32>)>,
+    /// When those who wait are to be looked at again.
+    next_look: Option<Instant>,
     /// No new ones; the pool ends when nothing waits.
     closed: bool,
 }
@@ -105,6 +114,12 @@ impl Parking {
             if state.closed {
                 return;
             }
+            if state.is_time_to_look() {
+                drop(state);
+                self.let_dying_go();
+                continue;
+            }
+            let next_look = state.next_look;
             let first = state.waiting.iter().min_by_key(|(_, parked)| parked.deadline);
             match first.map(|(ticket, parked)| (*ticket, parked.deadline)) {
                 None => changed.wait(&mut state),
@@ -115,9 +130,40 @@ impl Parking {
                     parked.iter().for_each(|parked| fail(parked, EIO));
                 }
                 Some((_, deadline)) => {
-                    changed.wait_until(&mut state, deadline);
+                    let until = next_look.map_or(deadline, |look| look.min(deadline));
+                    changed.wait_until(&mut state, until);
                 }
             }
+        }
+    }
+}
+
+impl State {
+    // One thread of the pool looks, and none while nothing waits.
+    fn is_time_to_look(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.next_look.is_some_and(|look| look <= now);
+        if self.waiting.is_empty() {
+            self.next_look = None;
+        } else if due || self.next_look.is_none() {
+            self.next_look = Some(now + LOOK);
+        }
+        due && !self.waiting.is_empty()
+    }
+}
+
+impl Parking {
+    // Nothing has been changed by a request that waits, so it can still end in EINTR. The task
+    // itself never sees that.
+    fn let_dying_go(&self) {
+        let state = self.shared.0.lock();
+        let task = |parked: &Parked| InHeader::decode(&parked.bytes).map_or(0, |head| head.pid);
+        let tasks: Vec<_> = state.waiting.iter().map(|(t, parked)| (*t, task(parked))).collect();
+        drop(state);
+        for (ticket, _) in tasks.into_iter().filter(|(_, tid)| is_doomed(*tid)) {
+            // It may have been answered meanwhile.
+            let parked = self.shared.0.lock().waiting.remove(&ticket);
+            parked.iter().for_each(|parked| fail(parked, EINTR));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Requests that wait for the store: they hold up nobody else, and none waits for ever.
 
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -113,4 +114,67 @@ fn unmounting_fails_what_still_waits() {
     host.session.unmount(true).unwrap();
     assert!(agent.answer().starts_with('E'));
     assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+// Starts a shell that asks for a snapshot which does not come, and waits until it does.
+fn shell_that_waits(host: &Host, loader: &Slow, script: &str) -> std::process::Child {
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(script).env("S", host.path().join(".devdev/snapshots/s0"));
+    let child = command.spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while loader.0.lock().unwrap().is_empty() {
+        assert!(Instant::now() < end, "nothing was asked for");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+fn kill(child: &std::process::Child, signal: i32) {
+    // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+fn ended_within(child: &mut std::process::Child, limit: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+// S33.
+#[test]
+fn who_is_killed_while_waiting_goes_at_once() {
+    for signal in [libc::SIGINT, libc::SIGKILL, libc::SIGQUIT] {
+        let Some(host) = Host::new() else { return };
+        let loader = list_snapshots(&host, 1);
+        let mut child = shell_that_waits(&host, &loader, "ulimit -c 0; ls \"$S\"; exit 3");
+        // The shell waits for ls: a terminal would send the signal to both.
+        let ls = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id()));
+        let ls: i32 = ls.unwrap().trim().parse().unwrap();
+        // SAFETY: kill touches no memory; ls cannot end while its request waits.
+        assert_eq!(unsafe { libc::kill(ls, signal) }, 0);
+        let status = ended_within(&mut child, Duration::from_secs(10));
+        assert!(status.is_some(), "signal {signal}");
+    }
+}
+
+// S33.
+#[test]
+fn signals_that_kill_nobody_leave_a_waiting_request_alone() {
+    let Some(host) = Host::new() else { return };
+    let tree = host.vfs.freeze();
+    let loader = list_snapshots(&host, 1);
+    let script = "trap : USR1; test -d \"$S\"/. && exit 7";
+    let mut child = shell_that_waits(&host, &loader, script);
+    for signal in [libc::SIGUSR1, libc::SIGSTOP, libc::SIGCONT, libc::SIGWINCH] {
+        kill(&child, signal);
+    }
+    assert!(ended_within(&mut child, Duration::from_secs(1)).is_none());
+    host.vfs.supply_snapshot(b"s0", tree);
+    let status = ended_within(&mut child, Duration::from_secs(20)).unwrap();
+    assert_eq!(status.code(), Some(7));
 }
