@@ -5,8 +5,10 @@ import { randomBytes } from "node:crypto";
 import { link, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
-import { DevdevError } from "@devdev/errno";
+import { DevdevError, FsError } from "@devdev/errno";
 import type { StreamMeta, Tree } from "@devdev/vfs";
+
+import { regularFile } from "./regular-file.js";
 
 export interface ExportOptions {
   /** Replace a file that is there; else it is EEXIST. */
@@ -24,24 +26,50 @@ export async function writeExport(
   options: ExportOptions,
 ): Promise<number> {
   const path = resolve(file);
-  if (!options.force && (await stat(path).catch(() => undefined))) throw exists(path);
+  await refuseTaken(path, options.force ?? false);
   const partial = `${path}.${randomBytes(6).toString("hex")}.partial`;
-  const handle = await open(partial, "wx", 0o600);
+  const handle = await open(partial, "wx", 0o600).catch((error: unknown) => {
+    throw elsewhere(error as NodeJS.ErrnoException, path);
+  });
+  const goOn = (): void => {
+    if (options.signal?.aborted) throw new DevdevError("ECANCELED", "the export was cancelled");
+  };
   try {
     try {
-      await tree.exportTo(handle.fd, options.onProgress, meta);
+      goOn();
+      const progress = (bytesDone: number): void => {
+        goOn();
+        options.onProgress?.(bytesDone);
+      };
+      await tree.exportTo(handle.fd, progress, meta);
       await handle.sync();
     } finally {
       await handle.close();
     }
     const { size } = await stat(partial);
-    if (options.signal?.aborted) throw new DevdevError("ECANCELED", "the export was cancelled");
+    goOn();
     await put(partial, path, options.force ?? false);
     await syncDirectory(dirname(path));
     return size;
   } finally {
     await rm(partial, { force: true });
   }
+}
+
+/** Also with `force` only a file is replaced. */
+async function refuseTaken(path: string, force: boolean): Promise<void> {
+  try {
+    await regularFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  if (!force) throw exists(path);
+}
+
+/** The same failure in terms of the file that was asked for. */
+function elsewhere(error: NodeJS.ErrnoException, path: string): FsError {
+  return new FsError(error.code ?? "EIO", { syscall: "open", path });
 }
 
 async function put(partial: string, path: string, force: boolean): Promise<void> {

@@ -1,7 +1,6 @@
 // The workspaces of a data directory, for a daemon: those in its store, opened when they are asked
 // for, and ephemeral ones beside them.
 
-import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 
 import { DevdevError } from "@devdev/errno";
@@ -14,6 +13,7 @@ import { refuseInMount, refuseInUse } from "./host-refusals.js";
 import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
 import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import { regularFile } from "./regular-file.js";
 import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
 import { createStored, importStored, openStored } from "./stored.js";
@@ -128,7 +128,7 @@ export class WorkspaceHost implements Host {
   ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }> {
     this.#refuseWhenClosing();
     refuseInMount(await this.list(), file);
-    const { size } = await stat(file);
+    const { size } = await regularFile(file);
     const name = await this.#freeName({ ...options, mountPath: withoutExtension(file) });
     const named = { ...options, name };
     const parts = options.ephemeral

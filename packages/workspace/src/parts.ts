@@ -6,6 +6,7 @@ import type { SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
 import { type StreamMeta, Tree, type Vfs, type VfsOptions } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
+import { regularFile } from "./regular-file.js";
 import { checkSnapshotName } from "./snapshot-names.js";
 
 const NS_PER_MS = 1_000_000n;
@@ -66,10 +67,11 @@ function ownerOf({ numericOwner }: ImportOptions): { uid: number; gid: number } 
 }
 
 /** The tree of an exported file or of its bytes. */
-export function readImport(
+export async function readImport(
   source: string | Uint8Array,
   options: WorkspaceOptions & ImportOptions,
 ): Promise<Tree> {
+  if (typeof source === "string") await regularFile(source);
   const { maxBytes, maxInodes } = options;
   return Tree.import(source, defined({ owner: ownerOf(options), maxBytes, maxInodes }));
 }

@@ -1,6 +1,16 @@
 // Snapshots as files and bytes: out, in, out again, and what is refused.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -80,6 +90,41 @@ describe.each([
     await using back = await Workspace.open("w", { dataDir: at("data") });
     expect((await (await back.snapshots())[0]!.toBytes()).equals(bytes)).toBe(true);
   });
+});
+
+it("takes and makes regular files only", async () => {
+  await using ws = await sample();
+  execFileSync("mkfifo", [at("fifo")]);
+  mkdirSync(at("directory"));
+  const cases = [
+    ["fifo", "EINVAL", `${at("fifo")} is not a regular file`],
+    ["directory", "EISDIR", `${at("directory")} is a directory`],
+  ] as const;
+  for (const [name, code, message] of cases) {
+    const refusal = expect.objectContaining({ code, message }) as Error;
+    await expect(Workspace.importFrom(at(name))).rejects.toThrow(refusal);
+    await expect(ws.exportTo(at(name), { force: true })).rejects.toThrow(refusal);
+  }
+  await expect(ws.exportTo(at("missing/file"))).rejects.toThrow(
+    `ENOENT: no such file or directory, open '${at("missing/file")}'`,
+  );
+  expect(readdirSync(directory)).toEqual(["directory", "fifo"]);
+});
+
+it("an export that is cancelled stops at once and leaves nothing", async () => {
+  await using ws = await Workspace.create();
+  await ws.fs.writeFile("/large", randomBytes(8_000_000));
+  const given = new AbortController();
+  const progress: number[] = [];
+  const onProgress = (done: number): void => {
+    progress.push(done);
+    if (progress.length === 2) given.abort();
+  };
+  const exporting = ws.exportTo(at("file"), { signal: given.signal, onProgress });
+  await expect(exporting).rejects.toThrow(code("ECANCELED"));
+  expect(progress.length).toBe(2);
+  expect(progress.at(-1)).toBeLessThan(8_000_000);
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 it("replaces a file only when told to, and leaves nothing half done", async () => {
