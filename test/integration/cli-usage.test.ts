@@ -128,6 +128,32 @@ mounting("options and references", () => {
   });
 });
 
+mounting("completion in other shells", () => {
+  const devdev = useDevdev(who, "completion");
+
+  test("where nothing is to be offered, the shell completes file names", async () => {
+    const complete = async (...words: string[]) =>
+      (await devdev().ok(["complete", "--", ...words])).stdout;
+    expect(await complete("import", "")).toBe(":0\n");
+    expect(await complete("mount", "/tm")).toBe(":0\n");
+    expect(await complete("doc")).toMatch(/^doctor\t.*\n:4\n$/);
+    expect(await complete("-w", "")).toBe("ws\t\n:4\n");
+  });
+
+  test.skipIf(lacks("fish"))("fish completes commands, names and files", async () => {
+    const bin = join(devdev().identity.checkout, "bin");
+    const complete = async (line: string) => {
+      const script = `set PATH ${bin} $PATH; devdev completion fish | source; complete -C '${line}'`;
+      const { stdout } = await devdev().mustHost(["fish", "--no-config", "-c", script]);
+      return stdout.split("\n").flatMap((each) => each.split("\t")[0] || []);
+    };
+    expect(await complete("devdev sna")).toEqual(["snapshot", "snapshots"]);
+    expect(await complete("devdev exec --profile ")).toEqual(["go", "node", "python", "rust"]);
+    expect(await complete("devdev unmount ")).toEqual(["ws"]);
+    expect(await complete("devdev import /etc/hostn")).toEqual(["/etc/hostname"]);
+  });
+});
+
 mounting("names, paths and mounts", () => {
   test("S45 ws is a name and a path, and never a guess", async () => {
     await using devdev = await Devdev.create(await who(), "names");
@@ -190,7 +216,9 @@ describe("without a daemon", () => {
     await devdev.ok(["--version"]);
     await devdev.ok(["completion", "zsh"]);
     expect((await devdev.cli(["nonsense"])).code).toBe(2);
-    expect((await devdev.cli(["daemon", "logs"])).stderr).toMatch(/no daemon is running/);
+    expect((await devdev.cli(["daemon", "logs"])).stderr).toMatch(
+      /no daemon is running\n *what the last one logged is in .*\/log\n$/,
+    );
     expect(readdirSync(devdev.directory)).not.toContain("devdev-home");
   });
 });

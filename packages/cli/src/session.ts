@@ -16,6 +16,14 @@ const CANCELLABLE: ReadonlySet<Method> = new Set<Method>([
   "snapshot/export",
 ]);
 const CANCEL_LIMIT_MS = 10_000;
+/** What it completes all the same. */
+const GOES_ON: ReadonlySet<Method> = new Set<Method>([
+  "workspace/unmount",
+  "workspace/remove",
+  "snapshot/take",
+  "snapshot/restore",
+  "daemon/stop",
+]);
 
 /** A connection to the daemon for one command. */
 export class Session implements Disposable {
@@ -43,6 +51,10 @@ export class Session implements Disposable {
     signal.addEventListener("abort", () => {
       const limit = CANCELLABLE.has(method) ? CANCEL_LIMIT_MS : 0;
       this.#progress.report({ token: "", stage: "cancelling" });
+      if (GOES_ON.has(method)) {
+        this.#progress.wipe();
+        warning("the daemon completes this all the same", { json: this.#options.json ?? false });
+      }
       setTimeout(() => interrupted.reject(new Interrupted()), limit).unref();
     });
     try {

@@ -47,8 +47,9 @@ export function serveRpc(socket: Socket, handlers: Handlers, log: Logger): void 
   const gone = new AbortController();
   connection.onClose(() => gone.abort());
   connection.onError(([error]) => {
-    // After a malformed message nothing that follows can be told apart from it.
-    log.warn({ err: error }, "connection error");
+    // An answer that nobody waits for any more is no error; after a malformed message nothing that
+    // follows can be told apart from it.
+    if (!gone.signal.aborted) log.warn({ err: error }, "connection error");
     socket.destroy();
   });
   connection.onRequest(async (method, params, token) => {

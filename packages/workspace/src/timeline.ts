@@ -134,7 +134,8 @@ export class Timeline {
     const [tree] = await freeze(this.#parts.vfs);
     const id = await tree.contentId();
     // What was imported or restored, and not changed since, is still that snapshot.
-    const same = all.findLast((each) => each.id === id);
+    const equal = all.filter((each) => each.id === id);
+    const same = equal.findLast(({ automatic }) => !automatic) ?? equal.at(-1);
     if (same === undefined) return { tree, id, meta: metaOf({ createdAt: this.#parts.now() }) };
     tree.dispose();
     return this.#exportedAs(same);

@@ -74,6 +74,9 @@ describe.each([
     // The live state is still that snapshot, until it is changed; then it has no name.
     await copy.exportTo(at("unchanged"));
     expect(readFileSync(at("unchanged")).equals(readFileSync(at("one")))).toBe(true);
+    await ws.restore("n");
+    await ws.exportTo(at("restored"));
+    expect(readFileSync(at("restored")).equals(readFileSync(at("one")))).toBe(true);
     await ws.fs.writeFile("/changed", "changed");
     await ws.exportTo(at("three"));
     await using third = await Workspace.importFrom(at("three"), options());

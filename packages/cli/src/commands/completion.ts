@@ -21,6 +21,16 @@ __devdev_complete() {
 complete -o default -F __devdev_complete devdev
 `;
 
+const EXAMPLES = `
+Examples:
+  $ echo 'source <(devdev completion bash)' >> ~/.bashrc
+  $ echo 'source <(devdev completion zsh)' >> ~/.zshrc
+  $ devdev completion fish > ~/.config/fish/completions/devdev.fish`;
+
+/** The line that ends a list: what the shell may add to it. */
+const NO_FILES = ":4";
+const ANYTHING = ":0";
+
 /** Arguments that are names of workspaces, and of snapshots, by command. */
 const WORKSPACES = new Set(["unmount", "rm"]);
 const SNAPSHOTS = new Set(["restore", "diff", "export"]);
@@ -29,17 +39,31 @@ const SNAPSHOTS = new Set(["restore", "diff", "export"]);
 export async function installCompletion(program: Command, argv: string[]): Promise<void> {
   if (argv[0] === "completion" && argv[1] === "bash") {
     const print = (): void => void process.stdout.write(BASH);
-    program.command("completion <shell>").action(print);
+    program.command("completion <shell>").action(print).addHelpText("after", EXAMPLES);
     return;
   }
   if (argv[0] === "complete") await offerNames(program, argv);
   tab(program, { completionCommandName: "completion" });
+  program.commands
+    .find((command) => command.name() === "completion")
+    ?.addHelpText("after", EXAMPLES);
+  if (argv[0] === "complete") filesForNothing();
+}
+
+// The library forbids the shell to complete file names, also where it has nothing to offer itself.
+function filesForNothing(): void {
+  const print = console.log;
+  let offered = false;
+  console.log = (line: string): void => {
+    print(line === NO_FILES && !offered ? ANYTHING : line);
+    offered = true;
+  };
 }
 
 // What there is to choose from, as if it were written into the program.
 async function offerNames(program: Command, argv: string[]): Promise<void> {
   const { workspaces, snapshots } = await names(argv);
-  for (const command of program.commands) {
+  for (const command of [program, ...program.commands]) {
     for (const option of command.options) {
       if (option.attributeName() === "workspace") option.argChoices = workspaces;
       if (option.attributeName() === "profile")

@@ -86,7 +86,7 @@ export async function status(options: GlobalOptions): Promise<void> {
 export async function logs(
   options: GlobalOptions & { lines: number; follow?: boolean },
 ): Promise<void> {
-  const socket = await connectDaemon(STREAM_PREAMBLE, { start: false });
+  const socket = await connectDaemon(STREAM_PREAMBLE, { start: false }).catch(withoutDaemon);
   const { lines, follow = false } = options;
   socket.write(openFrame({ kind: "logs", lines, follow }));
   let interrupted = false;
@@ -99,6 +99,14 @@ export async function logs(
   } catch (error) {
     throw interrupted ? new Interrupted() : error;
   }
+}
+
+// Of all things it may be wanted because the daemon is gone.
+function withoutDaemon(error: Error & { code?: string }): never {
+  if (error.code !== "ERR_NO_DAEMON") throw error;
+  throw new DevdevError(error.code, error.message, {
+    hint: `what the last one logged is in ${dataPaths().logDir}`,
+  });
 }
 
 async function printFrames(socket: Socket, shown: (line: string) => string): Promise<void> {
