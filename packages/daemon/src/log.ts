@@ -12,6 +12,8 @@ export type { Logger } from "pino";
 
 const FILE_BYTES = "8m";
 const FILES_KEPT = 4;
+/** What is kept in memory while the disk takes nothing; newer lines are lost. */
+const WAITING_BYTES = 1 << 20;
 
 /** Opens the log in `logDir`; in the foreground lines also go to stderr, made for people. */
 export async function openLog(logDir: string, foreground: boolean): Promise<Logger> {
@@ -22,7 +24,11 @@ export async function openLog(logDir: string, foreground: boolean): Promise<Logg
     limit: { count: FILES_KEPT, removeOtherLogFiles: true },
     sync: true,
     mode: 0o600,
+    maxLength: WAITING_BYTES,
   });
+  // A disk that is full delays lines or loses them; it never fails what they tell of. Without a
+  // listener the write throws, and with it every request and the daemon's stop.
+  file.on("error", () => {});
   const streams: pino.StreamEntry[] = [{ stream: file }];
   if (foreground)
     streams.push({ stream: pretty({ destination: 2, colorize: process.stderr.isTTY }) });

@@ -8,5 +8,6 @@ declare module "pino-roll" {
     limit?: { count: number; removeOtherLogFiles?: boolean };
     mode?: number;
     sync?: boolean;
-  }): Promise<DestinationStream>;
+    maxLength?: number;
+  }): Promise<DestinationStream & { on(event: "error", listener: () => void): unknown }>;
 }
