@@ -1,14 +1,18 @@
 // What a daemon has to bear: nonsense on its socket, clients that vanish or do not read, masses of
 // output, commands that run when it is stopped, other versions, odd places.
 
+import { once } from "node:events";
 import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import {
   encodeFrame,
   encodeJsonFrame,
   FrameType,
+  PROTOCOL_VERSION,
   RPC_PREAMBLE,
   STREAM_PREAMBLE,
+  VERSION,
 } from "@devdev/protocol";
 import { describe, expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
@@ -65,6 +69,40 @@ mounting("a daemon and its clients", () => {
     expect(logged).toContain("a message of 99999999999 bytes is longer than 67108864");
     expect(await devdev().daemonPid()).toBe(pid);
     expect((await exec(["echo", "fine"])).stdout).toBe("fine\n");
+  });
+
+  test("slow clients hold nobody up, and are answered in the end", async () => {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "workspace/list", params: {} });
+    const open = {
+      version: VERSION,
+      protocol: PROTOCOL_VERSION,
+      kind: "exec",
+      argv: ["echo", "x"],
+    };
+    const frame = encodeJsonFrame(FrameType.open, { ...open, options: { pty: false } });
+    const messages = [
+      Buffer.from(`Content-Length: ${body.length}\r\n\r\n${body}`),
+      Buffer.concat([frame, encodeFrame(FrameType.stdinEnd)]),
+    ];
+    const clients = [RPC_PREAMBLE, STREAM_PREAMBLE].map((preamble) => {
+      const client = connect(socket());
+      client.setNoDelay(true);
+      client.write(preamble);
+      return client;
+    });
+    for (const [n, client] of clients.entries()) client.write(messages[n]!.subarray(0, 12));
+    expect((await exec(["echo", "fine"])).stdout).toBe("fine\n");
+    const answers = clients.map((client) => once(client, "data"));
+    for (const [n, client] of clients.entries()) {
+      for (const byte of messages[n]!.subarray(12)) {
+        client.write(Buffer.of(byte));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    const [listed, opened] = await Promise.all(answers);
+    expect(String(listed![0])).toContain('"result":[{"id":');
+    expect((opened![0] as Buffer)[0]).toBe(FrameType.opened);
+    for (const client of clients) client.destroy();
   });
 
   test("requests that make no sense are answered with what is wrong", async () => {

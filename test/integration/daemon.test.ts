@@ -176,7 +176,8 @@ forEachIdentity("daemon", (who) => {
     const [listed] = await devdev.json<Listed>(["ls"]);
     expect(listed?.interrupted?.mountPoint).toBe(devdev.mountPoint);
     expect(listed?.interrupted?.checkpointAt).toBeGreaterThan(started - 60_000);
-    await devdev.mount();
+    const mounted = await devdev.ok(["mount", devdev.mountPoint]);
+    expect(mounted.stdout).toMatch(/ mounted at .*, as of its checkpoint of [0-9: -]+\n$/);
     expect((await devdev.exec(["cat", "file"])).stdout).toBe("old\n");
     await devdev.ok(["unmount", "-w", "ws"]);
     await devdev.ok(["daemon", "stop"]);

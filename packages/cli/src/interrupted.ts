@@ -19,7 +19,7 @@ export function interruption({ name, interrupted }: WorkspaceSummary): string | 
 }
 
 /** The time, with the day unless it is today. */
-function clock(at: number): string {
+export function clock(at: number): string {
   const [day, hour] = time(at).split(" ");
   return day === time(Date.now()).split(" ")[0] ? (hour as string) : time(at);
 }

@@ -9,9 +9,9 @@ type Entries = {
 };
 
 const ENTRIES: Entries = {
-  "workspace/mount": ({ name, mountPoint, created, ephemeral }) => [
+  "workspace/mount": ({ name, mountPoint, created, ephemeral, checkpointAt }) => [
     "mounted",
-    { workspace: name, mountPoint, created, ephemeral },
+    { workspace: name, mountPoint, created, ephemeral, checkpointAt },
   ],
   "workspace/create": ({ name, ephemeral }) => ["created", { workspace: name, ephemeral }],
   "workspace/unmount": ({ mountPoint }, { workspace, force = false }) => [

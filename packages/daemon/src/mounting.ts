@@ -53,7 +53,9 @@ export class Mounter {
       throw error;
     }
     const summary = await selectWorkspace(this.#host, workspace.id, undefined);
-    return { ...summary, created: !known, durationMs: performance.now() - started };
+    const checkpointAt = known?.interrupted?.checkpointAt;
+    const durationMs = performance.now() - started;
+    return { ...summary, created: !known, durationMs, ...defined({ checkpointAt }) };
   }
 }
 

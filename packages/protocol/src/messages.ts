@@ -140,7 +140,12 @@ export interface Results {
   "daemon/stop": { workspaces: number };
   "workspace/list": WorkspaceSummary[];
   "workspace/select": WorkspaceSummary;
-  "workspace/mount": WorkspaceSummary & { created: boolean; durationMs: number };
+  "workspace/mount": WorkspaceSummary & {
+    created: boolean;
+    durationMs: number;
+    /** It was interrupted; what is back is the state of that time. */
+    checkpointAt?: number;
+  };
   "workspace/create": WorkspaceSummary;
   "workspace/unmount": { mountPoint: string };
   "workspace/remove": { id: string; name: string };

@@ -3,6 +3,7 @@
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Params } from "@devdev/protocol";
+import { clock } from "../interrupted.js";
 import { duration, line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
@@ -29,8 +30,10 @@ export async function mount(directory: string | undefined, options: MountOptions
   const mounted = await session.call("workspace/mount", params);
   if (options.json) return printJson(mounted);
   const what = mounted.created ? "new workspace" : "workspace";
+  const { checkpointAt } = mounted;
+  const back = checkpointAt === undefined ? "" : `, as of its checkpoint of ${clock(checkpointAt)}`;
   line(
-    `${what} ${mounted.name} mounted at ${mounted.mountPoint ?? params.path} (${duration(mounted.durationMs)})`,
+    `${what} ${mounted.name} mounted at ${mounted.mountPoint ?? params.path} (${duration(mounted.durationMs)})${back}`,
   );
 }
 
