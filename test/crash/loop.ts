@@ -6,12 +6,17 @@ import type { Devdev } from "../harness/devdev.ts";
 import { describe } from "../harness/run.ts";
 import { mix } from "./model.ts";
 import { CrashSession, type KnownSnapshot } from "./session.ts";
-import { type Kind, KINDS, type Left, type Report, Work } from "./work.ts";
+import { DECK, type Kind, type Left, type Report, Work } from "./work.ts";
+
+/** Iterations on one store; then a new one, so that each seed is reached again quickly. */
+export const ROUND = 50;
 
 export class CrashLoop {
   readonly #session: CrashSession;
   readonly #seed: number;
   #draws = 0;
+  /** What the next iterations do. */
+  #deck: Kind[] = [];
   readonly #work: Work;
   #left: Left | undefined;
   /** In what the last kill fell. */
@@ -23,6 +28,8 @@ export class CrashLoop {
     acknowledged: 0,
     restored: 0,
     kinds: {},
+    cutSnapshots: 0,
+    cutCheckpoints: 0,
     slowestMountMs: 0,
     oldestLossMs: 0,
   };
@@ -40,7 +47,8 @@ export class CrashLoop {
   /** One life and death of the daemon. */
   async iterate(): Promise<void> {
     const n = this.report.iterations++;
-    const kind: Kind = KINDS[this.#random(KINDS.length)]!;
+    if (this.#deck.length === 0) this.#deck = [...DECK];
+    const [kind] = this.#deck.splice(this.#random(this.#deck.length), 1) as [Kind];
     this.report.kinds[kind] = (this.report.kinds[kind] ?? 0) + 1;
     const session = this.#session;
     try {
@@ -55,9 +63,15 @@ export class CrashLoop {
       if (n % 10 === 9) await session.checkStore();
     } catch (error) {
       session.stopWriter();
-      const where = `iteration ${n} (${kind}, after ${this.#before}), seed ${this.#seed}`;
-      throw new Error(`${where}: ${(error as Error).message}`, { cause: error });
+      this.#fail(`iteration ${n} (${kind}, after ${this.#before})`, error);
     }
+  }
+
+  #fail(where: string, error: unknown): never {
+    const { name } = this.#session.devdev.identity;
+    const again = `scripts/crash ${this.report.iterations} ${this.#seed} ${name}`;
+    const message = `${where}, seed ${this.#seed}: ${(error as Error).message}\nrepeat it: ${again}`;
+    throw new Error(message, { cause: error });
   }
 
   /** The live tree after a remount; returns its generation. */
@@ -104,8 +118,12 @@ export class CrashLoop {
     }
   }
 
-  /** Every acknowledged snapshot, restored for good. */
+  /** Every acknowledged snapshot, restored for good and compared byte for byte. */
   async finish(): Promise<void> {
+    await this.#restoreAll().catch((error: unknown) => this.#fail("at the end", error));
+  }
+
+  async #restoreAll(): Promise<void> {
     const session = this.#session;
     await session.mount();
     await this.#checkLive();

@@ -1,26 +1,45 @@
 // The work of one iteration of the crash loop, and the kill that falls into it. Separate from the
 // loop, which checks what was left: here it is said what may be left.
 
-import { describe, sleep } from "../harness/run.ts";
+import { describe, sleep, until } from "../harness/run.ts";
 import type { CrashSession, KnownSnapshot } from "./session.ts";
 
 /** A checkpoint starts within 2 s of the first change; the rest is the store's time. */
 const PROMISE_MS = 2000;
 const STORE_MS = 2500;
 const STORE_MS_PER_MEGABYTE = 60;
+/** Three checkpoints on a slow machine. */
+const FAULT_LIMIT_MS = 60_000;
 
-/** In what the kill falls. */
-export const KINDS = ["write", "snapshot", "restore", "bulk", "stop", "mount", "fault"] as const;
-export type Kind = (typeof KINDS)[number];
+/** In what the kill falls, and how often in ten. */
+const SHARES = {
+  write: 2,
+  bulk: 1,
+  checkpoint: 2,
+  snapshot: 2,
+  fault: 1,
+  restore: 1,
+  stop: 0.5,
+  mount: 0.5,
+} as const;
+export type Kind = keyof typeof SHARES;
+export const KINDS = Object.keys(SHARES) as Kind[];
+/** What twenty iterations do, in an order that the seed gives. */
+export const DECK = KINDS.flatMap((kind) => Array<Kind>(SHARES[kind] * 2).fill(kind));
 
 /** Where DEVDEV_FAULT lets the daemon end itself. */
 const PHASES = ["flush", "freeze", "persist", "commit", "restore"];
+/** Those that a checkpoint in the background passes. */
+const CHECKPOINT_PHASES = ["persist", "commit"];
 
 export interface Report {
   iterations: number;
   acknowledged: number;
   restored: number;
   kinds: Record<string, number>;
+  /** Kills that fell into a snapshot, or into a checkpoint that nobody had asked for. */
+  cutSnapshots: number;
+  cutCheckpoints: number;
   slowestMountMs: number;
   oldestLossMs: number;
 }
@@ -53,9 +72,11 @@ export class Work {
   async run(kind: Kind, n: number, generation: number): Promise<Left> {
     switch (kind) {
       case "write":
-        return this.#killWhileWriting(generation, 100 + this.#random(3400), 0);
+        return this.#killWhileWriting(generation, 100 + this.#random(2400), 0);
       case "bulk":
-        return this.#killWhileWriting(generation, 300 + this.#random(2500), 10 + this.#random(40));
+        return this.#killWhileWriting(generation, 300 + this.#random(2500), 10 + this.#random(20));
+      case "checkpoint":
+        return this.#dieInCheckpoint(generation);
       case "snapshot":
         return this.#killWhileSnapshotting(n, generation);
       case "restore":
@@ -105,7 +126,10 @@ export class Work {
     for (let k = 0; !session.killed; k++) {
       const started = Date.now();
       const snapshot = await session.snapshot(`i${n}-${k}`, generation + 1);
-      if (snapshot === undefined) break;
+      if (snapshot === undefined) {
+        this.report.cutSnapshots++;
+        break;
+      }
       this.known.push(snapshot);
       this.report.acknowledged++;
       // What was done before an acknowledged snapshot began is durable.
@@ -138,6 +162,21 @@ export class Work {
     }
     await timer;
     return left(live);
+  }
+
+  /** Writes until the daemon ends itself in a checkpoint that it makes in the background. */
+  async #dieInCheckpoint(generation: number): Promise<Left> {
+    const session = this.#session;
+    const phase = CHECKPOINT_PHASES[this.#random(CHECKPOINT_PHASES.length)]!;
+    const fault = `kill:${phase}:${1 + this.#random(3)}`;
+    if (!(await session.mountWithFault(fault))) return left([generation]);
+    const kept = Date.now();
+    session.startWriter();
+    await until("the end of the daemon in a checkpoint", () => !session.alive, FAULT_LIMIT_MS);
+    const killedAt = Date.now();
+    this.report.cutCheckpoints++;
+    // What was there before is in the store since the mount.
+    return { ...left([generation], Math.min(kept, this.#durableAt(killedAt, 0))), killedAt };
   }
 
   /** Works until the daemon comes to the phase in which it is to end itself. */
