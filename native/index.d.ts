@@ -261,7 +261,7 @@ export declare function mknod(engine: number, path: Uint8Array, mode: number, rd
 export declare function mknodSync(engine: number, path: Uint8Array, mode: number, rdev: number): void
 
 /** Mounts an engine; the promise gives the absolute mount point. */
-export declare function mount(number: number, config: MountConfig, onLog: (arg: MountMessage) => void, onEnd: (arg: string) => void): Promise<string>
+export declare function mount(number: number, config: MountConfig, onLog: (arg: MountMessage) => void, onEnd: (arg: string) => void, onSync: () => void): Promise<string>
 
 /** Whether the mount serves requests. */
 export declare function mountAlive(number: number): boolean
@@ -271,6 +271,8 @@ export interface MountConfig {
   path: string
   allowOther: boolean
   suidAndDevices: boolean
+  /** fsync waits for the store. */
+  durable: boolean
   /** The helper binary that watches over this process. */
   helper?: string
 }
@@ -474,6 +476,12 @@ export declare function symlink(engine: number, target: Uint8Array, path: Uint8A
 
 /** symlink(2). */
 export declare function symlinkSync(engine: number, target: Uint8Array, path: Uint8Array): void
+
+/** The number of the newest that waits; null when none does. */
+export declare function syncsNewest(number: number): number | null
+
+/** Ends the waiting of all up to `last`: what was done before is in the store, or cannot be. */
+export declare function syncsSettle(number: number, last: number, durable: boolean): void
 
 /** A point in time. */
 export interface Time {

@@ -1,13 +1,24 @@
 // The process that touches the mount for the crash loop: it may hang or die there, the loop may
 // not.
 //   writer DIR LOG      replaces files for ever; LOG (on the host) gets number and time of each
+//   synced DIR LOG      appends to a file for ever; LOG gets the length that fsync returned for
 //   apply DIR N         moves the data tree from generation N-1 to N
 //   bulk DIR SEED MB    writes bytes that nobody has seen before
 //   verify DIR          says on stdout, as JSON, what is there and what is wrong with it
 
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { bytes, changes, type Entry, entry, FILES, mix, SLOTS, slotContent } from "./model.ts";
+import {
+  bytes,
+  changes,
+  type Entry,
+  entry,
+  FILES,
+  mix,
+  SLOTS,
+  slotContent,
+  syncedBytes,
+} from "./model.ts";
 
 export interface Verdict {
   /** Generation of the data tree; -1 before the first. */
@@ -16,6 +27,8 @@ export interface Verdict {
   strict: boolean;
   /** Last operation of the writer; -1 before the first. */
   sequence: number;
+  /** How much of the synced file is there. */
+  synced: number;
   problems: string[];
 }
 
@@ -35,14 +48,30 @@ function writer(log: string): never {
   }
 }
 
+function synced(log: string): never {
+  const file = fs.openSync(join(directory, "synced"), "a+");
+  const journal = fs.openSync(log, "a");
+  for (let length = fs.fstatSync(file).size; ;) {
+    const size = 1 + (mix(length, 3) % 9000);
+    for (let i = 0; i < size; i += 1000) {
+      const piece = syncedBytes(length + i, Math.min(1000, size - i));
+      fs.writeSync(file, piece);
+    }
+    length += size;
+    if (length % 2 === 0) fs.fsyncSync(file);
+    else fs.fdatasyncSync(file);
+    fs.writeSync(journal, `${length} ${Date.now()}\n`);
+  }
+}
+
 function readSequence(dir: string): number {
   const text = readOr(join(dir, "seq"), "");
   return text === "" ? -1 : Number(text);
 }
 
-function readOr(path: string, otherwise: string): string {
+function readOr(path: string, otherwise: string, encoding: BufferEncoding = "utf8"): string {
   try {
-    return fs.readFileSync(path, "utf8");
+    return fs.readFileSync(path, encoding);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return otherwise;
     throw error;
@@ -116,10 +145,14 @@ function verify(): Verdict {
       problems.push(`s${i % SLOTS} has not what operation ${i} of ${sequence} wrote`);
     }
   }
-  return { generation, strict, sequence, problems };
+  const bytesSynced = readOr(join(directory, "synced"), "", "latin1");
+  const wanted = syncedBytes(0, bytesSynced.length).toString("latin1");
+  if (bytesSynced !== wanted) problems.push("the synced file has not what was written");
+  return { generation, strict, sequence, synced: bytesSynced.length, problems };
 }
 
 if (verb === "writer") writer(rest[0]!);
+else if (verb === "synced") synced(rest[0]!);
 else if (verb === "apply") apply(Number(rest[0]));
 else if (verb === "bulk") bulk(Number(rest[0]), Number(rest[1]));
 else if (verb === "verify") console.log(JSON.stringify(verify()));

@@ -39,8 +39,9 @@ mounting("kill -9", () => {
     for (const kind of KINDS) expect(sum(({ kinds }) => kinds[kind] ?? 0)).toBeGreaterThan(0);
     expect(sum((report) => report.acknowledged)).toBeGreaterThan(KILLS / 5);
     expect(sum((report) => report.restored)).toBeGreaterThan(0);
+    expect(sum((report) => report.synced)).toBeGreaterThan(0);
     expect(sum((report) => report.cutSnapshots)).toBeGreaterThan(0);
     expect(sum((report) => report.cutCheckpoints)).toBeGreaterThan(KILLS / 10);
-    expect(Math.max(...reports.map((report) => report.slowestMountMs))).toBeLessThan(12_000);
+    expect(Math.max(...reports.map((report) => report.slowestMountMs))).toBeLessThan(20_000);
   }, 900_000);
 });

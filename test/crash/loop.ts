@@ -15,6 +15,7 @@ export class CrashLoop {
   readonly #session: CrashSession;
   readonly #seed: number;
   #draws = 0;
+  readonly #kinds: readonly Kind[] | undefined;
   /** What the next iterations do. */
   #deck: Kind[] = [];
   readonly #work: Work;
@@ -30,11 +31,13 @@ export class CrashLoop {
     kinds: {},
     cutSnapshots: 0,
     cutCheckpoints: 0,
+    synced: 0,
     slowestMountMs: 0,
     oldestLossMs: 0,
   };
 
-  constructor(devdev: Devdev, seed: number) {
+  constructor(devdev: Devdev, seed: number, kinds?: readonly Kind[]) {
+    this.#kinds = kinds;
     this.#session = new CrashSession(devdev);
     this.#seed = seed;
     this.#work = new Work(this.#session, (below) => this.#random(below), this.report);
@@ -47,12 +50,12 @@ export class CrashLoop {
   /** One life and death of the daemon. */
   async iterate(): Promise<void> {
     const n = this.report.iterations++;
-    if (this.#deck.length === 0) this.#deck = [...DECK];
+    if (this.#deck.length === 0) this.#deck = [...(this.#kinds ?? DECK)];
     const [kind] = this.#deck.splice(this.#random(this.#deck.length), 1) as [Kind];
     this.report.kinds[kind] = (this.report.kinds[kind] ?? 0) + 1;
     const session = this.#session;
     try {
-      const mountMs = await session.mount();
+      const mountMs = await session.mount("--no-durable");
       this.report.slowestMountMs = Math.max(this.report.slowestMountMs, mountMs);
       const generation = await this.#checkLive();
       await this.#checkOneSnapshot();
@@ -69,7 +72,8 @@ export class CrashLoop {
 
   #fail(where: string, error: unknown): never {
     const { name } = this.#session.devdev.identity;
-    const again = `scripts/crash ${this.report.iterations} ${this.#seed} ${name}`;
+    const kinds = this.#kinds === undefined ? "" : ` ${this.#kinds.join(",")}`;
+    const again = `scripts/crash ${this.report.iterations} ${this.#seed} ${name}${kinds}`;
     const message = `${where}, seed ${this.#seed}: ${(error as Error).message}\nrepeat it: ${again}`;
     throw new Error(message, { cause: error });
   }
@@ -77,10 +81,13 @@ export class CrashLoop {
   /** The live tree after a remount; returns its generation. */
   async #checkLive(): Promise<number> {
     const verdict = await this.#session.verify();
-    const { problems, generation, strict, sequence } = verdict;
+    const { problems, generation, strict, sequence, synced } = verdict;
     if (problems.length > 0) throw new Error(`the live tree: ${problems.slice(0, 5).join("; ")}`);
     const left = this.#left;
     if (left === undefined) return generation;
+    if (synced < left.synced) {
+      throw new Error(`fsync had returned for ${left.synced} bytes, and ${synced} are there`);
+    }
     if (!left.generations.includes(generation)) {
       const expected = left.generations.join(" or ");
       throw new Error(`the live tree is of generation ${generation}, not ${expected}`);

@@ -29,6 +29,13 @@ export function slotContent(i: number): Buffer {
   return bytes(mix(i, 2), length);
 }
 
+/** What the synced file has from a place on. */
+export function syncedBytes(from: number, length: number): Buffer {
+  const out = Buffer.allocUnsafe(length);
+  for (let i = 0; i < length; i++) out[i] = mix(from + i, 4) & 0xff;
+  return out;
+}
+
 /** Files of the data tree, which moves from generation to generation. */
 export const FILES = 60;
 

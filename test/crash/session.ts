@@ -31,8 +31,9 @@ export class CrashSession {
   }
 
   /** Mounts (which starts a daemon); returns how long that took. */
-  async mount(): Promise<number> {
-    const result = await this.devdev.ok(["mount", this.devdev.mountPoint], { timeoutMs: 30_000 });
+  async mount(...options: string[]): Promise<number> {
+    const arguments_ = ["mount", ...options, this.devdev.mountPoint];
+    const result = await this.devdev.ok(arguments_, { timeoutMs: 30_000 });
     this.daemon = findDaemon(this.devdev);
     this.killed = false;
     return result.durationMs;
@@ -56,9 +57,9 @@ export class CrashSession {
   }
 
   /** Starts it with a new journal. */
-  startWriter(): void {
+  startWriter(verb: "writer" | "synced" = "writer"): void {
     rmSync(this.journal, { force: true });
-    const [file, ...args] = this.#command("writer", this.devdev.mountPoint, this.journal);
+    const [file, ...args] = this.#command(verb, this.devdev.mountPoint, this.journal);
     this.#writer = spawn(file!, args, { cwd: "/", env: this.devdev.env, stdio: "ignore" });
   }
 

@@ -11,11 +11,12 @@ const STORE_MS_PER_MEGABYTE = 60;
 /** Three checkpoints on a slow machine. */
 const FAULT_LIMIT_MS = 60_000;
 
-/** In what the kill falls, and how often in ten. */
+/** In what the kill falls, and its share. */
 const SHARES = {
   write: 2,
   bulk: 1,
   checkpoint: 2,
+  durable: 2,
   snapshot: 2,
   fault: 1,
   restore: 1,
@@ -24,7 +25,7 @@ const SHARES = {
 } as const;
 export type Kind = keyof typeof SHARES;
 export const KINDS = Object.keys(SHARES) as Kind[];
-/** What twenty iterations do, in an order that the seed gives. */
+/** What this many iterations do, in an order that the seed gives. */
 export const DECK = KINDS.flatMap((kind) => Array<Kind>(SHARES[kind] * 2).fill(kind));
 
 /** Where DEVDEV_FAULT lets the daemon end itself. */
@@ -40,6 +41,8 @@ export interface Report {
   /** Kills that fell into a snapshot, or into a checkpoint that nobody had asked for. */
   cutSnapshots: number;
   cutCheckpoints: number;
+  /** Calls of fsync that had returned before a kill. */
+  synced: number;
   slowestMountMs: number;
   oldestLossMs: number;
 }
@@ -50,10 +53,12 @@ export interface Left {
   /** No work may be missing that was done before this time. */
   durableUntil: number;
   killedAt: number;
+  /** So much of the synced file is there at least. */
+  synced: number;
 }
 
 function left(generations: number[], durableUntil = 0): Left {
-  return { generations, durableUntil, killedAt: Date.now() };
+  return { generations, durableUntil, killedAt: Date.now(), synced: 0 };
 }
 
 export class Work {
@@ -81,6 +86,8 @@ export class Work {
         return this.#killWhileSnapshotting(n, generation);
       case "restore":
         return this.#killWhileRestoring(n, generation);
+      case "durable":
+        return this.#killWhileSyncing(generation, this.#random(600));
       case "stop":
         return this.#killWhileStopping(generation);
       case "fault":
@@ -113,6 +120,22 @@ export class Work {
     session.kill();
     await busy;
     return { ...left([generation], this.#durableAt(killedAt, megabytes)), killedAt };
+  }
+
+  /** What fsync has returned for in a durable workspace is there. */
+  async #killWhileSyncing(generation: number, ms: number): Promise<Left> {
+    const session = this.#session;
+    await session.devdev.ok(["unmount", session.devdev.mountPoint]);
+    await session.mount("--durable");
+    session.startWriter("synced");
+    await session.writing();
+    await sleep(ms);
+    const killedAt = Date.now();
+    session.kill();
+    await session.gone();
+    const entries = session.journalEntries();
+    this.report.synced += entries.length;
+    return { ...left([generation]), killedAt, synced: entries.at(-1)![0] };
   }
 
   async #killWhileSnapshotting(n: number, generation: number): Promise<Left> {

@@ -12,6 +12,7 @@ use crate::failed::{Failed, Thrown};
 use crate::host_mount::HostMountSlot;
 use crate::needs::NeedQueue;
 use crate::registry::{ENGINES, engine, tree};
+use crate::syncs::SyncQueue;
 
 /// One workspace's engine with all that hangs on it.
 pub struct Engine {
@@ -21,6 +22,7 @@ pub struct Engine {
     pub clock: Arc<SettableClock>,
     pub host_mount: HostMountSlot,
     pub needs: Arc<NeedQueue>,
+    pub syncs: Arc<SyncQueue>,
 }
 
 /// How an engine is made.
@@ -85,6 +87,7 @@ pub fn engine_create(options: EngineOptions) -> Result<u32, Thrown> {
         clock,
         host_mount: HostMountSlot::default(),
         needs: NeedQueue::new(&vfs),
+        syncs: Arc::default(),
         vfs,
     };
     Ok(ENGINES.add(Arc::new(engine)))
@@ -99,6 +102,7 @@ pub fn engine_close(number: u32) -> Result<(), Thrown> {
     }
     ENGINES.remove(number);
     engine.needs.close();
+    engine.syncs.fail();
     engine.api.close_all();
     // Freeing a large tree takes its time.
     std::thread::spawn(move || drop(engine));

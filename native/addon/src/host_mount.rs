@@ -29,6 +29,8 @@ pub struct MountConfig {
     pub path: String,
     pub allow_other: bool,
     pub suid_and_devices: bool,
+    /// fsync waits for the store.
+    pub durable: bool,
     /// The helper binary that watches over this process.
     pub helper: Option<String>,
 }
@@ -79,6 +81,8 @@ pub struct FoundMountInfo {
 pub struct Listeners {
     pub log: Listener<MountMessage>,
     pub end: Listener<String>,
+    /// Somebody waits in fsync: see syncs.rs.
+    pub sync: Listener<()>,
 }
 
 /// Mounts an engine; the promise gives the absolute mount point.
@@ -89,6 +93,7 @@ pub fn mount<'env>(
     config: MountConfig,
     on_log: Function<MountMessage, ()>,
     on_end: Function<String, ()>,
+    on_sync: Function<(), ()>,
 ) -> Result<Object<'env>, Thrown> {
     let engine = engine(number)?;
     let listeners = Listeners {
@@ -102,11 +107,13 @@ pub fn mount<'env>(
             .weak::<true>()
             .build()
             .map_err(internal)?,
+        sync: on_sync.build_threadsafe_function::<()>().weak::<true>().build().map_err(internal)?,
     };
     // At the end of this environment nobody is left who could unmount. Hooks stay until then, so
     // this one must not keep the engine.
     let hook = |engine: Weak<Engine>| {
         if let Some(engine) = engine.upgrade() {
+            engine.syncs.fail();
             engine.host_mount.abandon();
         }
     };
@@ -124,7 +131,10 @@ pub fn unmount(env: &Env, number: u32, force: bool) -> Result<Object<'_>, Thrown
 /// Unmounts everything by force, within a limit: `process.exit` runs no cleanup hook.
 #[napi(catch_unwind)]
 pub fn abandon_mounts() {
-    ENGINES.all().iter().for_each(|engine| engine.host_mount.abandon());
+    for engine in ENGINES.all() {
+        engine.syncs.fail();
+        engine.host_mount.abandon();
+    }
 }
 
 /// Brings stores through shared mappings into the engine.

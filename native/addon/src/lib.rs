@@ -17,6 +17,7 @@ mod needs;
 mod operation;
 mod persist;
 mod registry;
+mod syncs;
 mod transfer;
 mod trees;
 mod values;

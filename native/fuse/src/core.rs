@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use devdev_vfs::{Caller, Errno, Need, NodeId, Vfs};
+use devdev_vfs::{Caller, Errno, NodeId, Vfs};
 use parking_lot::Mutex;
 
 use crate::abi::{Abi, InHeader, op, op_name};
@@ -14,8 +14,8 @@ use crate::counters::Counters;
 use crate::handshake::Agreed;
 use crate::notify::refresh_attributes;
 use crate::ops::{Context, dispatch};
-use crate::options::{LogLevel, LogSink, RequestHook};
-use crate::park::{Parked, Parking};
+use crate::options::{LogLevel, LogSink, RequestHook, SyncHook};
+use crate::park::{Parked, Parking, Until};
 use crate::reply::{Answer, Reply, send_data, send_error};
 use crate::request::{Malformed, Op, Request, decode};
 use crate::transport::{Port, SendError};
@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub log: Option<LogSink>,
     pub counters: Counters,
     pub parking: Parking,
+    /// What fsync waits for.
+    pub sync: Option<SyncHook>,
     /// Set when the host mount was taken away from processes that still use it: they get errors.
     pub refusing: AtomicBool,
     /// During a restore: nodes whose old pages are gone from the kernel's cache already.
@@ -94,35 +96,35 @@ impl Worker {
 
     /// Serves a request that has just been read.
     pub fn serve(&mut self, port: &Arc<dyn Port>, bytes: &[u8]) {
-        if let Some((needs, unique)) = self.attempt(port, bytes) {
+        if let Some((until, unique)) = self.attempt(port, bytes) {
             let parking = &self.core.parking;
-            let deadline = parking.deadline();
+            let deadline = parking.deadline(&until);
             let parked = Parked { bytes: bytes.into(), port: port.clone(), unique, deadline };
-            parking.park(&self.core, parked, needs);
+            parking.park(&self.core, parked, until);
         }
     }
 
     /// Serves a parked request again.
     pub fn serve_parked(&mut self, parked: Parked) {
-        if let Some((needs, _)) = self.attempt(&parked.port, &parked.bytes) {
-            self.core.parking.park(&self.core, parked, needs);
+        if let Some((until, _)) = self.attempt(&parked.port, &parked.bytes) {
+            self.core.parking.park(&self.core, parked, until);
         }
     }
 
     // What the request has to wait for, if it could not be answered. A panic in the engine or in
     // here costs one request, never the worker.
-    fn attempt(&mut self, port: &Arc<dyn Port>, bytes: &[u8]) -> Option<(Vec<Need>, u64)> {
+    fn attempt(&mut self, port: &Arc<dyn Port>, bytes: &[u8]) -> Option<(Until, u64)> {
         self.core.progress[self.slot].fetch_add(1, Ordering::SeqCst);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.answer(port.as_ref(), bytes)));
-        let needs = outcome.unwrap_or_else(|panic| {
+        let until = outcome.unwrap_or_else(|panic| {
             self.after_panic(port.as_ref(), bytes, panic_text(panic.as_ref()));
             None
         });
         self.core.progress[self.slot].fetch_add(1, Ordering::SeqCst);
-        needs
+        until
     }
 
-    fn answer(&mut self, port: &dyn Port, bytes: &[u8]) -> Option<(Vec<Need>, u64)> {
+    fn answer(&mut self, port: &dyn Port, bytes: &[u8]) -> Option<(Until, u64)> {
         let start = Instant::now();
         let request = match decode(bytes, self.core.agreed.long_setxattr()) {
             Ok(request) => request,
@@ -140,7 +142,11 @@ impl Worker {
         let header = &request.header;
         self.reply.clear();
         let (sent, payload) = match self.run(&request) {
-            Ok(Answer::Wait(needs)) => return Some((needs, header.unique)),
+            Ok(Answer::Wait(needs)) => return Some((Until::Arrived(needs), header.unique)),
+            Ok(Answer::Sync) => {
+                self.core.counters.add(header.opcode, 0, start.elapsed().as_nanos() as u64);
+                return Some((Until::Durable, header.unique));
+            }
             Ok(Answer::Silence) => (Ok(()), 0),
             Ok(Answer::Buffer) => {
                 if let Some(node) = self.reply.outdated() {

@@ -35,7 +35,9 @@ pub use counters::OpCount;
 pub use errors::{HostMountError, UnmountError};
 pub use flush::FlushReport;
 pub use mount_table::{HostMount, clear_dead_mount, devdev_mounts};
-pub use options::{EndReason, EndSink, LogLevel, LogSink, MountOptions, Permissions, RequestHook};
+pub use options::{
+    EndReason, EndSink, LogLevel, LogSink, MountOptions, Permissions, RequestHook, SyncHook,
+};
 #[doc(hidden)]
 pub use request::is_request;
 pub use session::Session;

@@ -7,7 +7,7 @@ mod dirs;
 mod names;
 mod xattrs;
 
-use devdev_vfs::{Attr, Caller, Entry, Errno, NodeId, Vfs};
+use devdev_vfs::{Attachment, Attr, Caller, Entry, Errno, NodeId, Vfs};
 
 use crate::abi::{OpenOut, init};
 use crate::core::Core;
@@ -90,7 +90,8 @@ pub(crate) fn dispatch(context: &mut Context<'_>, request: &Request<'_>) -> OpRe
         Op::Lseek(arg) => content::lseek(c, arg),
         Op::CopyFileRange { arg, wide } => content::copy_file_range(c, arg, *wide),
         // Write-through: what could be flushed is in the engine. One ENOSYS ends these requests.
-        Op::Flush | Op::Fsync | Op::Fsyncdir => Err(Errno::NoSys),
+        Op::Flush => Err(Errno::NoSys),
+        Op::Fsync | Op::Fsyncdir => sync(c),
         Op::Readdir(arg) => dirs::readdir(c, arg),
         Op::Readdirplus(arg) => dirs::readdirplus(c, arg),
         Op::Statfs => attrs::statfs(c),
@@ -112,6 +113,15 @@ pub(crate) fn dispatch(context: &mut Context<'_>, request: &Request<'_>) -> OpRe
 
 fn done(result: devdev_vfs::Result<()>) -> OpResult {
     result.map(|()| Answer::Buffer)
+}
+
+// Only the live tree is ever stored: elsewhere there is nothing to wait for.
+fn sync(c: &Context<'_>) -> OpResult {
+    match c.core.sync {
+        None => Err(Errno::NoSys),
+        Some(_) if c.node.attachment() == Attachment::LIVE => Ok(Answer::Sync),
+        Some(_) => Ok(Answer::Buffer),
+    }
 }
 
 // One ENOSYS and the kernel opens on its own from then on, keeping its page cache.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use devdev_vfs::Waker;
+
 /// How much a message matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogLevel {
@@ -19,6 +21,10 @@ pub enum LogLevel {
 
 /// Takes the bridge's messages; called on any thread, must not block.
 pub type LogSink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
+
+/// Told of an fsync: calls the waker once everything done so far is durable, or cannot be; must not
+/// block.
+pub type SyncHook = Arc<dyn Fn(Waker) + Send + Sync>;
 
 /// Called before each request is answered, with its opcode and node (fault injection).
 pub type RequestHook = Arc<dyn Fn(u32, u64) + Send + Sync>;
@@ -64,6 +70,10 @@ pub struct MountOptions {
     pub readers: usize,
     /// How long a request may wait for the store before it fails with EIO.
     pub park_timeout: Duration,
+    /// fsync waits for this; without it there is nothing to wait for.
+    pub sync: Option<SyncHook>,
+    /// How long at most; then it fails with EIO.
+    pub sync_timeout: Duration,
     /// The helper binary that watches over this process; without it nobody clears the host
     /// mount when this process is killed.
     pub helper: Option<PathBuf>,
@@ -92,6 +102,8 @@ impl MountOptions {
             xattrs: true,
             readers: 2,
             park_timeout: Duration::from_secs(30),
+            sync: None,
+            sync_timeout: Duration::from_secs(120),
             helper: None,
             device: PathBuf::from("/dev/fuse"),
             fusermount: None,

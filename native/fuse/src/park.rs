@@ -1,6 +1,7 @@
 //! Requests that wait for the store. The reader that read one goes on at once; a small pool serves
-//! it again when what it needs has arrived, or answers EIO when its time is up, or EINTR when its
-//! task is dying: the kernel lets a task go, even a killed one, only when its request is answered.
+//! it again when what it needs has arrived (an fsync is answered once the store has what it is to
+//! have), or answers EIO when its time is up, or EINTR when its task is dying: the kernel lets a
+//! task go, even a killed one, only when its request is answered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -18,6 +19,16 @@ use crate::transport::Port;
 
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
+/// In place of an error number: the answer without one.
+const SUCCESS: i32 = 0;
+
+/// What a request waits for.
+pub(crate) enum Until {
+    /// These have come from the store; then it is served again.
+    Arrived(Vec<Need>),
+    /// Everything that was done so far is in the store; then it is done.
+    Durable,
+}
 
 /// How often those who wait are looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -34,7 +45,7 @@ pub(crate) struct Parked {
 struct State {
     next_ticket: u64,
     waiting: BTreeMap<u64, Parked>,
-    /// Tickets whose needs are met, or failed with this error number.
+    /// Tickets that are to be served again, or answered with this error number.
     ready: VecDeque<(u64, Option<i32>)>,
     /// When those who wait are to be looked at again.
     next_look: Option<Instant>,
@@ -46,20 +57,25 @@ struct State {
 pub(crate) struct Parking {
     shared: Arc<(Mutex<State>, Condvar)>,
     timeout: Duration,
+    sync_timeout: Duration,
 }
 
 impl Parking {
-    pub fn new(timeout: Duration) -> Parking {
-        Parking { shared: Arc::default(), timeout }
+    pub fn new(timeout: Duration, sync_timeout: Duration) -> Parking {
+        Parking { shared: Arc::default(), timeout, sync_timeout }
     }
 
     /// When a request that came now is to fail.
-    pub fn deadline(&self) -> Instant {
-        Instant::now() + self.timeout
+    pub fn deadline(&self, until: &Until) -> Instant {
+        let limit = match until {
+            Until::Arrived(_) => self.timeout,
+            Until::Durable => self.sync_timeout,
+        };
+        Instant::now() + limit
     }
 
-    /// Lets a request wait for its needs.
-    pub fn park(&self, core: &Core, parked: Parked, needs: Vec<Need>) {
+    /// Lets a request wait.
+    pub fn park(&self, core: &Core, parked: Parked, until: Until) {
         let ticket = {
             let mut state = self.shared.0.lock();
             if state.closed {
@@ -75,13 +91,19 @@ impl Parking {
         // A pool thread that sleeps without a deadline has to learn of this one.
         self.shared.1.notify_one();
         let shared: Weak<_> = Arc::downgrade(&self.shared);
+        let met = matches!(until, Until::Durable).then_some(SUCCESS);
         let waker = move |result: devdev_vfs::Result<()>| {
             if let Some(shared) = shared.upgrade() {
-                shared.0.lock().ready.push_back((ticket, result.err().map(|e| e.code())));
+                let answer = result.map_or_else(|e| Some(e.code()), |()| met);
+                shared.0.lock().ready.push_back((ticket, answer));
                 shared.1.notify_one();
             }
         };
-        core.vfs.wait_for(needs, Box::new(waker));
+        match (until, &core.sync) {
+            (Until::Arrived(needs), _) => core.vfs.wait_for(needs, Box::new(waker)),
+            (Until::Durable, Some(sync)) => sync(Box::new(waker)),
+            (Until::Durable, None) => waker(Ok(())),
+        }
     }
 
     /// Takes no more, and fails what waits.
@@ -100,11 +122,11 @@ impl Parking {
         let (mutex, changed) = &*self.shared;
         loop {
             let mut state = mutex.lock();
-            if let Some((ticket, failure)) = state.ready.pop_front() {
+            if let Some((ticket, answer)) = state.ready.pop_front() {
                 // It may have failed at its deadline meanwhile.
                 let parked = state.waiting.remove(&ticket);
                 drop(state);
-                match (parked, failure) {
+                match (parked, answer) {
                     (Some(parked), None) => worker.serve_parked(parked),
                     (Some(parked), Some(errno)) => fail(&parked, errno),
                     (None, _) => {}

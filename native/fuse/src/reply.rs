@@ -27,6 +27,8 @@ pub(crate) enum Answer {
     Data(Vec<ReadPiece>),
     /// Nothing was changed or answered; again when these have arrived.
     Wait(Vec<Need>),
+    /// Done when everything that was done so far is durable.
+    Sync,
 }
 
 /// A reply in the making. Reused for every request of a worker.

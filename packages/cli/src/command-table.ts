@@ -46,6 +46,8 @@ function workspaceCommands(add: Add, act: Act): void {
   )
     .option("--name <name>", "the workspace's name, or an existing workspace")
     .option("--ephemeral", "keep nothing in the store: the state ends with the daemon")
+    .option("--durable", "fsync waits for the store, from now on (--no-durable takes it back)")
+    .addOption(new Option("--no-durable").hideHelp())
     .option("--allow-other", "let other users enter")
     .option("--no-xattrs", "offer no extended attributes (a new workspace only)")
     .option("--limit <bytes>", "most bytes of content, e.g. 500m, 16g", bytes)

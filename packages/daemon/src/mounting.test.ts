@@ -21,7 +21,14 @@ function host(mounting: () => Promise<void>): { host: WorkspaceHost; done: strin
     open: async (id: string) => workspace(id),
     create: async ({ name = "made" }) => {
       done.push("create");
-      summaries.push({ id: name, name, ephemeral: false, createdAt: 0, snapshots: 0 });
+      summaries.push({
+        id: name,
+        name,
+        ephemeral: false,
+        durable: false,
+        createdAt: 0,
+        snapshots: 0,
+      });
       return workspace(name);
     },
     remove: async (id: string) => {

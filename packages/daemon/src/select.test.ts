@@ -10,6 +10,7 @@ function summary(name: string, mountPoint?: string, lastMountPoint?: string): Wo
     id: `id-${name}`,
     name,
     ephemeral: false,
+    durable: false,
     createdAt: 0,
     snapshots: 0,
     ...(mountPoint !== undefined && { mountPoint }),

@@ -14,6 +14,7 @@ const workspace = z.string().min(1);
 const making = {
   ephemeral: z.boolean().optional(),
   xattrs: z.boolean().optional(),
+  durable: z.boolean().optional(),
   maxBytes: z.number().optional(),
   maxInodes: z.number().optional(),
   uid: z.number().optional(),
@@ -100,6 +101,8 @@ export interface WorkspaceSummary {
    */
   interrupted?: { mountPoint: string; checkpointAt?: number };
   ephemeral: boolean;
+  /** fsync waits for the store. */
+  durable: boolean;
   createdAt: number;
   snapshots: number;
 }

@@ -25,6 +25,11 @@ export interface WorkspaceOptions {
    * daemon.
    */
   ephemeral?: boolean;
+  /**
+   * fsync, through the mount and of `fs`, waits until the store has what was done before. Kept with
+   * the workspace; not for ephemeral ones.
+   */
+  durable?: boolean;
   /** Directory of the store of a persistent workspace. */
   dataDir?: string;
   /** In-process only: the clock, milliseconds since the epoch as a bigint of nanoseconds. */
@@ -38,6 +43,8 @@ export interface WorkspaceOptions {
 export interface HostMountOptions {
   /** Let other users enter (FUSE's allow_other). */
   allowOther?: boolean;
+  /** Changes whether the workspace is durable, from now on. */
+  durable?: boolean;
 }
 
 /** One snapshot of a workspace. */

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { devdevError } from "@devdev/errno";
 import * as native from "@devdev/native";
+import { Syncs } from "./syncs.js";
 
 export type MountLogLevel = "debug" | "info" | "warn" | "error";
 
@@ -13,6 +14,11 @@ export interface HostMountConfig {
   allowOther?: boolean;
   /** Honour set-user-id bits and devices (root only). */
   suidAndDevices?: boolean;
+  /**
+   * Makes durable what the engine has when it is called: fsync through the mount waits for it, and
+   * fails when it does. Without it fsync has nothing to wait for.
+   */
+  sync?: (() => Promise<void>) | undefined;
   /** The bridge's messages. */
   onLog?: (level: MountLogLevel, message: string) => void;
   /**
@@ -92,15 +98,19 @@ export class HostMount {
       path,
       allowOther: config.allowOther ?? false,
       suidAndDevices: config.suidAndDevices ?? false,
+      durable: config.sync !== undefined,
       ...(existsSync(helper) && { helper }),
     };
+    const syncs = config.sync && new Syncs(handle, config.sync);
     const onLog = ({ level, text }: native.MountMessage): void =>
       config.onLog?.(level as MountLogLevel, text);
     const onEnd = (reason: string): void => {
       if (opened.mount !== undefined) opened.mount.#ended = true;
       config.onEnd?.(reason as "unmounted" | "lost");
     };
-    const where = await native.mount(handle, mounting, onLog, onEnd).catch(refused);
+    const where = await native
+      .mount(handle, mounting, onLog, onEnd, () => syncs?.wake())
+      .catch(refused);
     opened.mount = new HostMount(handle, where);
     return opened.mount;
   }

@@ -79,6 +79,7 @@ export class Vfs implements Disposable {
   readonly fs: WorkspaceFs;
   readonly #owner: boolean;
   #hostMount: HostMount | undefined;
+  #sync: (() => Promise<void>) | undefined;
 
   private constructor(handle: number, clock: (() => bigint) | undefined, owner: boolean) {
     this.handle = handle;
@@ -90,6 +91,7 @@ export class Vfs implements Disposable {
         const { secs, nanos } = timeOfNs(clock());
         native.setClock(handle, secs, nanos);
       },
+      sync: async () => this.#sync?.(),
     };
     this.fs = workspaceFs(engine);
   }
@@ -132,8 +134,17 @@ export class Vfs implements Disposable {
 
   /** Mounts at an absolute host path (made if absent, and then removed at unmount). */
   async mount(path: string, config: HostMountConfig = {}): Promise<HostMount> {
-    this.#hostMount = await HostMount.open(this.handle, path, config);
+    this.#hostMount = await HostMount.open(this.handle, path, { sync: this.#sync, ...config });
     return this.#hostMount;
+  }
+
+  /**
+   * From now on fsync waits for `sync`, which makes durable what there is when it is called: that
+   * of
+   * `fs` at once, that of the mount from the next one on. Undefined: it has nothing to wait for.
+   */
+  syncThrough(sync: (() => Promise<void>) | undefined): void {
+    this.#sync = sync;
   }
 
   /**

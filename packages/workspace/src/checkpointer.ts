@@ -40,6 +40,10 @@ export class Checkpointer {
   #notBefore = 0;
   #running: Promise<void> | undefined;
   #lastAt: number | undefined;
+  /** While who has the mutex lets checkpoints be made: the last of those. */
+  #between: Promise<void> | undefined;
+  /** Called when that begins, for those in `sync` who wait for the mutex. */
+  readonly #queued = new Set<() => void>();
 
   /** `keptAt`: the store has the present state since then. */
   constructor(options: CheckpointerOptions, keptAt: number | undefined) {
@@ -89,6 +93,53 @@ export class Checkpointer {
     using tree = vfs.freeze();
     await keeper.checkpoint(tree, now(), background);
     this.noteKept(changeCount);
+  }
+
+  /** Makes everything done so far durable for those who wait for it in fsync. */
+  async sync(): Promise<void> {
+    const { keeper, onFailure } = this.#options;
+    keeper.hurry();
+    try {
+      if (this.#between !== undefined || !(await this.#inTurn())) await this.#inBetween();
+    } catch (error) {
+      onFailure(error);
+      throw error;
+    }
+  }
+
+  /** Runs when the mutex is free; false when `meanwhile` came first. */
+  async #inTurn(): Promise<boolean> {
+    const { promise: letIn, resolve } = Promise.withResolvers<void>();
+    this.#queued.add(resolve);
+    const turn = this.#options.mutex.run(() => this.run(false));
+    try {
+      return await Promise.race([turn.then(() => true), letIn.then(() => false)]);
+    } finally {
+      this.#queued.delete(resolve);
+    }
+  }
+
+  #inBetween(): Promise<void> {
+    const before = this.#between ?? Promise.resolve();
+    const own = before.catch(() => undefined).then(() => this.run(false));
+    if (this.#between !== undefined) this.#between = own;
+    return own;
+  }
+
+  /**
+   * For who has the mutex and waits for processes, which may wait in fsync: `sync` goes on while
+   * `work` does.
+   */
+  async meanwhile<T>(work: () => Promise<T>): Promise<T> {
+    this.#between = Promise.resolve();
+    for (const letIn of this.#queued) letIn();
+    try {
+      return await work();
+    } finally {
+      const last = this.#between.catch(() => undefined);
+      this.#between = undefined;
+      await last;
+    }
   }
 
   #look(): void {

@@ -3,6 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 
+import { argumentError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
 import { type Tree, Vfs } from "@devdev/vfs";
 
@@ -16,8 +17,15 @@ export function freshId(): string {
   return randomBytes(8).toString("hex");
 }
 
+/** Nothing in an ephemeral workspace is ever durable. */
+export function notDurable(): Error {
+  const message = "an ephemeral workspace keeps nothing, so it cannot be durable";
+  return argumentError("TypeError", "ERR_INVALID_ARG_VALUE", message);
+}
+
 export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): WorkspaceParts {
   const { name = freshName(new Set()) } = options;
+  if (options.durable) throw notDurable();
   checkWorkspaceName(name);
   const vfsOptions = vfsOptionsOf(options);
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);

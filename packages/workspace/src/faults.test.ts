@@ -20,11 +20,11 @@ afterEach(() => {
 });
 
 /** Runs the body of a function of a workspace in a process of its own, where the fault is set. */
-function run(fault: string, body: string): unknown {
+function run(fault: string, body: string, options: object = {}): unknown {
   const entry = fileURLToPath(new URL("../dist/index.js", import.meta.url));
   const program = `
     import { Workspace } from ${JSON.stringify(entry)};
-    const ws = await Workspace.create({ dataDir: ${JSON.stringify(dataDir)}, name: "w" });
+    const ws = await Workspace.create(${JSON.stringify({ ...options, dataDir, name: "w" })});
     const attempt = (promise) => promise.then(() => "done", (error) => error.code);
     const read = (path) => ws.fs.readFile(path, "utf8");
     const names = async () => (await ws.snapshots()).map(({ name, sequence }) => name ?? sequence);
@@ -32,11 +32,26 @@ function run(fault: string, body: string): unknown {
     await ws.close();
     process.stdout.write(JSON.stringify(result));`;
   const env = { PATH: process.env["PATH"], DEVDEV_FAULT: fault };
-  const options = { env, encoding: "utf8", timeout: 20_000 } as const;
+  const running = { env, encoding: "utf8", timeout: 60_000 } as const;
   return JSON.parse(
-    execFileSync(process.execPath, ["--input-type=module", "-e", program], options),
+    execFileSync(process.execPath, ["--input-type=module", "-e", program], running),
   );
 }
+
+it("an fsync that the store fails is EIO, and the next one works (S46)", async () => {
+  const result = run(
+    "fail:commit:1",
+    `const file = await ws.fs.open("/a", "w");
+     await file.writeFile("one");
+     const failed = await attempt(file.sync());
+     const second = await attempt(file.datasync());
+     const { dirtyBytes } = await ws.usage();
+     return { failed, second, dirtyBytes };`,
+    { durable: true },
+  );
+  expect(result).toEqual({ failed: "EIO", second: "done", dirtyBytes: 0 });
+  await expectWhole();
+});
 
 async function expectWhole(): Promise<void> {
   const log = {
@@ -108,13 +123,15 @@ it("a restore that failed leaves the checkpoint of the state before", async () =
   expect(await ws.fs.readFile("/a", "utf8")).toBe("two");
 });
 
-it("a checkpoint in the background that fails is tried again", () => {
+it("a checkpoint in the background that fails is tried again", { timeout: 90_000 }, () => {
   const result = run(
     "fail:commit:1",
     `await ws.fs.writeFile("/a", "x".repeat(10000));
      await new Promise((resolve) => setTimeout(resolve, 2500));
      const { dirtyBytes } = await ws.usage();
-     await new Promise((resolve) => setTimeout(resolve, 6000));
+     for (let i = 0; i < 400 && (await ws.usage()).dirtyBytes > 0; i++) {
+       await new Promise((resolve) => setTimeout(resolve, 100));
+     }
      return [dirtyBytes > 0, (await ws.usage()).dirtyBytes];`,
   );
   expect(result).toEqual([true, 0]);

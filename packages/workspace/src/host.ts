@@ -1,5 +1,4 @@
-// The workspaces of a data directory, for a daemon: those in its store, opened when they are asked
-// for, and ephemeral ones beside them.
+// The workspaces of a data directory, for a daemon: those in its store, and ephemeral ones beside.
 
 import { resolve } from "node:path";
 
@@ -32,6 +31,7 @@ export class WorkspaceHost implements Host {
   readonly #ephemeral = new Map<string, Beside>();
   /** What the process before this one had mounted when it died, until it is mounted again. */
   readonly #interrupted: Interruptions;
+  #newest = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -60,14 +60,23 @@ export class WorkspaceHost implements Host {
   async list(): Promise<WorkspaceSummary[]> {
     const rows = await this.#store.workspaces();
     const stored = rows.map(async (row): Promise<WorkspaceSummary> => {
-      const { id, name, createdAt, mountPath, snapshots } = row;
+      const { id, name, createdAt, mountPath, snapshots, options } = row;
       const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
       const places = { ...(await this.#live(id)), ...last, ...this.#interrupted.of(id) };
-      return { id, name, ...places, ephemeral: false, createdAt, snapshots };
+      return {
+        id,
+        name,
+        ...places,
+        ephemeral: false,
+        durable: !!options.durable,
+        createdAt,
+        snapshots,
+      };
     });
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
       const snapshots = (await (await this.#open.get(each.id))?.snapshots())?.length ?? 0;
-      return { ...each, ...(await this.#live(each.id)), ephemeral: true, snapshots };
+      const live = await this.#live(each.id);
+      return { ...each, ...live, ephemeral: true, durable: false, snapshots };
     });
     const all = await Promise.all([...stored, ...beside]);
     return all.toSorted((a, b) => a.createdAt - b.createdAt);
@@ -96,7 +105,7 @@ export class WorkspaceHost implements Host {
     this.#refuseWhenClosing();
     const parts = options.ephemeral
       ? await this.#createEphemeral(options)
-      : await createStored(this.#store, { ...options, name: await this.#freeName(options) });
+      : await this.#createStored(options);
     return this.#keep(parts.id, async () => parts);
   }
 
@@ -130,7 +139,7 @@ export class WorkspaceHost implements Host {
     refuseInMount(await this.list(), file);
     const { size } = await regularFile(file);
     const name = await this.#freeName({ ...options, mountPath: withoutExtension(file) });
-    const named = { ...options, name };
+    const named = { ...options, name, createdAt: this.#createdAt() };
     const parts = options.ephemeral
       ? this.#beside(await importedEphemeral(resolve(file), named))
       : await importStored(this.#store, resolve(file), named);
@@ -175,9 +184,7 @@ export class WorkspaceHost implements Host {
     if (failures[0]) throw failures[0].reason;
   }
 
-  /**
-   * Registers what is being made under its id, so that whoever asks for it meanwhile gets the same.
-   */
+  /** Registers what is being made, so that whoever asks for it meanwhile gets the same. */
   #keep(id: string, make: () => Promise<WorkspaceParts>): Promise<Workspace> {
     const workspace = this.#finish(id, make);
     this.#open.set(id, workspace);
@@ -202,19 +209,29 @@ export class WorkspaceHost implements Host {
     return workspace;
   }
 
+  async #createStored(options: CreateOptions): Promise<WorkspaceParts> {
+    const name = await this.#freeName(options);
+    return createStored(this.#store, { ...options, name, createdAt: this.#createdAt() });
+  }
+
   async #createEphemeral(options: CreateOptions): Promise<WorkspaceParts> {
     const name = await this.#freeName(options);
     return this.#beside(ephemeralParts({ ...options, name }));
   }
 
   #beside(parts: WorkspaceParts): WorkspaceParts {
-    const beside: Beside = { id: parts.id, name: parts.name, createdAt: Date.now() };
+    const beside: Beside = { id: parts.id, name: parts.name, createdAt: this.#createdAt() };
     this.#ephemeral.set(parts.id, beside);
     return {
       ...parts,
       onMounted: async (path) => void (beside.lastMountPoint = path),
       onClosed: async () => void this.#ephemeral.delete(parts.id),
     };
+  }
+
+  /** No two are made at the same time, so that a list by age has one order only. */
+  #createdAt(): number {
+    return (this.#newest = Math.max(Date.now(), this.#newest + 1));
   }
 
   /** A name is unique among stored and ephemeral workspaces together. */

@@ -7,18 +7,16 @@ import { join, resolve } from "node:path";
 
 import { DevdevError } from "@devdev/errno";
 import type { HostMountOptions } from "@devdev/protocol";
-import type { Vfs } from "@devdev/vfs";
 
-export interface MountingParts {
-  vfs: Vfs;
-  /** The workspace's name, for messages. */
-  name: string;
-  /** Told where it is mounted, so that it can be found there again. */
-  onMounted: (path: string) => Promise<void>;
-  /** Told that it no longer is. */
-  onUnmounted: () => Promise<void>;
-  /** Where it was mounted when the process that had it died. */
-  interruptedAt?: string | undefined;
+import { notDurable } from "./ephemeral.js";
+import type { WorkspaceParts } from "./parts.js";
+
+export interface MountingParts extends Pick<
+  WorkspaceParts,
+  "vfs" | "name" | "isDurable" | "keepDurable" | "onMounted" | "onUnmounted" | "interruptedAt"
+> {
+  /** What fsync of a durable workspace waits for. */
+  sync: () => Promise<void>;
   onLog?: (level: "debug" | "info" | "warn" | "error", message: string) => void;
 }
 
@@ -29,10 +27,13 @@ export class Mounting {
   /** Whether `onMounted` was told of a mount, and `onUnmounted` not yet of its end. */
   #noted = false;
   #interruptedAt: string | undefined;
+  #isDurable: boolean;
 
   constructor(parts: MountingParts) {
     this.#parts = parts;
     this.#interruptedAt = parts.interruptedAt;
+    this.#isDurable = parts.isDurable ?? false;
+    this.#syncThroughStore(this.#isDurable);
   }
 
   get path(): string | undefined {
@@ -58,14 +59,18 @@ export class Mounting {
   }
 
   async mount(path: string | undefined, options: HostMountOptions): Promise<string> {
-    const { vfs, name, onMounted, onLog } = this.#parts;
+    const { vfs, name, onMounted, keepDurable, onLog } = this.#parts;
+    const { durable = this.#isDurable, ...mounting } = options;
     if (this.path !== undefined) {
       throw new DevdevError("EBUSY", `workspace ${name} is already mounted at ${this.path}`);
     }
+    if (durable && !keepDurable) throw notDurable();
     const at = path === undefined ? await mkdtemp(join(tmpdir(), "devdev-ws-")) : resolve(path);
+    this.#syncThroughStore(durable);
     try {
-      await vfs.mount(at, { ...options, ...(onLog && { onLog }) });
+      await vfs.mount(at, { ...mounting, ...(onLog && { onLog }) });
     } catch (error) {
+      this.#syncThroughStore(this.#isDurable);
       if (path === undefined) await rmdir(at);
       throw error;
     }
@@ -73,9 +78,15 @@ export class Mounting {
     if (path === undefined) this.#temporary = at;
     else {
       this.#noted = true;
-      await onMounted(at);
+      await onMounted?.(at);
     }
+    if (durable !== this.#isDurable) await keepDurable?.(durable);
+    this.#isDurable = durable;
     return at;
+  }
+
+  #syncThroughStore(durable: boolean): void {
+    this.#parts.vfs.syncThrough(durable ? this.#parts.sync : undefined);
   }
 
   async unmount(options: { force?: boolean }): Promise<void> {
@@ -93,6 +104,6 @@ export class Mounting {
     if (!this.#noted) return;
     this.#noted = false;
     // At worst the next process says that this one died: a failing store shows itself elsewhere.
-    await this.#parts.onUnmounted().catch(() => undefined);
+    await this.#parts.onUnmounted?.().catch(() => undefined);
   }
 }

@@ -20,6 +20,10 @@ export interface WorkspaceParts {
   keptAt?: number;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** fsync waits for the keeper. */
+  isDurable?: boolean;
+  /** Keeps whether it does. */
+  keepDurable?: (durable: boolean) => Promise<void>;
   /** Told where it was mounted. */
   onMounted?: (path: string) => Promise<void>;
   /** Told that it no longer is. */

@@ -13,10 +13,17 @@ import type { ImportOptions, WorkspaceParts } from "./parts.js";
 import { StoreKeeper } from "./store-keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
 
-export type StoredOptions = WorkspaceOptions & { mountPath?: string };
+export type StoredOptions = WorkspaceOptions & {
+  mountPath?: string;
+  /** Milliseconds since the epoch; default: now. */
+  createdAt?: number;
+};
 
-/** What is kept of the options of a workspace: what shapes its engine. */
-type KeptOptions = Pick<WorkspaceOptions, "maxBytes" | "maxInodes" | "xattrs" | "uid" | "gid">;
+/** What is kept of the options of a workspace. */
+type KeptOptions = Pick<
+  WorkspaceOptions,
+  "maxBytes" | "maxInodes" | "xattrs" | "durable" | "uid" | "gid"
+>;
 
 /** A new workspace. EEXIST when its name is taken; a name that it is given by us is made unique. */
 export async function createStored(
@@ -74,13 +81,13 @@ async function made(
   checkWorkspaceName(name);
   if (taken.has(name))
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
-  const { maxBytes, maxInodes, xattrs, uid, gid, mountPath } = options;
-  const kept: KeptOptions = defined({ maxBytes, maxInodes, xattrs, uid, gid });
+  const { maxBytes, maxInodes, xattrs, durable, uid, gid, mountPath } = options;
+  const kept: KeptOptions = defined({ maxBytes, maxInodes, xattrs, durable, uid, gid });
   const row: NewWorkspace = {
     id: freshId(),
     name,
     options: { ...kept },
-    createdAt: nowOf(options)(),
+    createdAt: options.createdAt ?? nowOf(options)(),
     ...(mountPath !== undefined && { mountPath }),
   };
   const release = claim(store, row);
@@ -111,6 +118,9 @@ async function assemble(
     keeper: await StoreKeeper.open(store, row.id, vfs),
     now: nowOf(options),
     ...(row.checkpoint && { keptAt: row.checkpoint.at }),
+    isDurable: options.durable ?? false,
+    keepDurable: async (durable) =>
+      store.updateWorkspace(row.id, { options: { ...row.options, durable } }),
     ...(row.mounted && row.mountPath !== undefined && { interruptedAt: row.mountPath }),
     onMounted: (mountPath) => store.updateWorkspace(row.id, { mountPath, mounted: true }),
     onUnmounted: () => store.updateWorkspace(row.id, { mounted: false }),

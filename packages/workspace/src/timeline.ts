@@ -88,7 +88,8 @@ export class Timeline {
     return this.#alone(async () => {
       const target = findSnapshot(await this.snapshots(), ref);
       using tree = await this.#load(target);
-      const goOn = await this.#parts.commands.makeWay(options);
+      const { checkpointer, commands } = this.#parts;
+      const goOn = await checkpointer.meanwhile(() => commands.makeWay(options));
       let before: { info: SnapshotInfo; tree: Tree };
       try {
         before = await this.#switch(target, tree);

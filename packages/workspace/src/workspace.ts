@@ -55,16 +55,6 @@ export class Workspace implements WorkspaceInterface {
     this.fs = vfs.fs;
     const commands = this.#commands;
     const mutex = new Mutex();
-    this.#mounting = new Mounting({
-      vfs,
-      name: parts.name,
-      onMounted: parts.onMounted ?? (async () => undefined),
-      onUnmounted: parts.onUnmounted ?? (async () => undefined),
-      interruptedAt: parts.interruptedAt,
-      onLog: (level, message) => {
-        if (level === "warn" || level === "error") log?.warn({ workspace: parts.name }, message);
-      },
-    });
     this.#checkpointer = new Checkpointer(
       {
         vfs,
@@ -83,6 +73,13 @@ export class Workspace implements WorkspaceInterface {
       parts.keptAt,
     );
     const checkpointer = this.#checkpointer;
+    this.#mounting = new Mounting({
+      ...parts,
+      sync: () => checkpointer.sync(),
+      onLog: (level, message) => {
+        if (level === "warn" || level === "error") log?.warn({ workspace: parts.name }, message);
+      },
+    });
     this.#timeline = new Timeline({ vfs, keeper, mutex, checkpointer, commands, now });
     if (keeper.durable) checkpointer.start();
   }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use devdev_fuse::{EndReason, HostMountError, LogLevel, MountOptions, Session, UnmountError};
 use devdev_vfs::{Restored, Vfs};
+use napi::Status;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
 
 use super::{
@@ -137,7 +138,7 @@ pub fn mount(
     options.suid_and_devices = config.suid_and_devices;
     options.xattrs = engine.xattrs;
     options.helper = config.helper.map(PathBuf::from);
-    let Listeners { log, end } = listeners;
+    let Listeners { log, end, sync } = listeners;
     // A closing environment takes no more messages; there is nobody to miss them.
     options.log = Some(Arc::new(move |level, text| {
         let level = level_name(level).to_owned();
@@ -150,6 +151,15 @@ pub fn mount(
         };
         end.call(reason.to_owned(), NonBlocking);
     }));
+    if config.durable {
+        let syncs = engine.syncs.clone();
+        options.sync = Some(Arc::new(move |waker| {
+            syncs.add(waker);
+            if sync.call((), NonBlocking) != Status::Ok {
+                syncs.fail();
+            }
+        }));
+    }
     let session = Session::mount(engine.vfs.clone(), options).map_err(mount_failed)?;
     let path = session.mount_point().to_string_lossy().into_owned();
     *slot.slot() = Some(Arc::new(session));

@@ -130,6 +130,8 @@ impl State {
                 self.files.insert(arg(0).to_owned(), file);
                 ok()
             }
+            "fsync" => self.files[arg(0)].sync_all().map(|()| ok())?,
+            "fsyncdir" => File::open(arg(0))?.sync_all().map(|()| ok())?,
             "close" => self.files.remove(arg(0)).map(|_| ok()).unwrap(),
             "fstat" => describe(&self.files[arg(0)].metadata()?),
             "pread" => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use devdev_vfs::{Errno, Loader, NeedKey, SnapshotEntry, Timespec};
+use devdev_vfs::{Errno, Loader, NeedKey, SnapshotEntry, Timespec, Waker};
 
 use crate::agent::Agent;
 use crate::harness::Host;
@@ -177,4 +177,60 @@ fn signals_that_kill_nobody_leave_a_waiting_request_alone() {
     host.vfs.supply_snapshot(b"s0", tree);
     let status = ended_within(&mut child, Duration::from_secs(20)).unwrap();
     assert_eq!(status.code(), Some(7));
+}
+
+/// Wakers of those in fsync.
+type Waiting = Arc<Mutex<Vec<Waker>>>;
+
+fn syncing(timeout: Duration) -> Option<(Host, Waiting)> {
+    let waiting = Waiting::default();
+    let host = Host::with(|options| {
+        let waiting = waiting.clone();
+        options.sync = Some(Arc::new(move |waker| waiting.lock().unwrap().push(waker)));
+        options.sync_timeout = timeout;
+    })?;
+    Some((host, waiting))
+}
+
+#[test]
+fn fsync_waits_until_it_is_told_and_holds_up_nobody() {
+    const WAITING: usize = 6;
+    let Some((host, waiting)) = syncing(Duration::from_secs(60)) else { return };
+    host.sh("mkdir d && for i in 0 1 2 3 4 5; do echo $i > f$i; done");
+    let mut agents: Vec<Agent> = (0..WAITING).map(|_| Agent::inside(&host)).collect();
+    // The kernel itself lets one at a time sync a file, and nobody write it meanwhile.
+    for (n, agent) in agents.iter_mut().enumerate().skip(1) {
+        assert_eq!(agent.ask(&format!("open a f{n}")), "ok");
+        agent.tell("fsync a");
+    }
+    agents[0].tell("fsyncdir d");
+    for agent in &agents {
+        assert!(agent.is_waiting(Duration::from_millis(100)));
+    }
+    assert_eq!(host.sh("cat f1; echo y > g; cat g; rm g"), "1\ny\n");
+    let wakers = std::mem::take(&mut *waiting.lock().unwrap());
+    assert_eq!(wakers.len(), WAITING);
+    let outcomes = [Ok(()), Ok(()), Ok(()), Err(Errno::Io), Ok(()), Ok(())];
+    wakers.into_iter().zip(outcomes).for_each(|(waker, outcome)| waker(outcome));
+    let mut answers: Vec<String> = agents.iter().map(Agent::answer).collect();
+    answers.sort();
+    assert_eq!(answers, ["E5", "ok", "ok", "ok", "ok", "ok"]);
+    // What is never stored has nothing to wait for.
+    host.sh("echo t > .devdev/tmp/t && sync .devdev/tmp/t");
+    assert!(waiting.lock().unwrap().is_empty());
+}
+
+#[test]
+fn fsync_without_an_answer_fails_in_time() {
+    let timeout = Duration::from_millis(700);
+    let Some((host, waiting)) = syncing(timeout) else { return };
+    host.sh("echo x > f");
+    let mut agent = Agent::inside(&host);
+    assert_eq!(agent.ask("open a f"), "ok");
+    let start = Instant::now();
+    assert_eq!(agent.ask("fsync a"), "E5");
+    assert!(start.elapsed() >= timeout);
+    // An answer that comes too late does no harm.
+    waiting.lock().unwrap().drain(..).for_each(|waker| waker(Ok(())));
+    assert_eq!(agent.ask("read f"), "x");
 }

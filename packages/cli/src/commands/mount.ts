@@ -11,6 +11,7 @@ import { Session } from "../session.js";
 interface MountOptions extends GlobalOptions {
   name?: string;
   ephemeral?: boolean;
+  durable?: boolean;
   allowOther?: boolean;
   xattrs: boolean;
   limit?: number;
@@ -23,6 +24,7 @@ export async function mount(directory: string | undefined, options: MountOptions
   const name = options.name ?? options.workspace;
   if (name !== undefined) params.name = name;
   if (options.ephemeral) params.ephemeral = true;
+  if (options.durable !== undefined) params.durable = options.durable;
   if (options.allowOther) params.allowOther = true;
   if (!options.xattrs) params.xattrs = false;
   if (options.limit !== undefined) params.maxBytes = options.limit;

@@ -13,7 +13,7 @@ export async function list(options: GlobalOptions): Promise<void> {
   const rows = workspaces.map((w) => [
     w.name,
     w.mountPoint ?? (w.lastMountPoint === undefined ? "-" : `(${w.lastMountPoint})`),
-    w.interrupted ? "interrupted" : w.ephemeral ? "ephemeral" : "kept",
+    w.interrupted ? "interrupted" : w.ephemeral ? "ephemeral" : w.durable ? "durable" : "kept",
     String(w.snapshots),
     time(w.createdAt),
   ]);
@@ -26,7 +26,7 @@ export async function status(options: GlobalOptions): Promise<void> {
   const s = await session.call("workspace/status", { workspace: id });
   if (options.json) return printJson(s);
   const { usage } = s;
-  line(`workspace    ${s.name}${s.ephemeral ? " (ephemeral)" : ""}`);
+  line(`workspace    ${s.name}${s.ephemeral ? " (ephemeral)" : s.durable ? " (durable)" : ""}`);
   line(`mounted at   ${s.mountPoint ?? "-"}`);
   const told = interruption(s);
   if (told !== undefined) line(`interrupted  ${told}`);

@@ -9,6 +9,8 @@ export interface EngineRef {
   readonly handle: number;
   /** Sets the engine's clock, when the caller brought one. */
   tick(): void;
+  /** What fsync waits for. */
+  sync(): Promise<void>;
 }
 
 export interface Call<T> {

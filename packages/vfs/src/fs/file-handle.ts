@@ -1,6 +1,7 @@
 // An open file, as Node's FileHandle: a number of the engine's own table, its position kept there.
 
 import type { BigIntStats, Stats } from "node:fs";
+import { FsError } from "@devdev/errno";
 import * as native from "@devdev/native";
 import type {
   Data,
@@ -151,10 +152,19 @@ class OpenFile implements WorkspaceFileHandle {
 
   async sync(): Promise<void> {
     await this.#run("fsync", native.fsync);
+    await this.#durable("fsync");
   }
 
   async datasync(): Promise<void> {
     await this.#run("fdatasync", native.fsync);
+    await this.#durable("fdatasync");
+  }
+
+  async #durable(syscall: string): Promise<void> {
+    await this.#engine.sync().catch(() => {
+      // As through the mount, where there is room for no more; the library logs the reason.
+      throw new FsError("EIO", { syscall });
+    });
   }
 
   async close(): Promise<void> {
