@@ -9,7 +9,9 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts"],
-          testTimeout: 20_000,
+          testTimeout: 30_000,
+          // One second, its default, is little for a process tree on a busy machine.
+          expect: { poll: { timeout: 15_000 } },
         },
       },
       {

@@ -5,6 +5,7 @@ import { existsSync, globSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Devdev } from "./devdev.ts";
+import { until } from "./run.ts";
 import { type Identity, identity, identityNames, SYSTEM_PATH } from "./identity.ts";
 
 const missing = existsSync("/dev/fuse") ? undefined : "/dev/fuse is missing";
@@ -41,6 +42,16 @@ export function useDevdev(who: () => Promise<Identity>, name: string): () => Dev
     if (devdev === undefined) throw new Error("the workspace was not mounted");
     return devdev;
   };
+}
+
+/**
+ * Waits until a command has made this file in its TMPDIR, where no restore touches it: so it says
+ * how far it has come. Each name is for one wait.
+ */
+export async function marked(devdev: Devdev, name: string): Promise<void> {
+  const file = join(devdev.mountPoint, ".devdev/tmp", name);
+  const made = async (): Promise<boolean> => (await devdev.host(["test", "-e", file])).code === 0;
+  await until(`a command's mark ${name}`, made, 60_000);
 }
 
 /** For `test.skipIf`: whether programs are missing here. Says which, so that no skip is silent. */

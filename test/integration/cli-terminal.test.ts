@@ -95,9 +95,9 @@ mounting("the command line on a terminal", () => {
 
   test("a full-screen program", async () => {
     const keys = terminal(
-      sh("stty -echo raw; dd bs=1 count=3 2>/dev/null | od -An -tx1; stty sane"),
+      sh("stty -echo raw; echo ready; dd bs=1 count=3 2>/dev/null | od -An -tx1; stty sane"),
     );
-    await sleep(800);
+    await keys.shows("ready");
     keys.type("\u001b[A");
     expect(await keys.ended()).toEqual({ code: 0, restored: true });
     expect(keys.output).toContain("1b 5b 41");
@@ -117,14 +117,14 @@ mounting("the command line on a terminal", () => {
 
   test("S43 a signal that is repeated ends the client when the command is deaf", async () => {
     using tty = terminal(
-      sh("trap '' TERM HUP; echo ready; i=0; while [ $i -lt 40 ]; do sleep 0.1; i=$((i+1)); done"),
+      sh("trap '' TERM HUP; echo ready; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done"),
     );
     await tty.shows("ready");
     for (let i = 0; i < 3; i++) {
       tty.signal("SIGTERM");
       await sleep(60);
     }
-    expect(await tty.ended(3000)).toEqual({ code: 143, restored: true });
+    expect(await tty.ended(30_000)).toEqual({ code: 143, restored: true });
   });
 
   test("without a command that could run the terminal stays as it is", async () => {

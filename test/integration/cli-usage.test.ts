@@ -77,10 +77,10 @@ mounting("options and references", () => {
     expect(await sh(`${exec} < /dev/null; echo $?`)).toBe("0\n");
     expect(await sh(`${exec} <&-; echo $?`)).toBe("0\n");
     expect(await sh(`(echo a; sleep 1; echo b) | ${exec}`)).toBe("a\nb\n");
-    const ends = `sleep 5 | { ${bin} exec -w ws -T -- true; echo $?; kill -TERM 0; }`;
+    const ends = `sleep 50 | { ${bin} exec -w ws -T -- true; echo $?; kill -TERM 0; }`;
     const { stdout, durationMs } = await devdev().host(["setsid", "-w", "sh", "-c", ends]);
     expect(stdout).toBe("0\n");
-    expect(durationMs).toBeLessThan(4000);
+    expect(durationMs).toBeLessThan(40_000);
   });
 
   test("a reader that stops early ends the command", async () => {
@@ -90,7 +90,7 @@ mounting("options and references", () => {
       const { stdout, stderr, durationMs } = await devdev().host(["sh", "-c", script]);
       expect(stdout).toBe("y\n");
       expect(stderr).not.toMatch(/Error|devdev:/);
-      expect(durationMs).toBeLessThan(4000);
+      expect(durationMs).toBeLessThan(40_000);
     }
     const listed = await devdev().host(["sh", "-c", `${bin} --help | head -1; ${bin} ls | true`]);
     expect(listed.stderr).toBe("");

@@ -20,7 +20,7 @@ import { identity, identityNames, isRoot } from "../harness/identity.ts";
 import { isAlive, processesOf } from "../harness/processes.ts";
 import { fakeDaemon, openExec, request, send } from "../harness/raw-client.ts";
 import { run, sleep, until } from "../harness/run.ts";
-import { mounting, useDevdev } from "../harness/suite.ts";
+import { marked, mounting, useDevdev } from "../harness/suite.ts";
 
 const who = () => identity(identityNames[0] ?? "user");
 
@@ -225,13 +225,10 @@ mounting("a daemon that ends", () => {
     await using devdev = await Devdev.create(await who(), "ending");
     await devdev.mount();
     const pid = await devdev.daemonPid();
-    const script = "trap 'echo ended; exit 9' TERM; echo started; while :; do sleep 0.1; done";
+    const script =
+      "trap 'echo ended; exit 9' TERM; echo started; : > $TMPDIR/trapped; while :; do sleep 0.1; done";
     const running = devdev.cli(["exec", "-w", "ws", "-T", "--", "sh", "-c", script]);
-    await until("the command", async () => {
-      const { processes } = await devdev.json<{ processes: unknown[] }>(["status", "-w", "ws"]);
-      return processes.length > 0;
-    });
-    await sleep(300);
+    await marked(devdev, "trapped");
     if (how === "stop") await devdev.ok(["daemon", "stop"]);
     else process.kill(pid, "SIGTERM");
     const { code, stdout } = await running;
@@ -245,8 +242,9 @@ mounting("a daemon that ends", () => {
     await using devdev = await Devdev.create(await who(), "killed");
     devdev.lenient = true;
     await devdev.mount();
-    const running = devdev.cli(["exec", "-w", "ws", "-T", "--", "sleep", "30"]);
-    await sleep(1000);
+    const script = ": > $TMPDIR/asleep; exec sleep 60";
+    const running = devdev.cli(["exec", "-w", "ws", "-T", "--", "sh", "-c", script]);
+    await marked(devdev, "asleep");
     process.kill(await devdev.daemonPid(), "SIGKILL");
     const { code, stderr } = await running;
     expect(code).toBe(125);

@@ -127,10 +127,12 @@ forEachIdentity("programs", (who, as) => {
     expect(printed).toBe("1\n2\n3\n20\nbusy");
   });
 
-  test.skipIf(lacks("initdb", "pgbench"))("PostgreSQL: initdb and pgbench", async () => {
-    if (as === "root") return expect(as).toBe("root"); // PostgreSQL refuses to run as root
-    const printed = await sh(
-      `export PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | tail -1); export PGHOST=$TMPDIR
+  const noPostgres = as === "root" || lacks("initdb", "pgbench");
+  test.skipIf(noPostgres)(
+    "PostgreSQL (which refuses to run as root): initdb, pgbench, stop, start again",
+    async () => {
+      const printed = await sh(
+        `export PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | tail -1); export PGHOST=$TMPDIR
        initdb -A trust -D pg >/dev/null && echo "unix_socket_directories = '$TMPDIR'
 listen_addresses = ''" >> pg/postgresql.conf
        pg_ctl -D pg -w -l pg.log start >/dev/null && createdb bench
@@ -138,11 +140,22 @@ listen_addresses = ''" >> pg/postgresql.conf
        pgbench -c 2 -t 100 bench 2>/dev/null | grep 'actually processed'
        psql -Atc 'select count(*) from pgbench_history' bench
        pg_ctl -D pg -w -m fast stop >/dev/null
-       pg_controldata pg | grep 'cluster state'`,
-      110_000,
-    );
-    expect(printed).toContain("200/200");
-    expect(printed).toMatch(/\n200\n/);
-    expect(printed).toMatch(/shut down$/);
-  });
+       pg_controldata pg | grep 'cluster state'
+       pg_ctl -D pg -w -l pg.log start >/dev/null
+       psql -Atc 'select count(*) from pgbench_history' bench
+       pgbench -n -c 2 -t 50 bench 2>/dev/null | grep 'actually processed'
+       psql -Atc 'select sum(delta) = (select sum(abalance) from pgbench_accounts)
+         from pgbench_history' bench
+       pg_ctl -D pg -w -m fast stop >/dev/null`,
+        280_000,
+      );
+      const [first, history, state, again, second, consistent] = printed.split("\n");
+      expect(first).toContain("200/200");
+      expect([history, again]).toEqual(["200", "200"]);
+      expect(state).toMatch(/shut down$/);
+      expect(second).toContain("100/100");
+      expect(consistent).toBe("t");
+    },
+    300_000,
+  );
 });

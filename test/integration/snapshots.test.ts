@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { manifest } from "../fixtures/manifest.ts";
-import { forEachIdentity, useDevdev } from "../harness/suite.ts";
+import { forEachIdentity, marked, useDevdev } from "../harness/suite.ts";
 
 interface Info {
   id: string;
@@ -142,7 +142,7 @@ forEachIdentity("snapshots", (who) => {
   test("S25 open files and directories live through a restore", async () => {
     await sh("echo old > held && mkdir -p hd && echo x > hd/x");
     await take("--name", "held");
-    const script = `exec 3< held; cd hd; echo ready; until [ -e ../go ]; do sleep 0.1; done; cat <&3
+    const script = `exec 3< held; cd hd; echo ready; : > $TMPDIR/in-hd; until [ -e ../go ]; do sleep 0.1; done; cat <&3
       cat ../held; ls; echo new > made && ls`;
     const running = devdev().cli([
       "exec",
@@ -154,7 +154,7 @@ forEachIdentity("snapshots", (who) => {
       "-c",
       `echo new-content > held; ${script}`,
     ]);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await marked(devdev(), "in-hd");
     const refused = await devdev().cli(at("restore", "held"));
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/live.*kill/);
@@ -167,8 +167,9 @@ forEachIdentity("snapshots", (who) => {
   });
 
   test("restore --kill ends the commands first", async () => {
-    const running = devdev().cli(["exec", "-w", devdev().mountPoint, "-T", "--", "sleep", "60"]);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const script = ": > $TMPDIR/asleep; exec sleep 60";
+    const running = devdev().cli(at("exec", "-T", "--", "sh", "-c", script));
+    await marked(devdev(), "asleep");
     await devdev().ok(at("restore", "--kill", "held"));
     expect([137, 143]).toContain((await running).code);
   });
@@ -226,14 +227,16 @@ forEachIdentity("snapshots", (who) => {
     const script = `import mmap, os, time
 f = os.open("mapped", os.O_RDWR | os.O_CREAT); os.ftruncate(f, 8192)
 m = mmap.mmap(f, 8192); m[0:4] = b"AAAA"; m[5000:5004] = b"BBBB"
-print("stored", flush=True); time.sleep(6)`;
+tmp = os.environ["TMPDIR"]; open(f"{tmp}/stored", "w").close()
+while not os.path.exists(f"{tmp}/taken"): time.sleep(0.05)`;
     const running = devdev().exec(["python3", "-c", script]);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await marked(devdev(), "stored");
     await take("--name", "mapped");
     const read = await sh(
       "cd .devdev/snapshots/mapped && head -c 4 mapped && tail -c +5001 mapped | head -c 4",
     );
     expect(read).toBe("AAAABBBB");
+    await sh(": > .devdev/tmp/taken");
     await running;
   });
 });

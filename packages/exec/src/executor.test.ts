@@ -74,7 +74,7 @@ describe.each(variants)("with %s", (_, cgroups) => {
   test("a shell that starts one command after the other is caught every time", async () => {
     const running = await sh("while :; do /bin/true; done");
     for (let round = 0; round < 40; round++) {
-      const paused = await executor.pause({ deadlineMs: 1000 });
+      const paused = await executor.pause({ deadlineMs: 10_000 });
       expect(paused.running).toEqual([]);
       paused.resume();
       await sleep(round % 5);
