@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { mountAt } from "../harness/mounts.ts";
 import { isAlive, processesOf } from "../harness/processes.ts";
-import { run, until } from "../harness/run.ts";
+import { run, sleep, until } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
 
 interface Status {
@@ -117,7 +117,7 @@ forEachIdentity("daemon", (who) => {
     await using devdev = await Devdev.create(await who(), "daemon");
     await devdev.ok(["daemon", "start"]);
     const following = devdev.cli(["daemon", "logs", "-f"]);
-    await sleep(500);
+    await sleep(1500);
     const { durationMs } = await devdev.ok(["daemon", "stop"]);
     // It was a second and more when something on the way out waited for a client.
     expect(durationMs).toBeLessThan(1000);

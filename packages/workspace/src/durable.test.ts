@@ -46,7 +46,8 @@ it("keeps what was synced, and what was done before it elsewhere, without a chec
 it("needs a store, and shows in the list of workspaces", async () => {
   const refused = { code: "ERR_INVALID_ARG_VALUE" };
   await expect(Workspace.create({ durable: true })).rejects.toMatchObject(refused);
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const nothing = () => undefined;
+  const log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
   const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
   await host.create({ name: "kept" });
   await host.create({ name: "durable", durable: true });
@@ -68,8 +69,9 @@ class SlowKeeper extends MemoryKeeper {
 
 function slow(): { vfs: Vfs; keeper: SlowKeeper; mutex: Mutex; checkpointer: Checkpointer } {
   const [vfs, keeper, mutex] = [Vfs.create(), new SlowKeeper(), new Mutex()];
-  const options = { vfs, keeper, mutex, now: Date.now, busy: () => false };
-  const checkpointer = new Checkpointer({ ...options, onFailure: () => undefined }, undefined);
+  const nothing = () => undefined;
+  const options = { vfs, keeper, mutex, now: Date.now, busy: () => false, onKept: nothing };
+  const checkpointer = new Checkpointer({ ...options, onFailure: nothing }, undefined);
   return { vfs, keeper, mutex, checkpointer };
 }
 

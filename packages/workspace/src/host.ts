@@ -11,7 +11,7 @@ import type { Host, HostOptions } from "./host-interface.js";
 import { refuseInMount, refuseInUse } from "./host-refusals.js";
 import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
-import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import { type ImportOptions, increasingTime, type WorkspaceParts } from "./parts.js";
 import { regularFile } from "./regular-file.js";
 import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
@@ -31,7 +31,8 @@ export class WorkspaceHost implements Host {
   readonly #ephemeral = new Map<string, Beside>();
   /** What the process before this one had mounted when it died, until it is mounted again. */
   readonly #interrupted: Interruptions;
-  #newest = 0;
+  /** No two are made at the same time, so that a list by age has one order only. */
+  readonly #createdAt = increasingTime();
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -63,15 +64,8 @@ export class WorkspaceHost implements Host {
       const { id, name, createdAt, mountPath, snapshots, options } = row;
       const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
       const places = { ...(await this.#live(id)), ...last, ...this.#interrupted.of(id) };
-      return {
-        id,
-        name,
-        ...places,
-        ephemeral: false,
-        durable: !!options.durable,
-        createdAt,
-        snapshots,
-      };
+      const kept = { ephemeral: false, durable: options.durable === true, snapshots };
+      return { id, name, ...places, ...kept, createdAt };
     });
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
       const snapshots = (await (await this.#open.get(each.id))?.snapshots())?.length ?? 0;
@@ -227,11 +221,6 @@ export class WorkspaceHost implements Host {
       onMounted: async (path) => void (beside.lastMountPoint = path),
       onClosed: async () => void this.#ephemeral.delete(parts.id),
     };
-  }
-
-  /** No two are made at the same time, so that a list by age has one order only. */
-  #createdAt(): number {
-    return (this.#newest = Math.max(Date.now(), this.#newest + 1));
   }
 
   /** A name is unique among stored and ephemeral workspaces together. */

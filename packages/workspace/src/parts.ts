@@ -63,6 +63,12 @@ export function nowOf({ clock }: WorkspaceOptions): () => number {
   return clock ? () => Number(clock() / 1_000_000n) : Date.now;
 }
 
+/** Milliseconds since the epoch, each time more than the time before. */
+export function increasingTime(): () => number {
+  let last = 0;
+  return () => (last = Math.max(Date.now(), last + 1));
+}
+
 /** Who is to own what is imported: undefined keeps what the file says. */
 function ownerOf({ numericOwner }: ImportOptions): { uid: number; gid: number } | undefined {
   const [uid, gid] = [process.getuid?.(), process.getgid?.()];
