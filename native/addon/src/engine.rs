@@ -66,6 +66,7 @@ pub struct EngineUsage {
 /// Makes an engine; returns its number.
 #[napi(catch_unwind)]
 pub fn engine_create(options: EngineOptions) -> Result<u32, Thrown> {
+    crate::trim::start();
     let clock = Arc::new(SettableClock::default());
     if let Some(time) = options.time {
         clock.set(time.into());

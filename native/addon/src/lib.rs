@@ -20,5 +20,6 @@ mod registry;
 mod syncs;
 mod transfer;
 mod trees;
+mod trim;
 mod values;
 mod work;

@@ -2,17 +2,51 @@
 //!
 //! Freeing a gigabyte takes as long as thousands of operations, so it happens after the locks and
 //! the pass of the gate are given back, and large content goes to a thread of its own: the one
-//! that asked for it has other requests to answer.
+//! that asked for it has other requests to answer. Who keeps the process's memory is told when much
+//! was freed: allocators give free pages back to the system only when asked.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 
-use crate::chunk::{CHUNK_PAGES, Chunk};
+use crate::attr::PAGE_SIZE;
+use crate::chunk::{CHUNK_PAGES, CHUNK_SIZE, Chunk};
 use crate::inode::Inode;
 
 /// Content up to this many chunks is freed on the spot.
 const SMALL: u64 = 64;
+
+/// The hook of `on_freed` is called each time that so many bytes have been freed.
+const MUCH: u64 = 32 << 20;
+
+/// What an inode takes beside its content, roughly.
+const INODE_SIZE: u64 = 256;
+
+/// Bytes freed since the process began, roughly.
+static FREED: AtomicU64 = AtomicU64::new(0);
+
+static ON_FREED: OnceLock<fn()> = OnceLock::new();
+
+/// Bytes of inodes and content that were freed since the process began, roughly.
+pub fn freed_bytes() -> u64 {
+    FREED.load(Ordering::Relaxed)
+}
+
+/// Has `hook` called about every 32 MiB that are freed, by the thread that frees them: it may only
+/// wake another one. The first hook of a process stays.
+pub fn on_freed(hook: fn()) {
+    ON_FREED.get_or_init(|| hook);
+}
+
+fn count(bytes: u64) {
+    let before = FREED.fetch_add(bytes, Ordering::Relaxed);
+    if before / MUCH != (before + bytes) / MUCH
+        && let Some(hook) = ON_FREED.get()
+    {
+        hook();
+    }
+}
 
 /// What an operation drops: freed when this is dropped, which must be after its locks and its
 /// pass of the gate are (declare it before them).
@@ -26,15 +60,25 @@ type Dead = Box<dyn Any + Send>;
 
 impl Drop for Garbage {
     fn drop(&mut self) {
+        if self.inodes.is_empty() && self.chunks.is_empty() {
+            return;
+        }
         let pages: u64 = self.inodes.iter().map(|inode| inode.pages).sum();
+        let whole = self.chunks.len() as u64 * CHUNK_SIZE;
+        count(pages * PAGE_SIZE + whole + self.inodes.len() as u64 * INODE_SIZE);
         if pages / u64::from(CHUNK_PAGES) + self.chunks.len() as u64 > SMALL {
             free_later((std::mem::take(&mut self.inodes), std::mem::take(&mut self.chunks)));
         }
     }
 }
 
-/// Has something large freed by the reclaimer; here and now where there is none.
-pub(crate) fn free_later(dead: impl Send + 'static) {
+/// Has something large of unknown size freed by the reclaimer; here and now where there is none.
+pub(crate) fn free_tree_later(dead: impl Send + 'static) {
+    free_later(dead);
+    count(MUCH);
+}
+
+fn free_later(dead: impl Send + 'static) {
     if let Some(reclaimer) = reclaimer() {
         drop(reclaimer.send(Box::new(dead)));
     }
@@ -57,6 +101,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    #[test]
+    fn what_is_freed_is_counted() {
+        let before = freed_bytes();
+        let chunks = vec![Arc::new(Chunk::new(vec![1; 10], 1)); 3];
+        drop(Garbage { inodes: Vec::new(), chunks });
+        assert!(freed_bytes() >= before + 3 * CHUNK_SIZE);
+    }
 
     #[test]
     fn large_content_is_freed_by_another_thread() {
