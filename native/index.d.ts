@@ -35,6 +35,8 @@ export declare class NativePersistJob {
   root(): Buffer | null
   /** Notes that the store has it all. */
   committed(): void
+  /** Lets the tree go, once nothing of it is pending. */
+  close(): void
   /** Starts over after a commit that failed. */
   rewind(): void
 }
@@ -43,6 +45,8 @@ export declare class NativePersistJob {
 export declare class NativeTreeLoader {
   /** A loader of the tree with this page. */
   static start(root: Uint8Array, reference?: number | undefined | null): NativeTreeLoader
+  /** Lets go what was built so far. */
+  close(): void
   /** Ids of the pages needed next. */
   wanted(): Buffer
   /** Takes a page. */

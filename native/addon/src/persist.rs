@@ -67,7 +67,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Brings one tree into the store; see PersistJob in packages/vfs.
 #[napi]
 pub struct NativePersistJob {
-    job: Arc<Mutex<PersistJob>>,
+    // None once it is closed. It holds the tree: content that is gone from the workspace lives on.
+    job: Mutex<Option<Arc<Mutex<PersistJob>>>>,
 }
 
 /// Blocks to come.
@@ -77,6 +78,13 @@ pub struct BlocksLeft {
     pub bytes: f64,
 }
 
+impl NativePersistJob {
+    fn job(&self) -> Result<Arc<Mutex<PersistJob>>, Failed> {
+        let closed = || Failed::new("ERR_CLOSED", "the persist job is closed");
+        lock(&self.job).clone().ok_or_else(closed)
+    }
+}
+
 #[napi]
 impl NativePersistJob {
     /// Finds what changed since it was last stored: part of the first step, `hash`.
@@ -84,14 +92,15 @@ impl NativePersistJob {
     pub fn start(env: &Env, tree_number: u32) -> Result<Object<'_>, Thrown> {
         let handle = tree(tree_number)?;
         long(env, "persist", move || {
-            Ok(NativePersistJob { job: Arc::new(Mutex::new(PersistJob::new(&handle.tree))) })
+            let job = Arc::new(Mutex::new(PersistJob::new(&handle.tree)));
+            Ok(NativePersistJob { job: Mutex::new(Some(job)) })
         })
     }
 
     /// Hashes; gives the ids of the blocks that the store may lack.
     #[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
     pub fn hash<'env>(&self, env: &'env Env, background: bool) -> Result<Object<'env>, Thrown> {
-        let job = self.job.clone();
+        let job = self.job()?;
         long(env, "hash", move || {
             let mut job = lock(&job);
             job.hash(pace(background));
@@ -102,13 +111,13 @@ impl NativePersistJob {
     /// Which of them it lacks.
     #[napi(catch_unwind)]
     pub fn set_missing(&self, bitmap: &[u8]) -> Result<(), Thrown> {
-        Ok(lock(&self.job).set_missing(bitmap).map_err(Failed::from)?)
+        Ok(lock(&*self.job()?).set_missing(bitmap).map_err(Failed::from)?)
     }
 
     /// Blocks to come, and their bytes before packing.
     #[napi(catch_unwind)]
     pub fn left(&self) -> Result<BlocksLeft, Thrown> {
-        let (blocks, bytes) = lock(&self.job).blocks_left();
+        let (blocks, bytes) = lock(&*self.job()?).blocks_left();
         Ok(BlocksLeft { blocks: blocks as u32, bytes: bytes as f64 })
     }
 
@@ -120,7 +129,7 @@ impl NativePersistJob {
         mut buffer: Uint8Array,
         background: bool,
     ) -> Result<Object<'env>, Thrown> {
-        let job = self.job.clone();
+        let job = self.job()?;
         long(env, "pack", move || {
             // SAFETY: packages/vfs owns the buffer and touches it only between calls.
             let bytes = unsafe { buffer.as_mut() };
@@ -135,7 +144,7 @@ impl NativePersistJob {
         env: &'env Env,
         mut buffer: Uint8Array,
     ) -> Result<Object<'env>, Thrown> {
-        let job = self.job.clone();
+        let job = self.job()?;
         long(env, "pack", move || {
             // SAFETY: packages/vfs owns the buffer and touches it only between calls.
             let bytes = unsafe { buffer.as_mut() };
@@ -146,19 +155,27 @@ impl NativePersistJob {
     /// The id of the tree's page, once all were given.
     #[napi(catch_unwind, ts_return_type = "Buffer | null")]
     pub fn root(&self) -> Result<Option<Bytes>, Thrown> {
-        Ok(lock(&self.job).root().map(|root| Bytes(root.0.to_vec())))
+        Ok(lock(&*self.job()?).root().map(|root| Bytes(root.0.to_vec())))
     }
 
     /// Notes that the store has it all.
     #[napi(catch_unwind)]
     pub fn committed(&self) -> Result<(), Thrown> {
-        Ok(lock(&self.job).committed().map_err(Failed::from)?)
+        Ok(lock(&*self.job()?).committed().map_err(Failed::from)?)
+    }
+
+    /// Lets the tree go, once nothing of it is pending.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        let job = lock(&self.job).take();
+        // Freeing a large tree takes its time.
+        std::thread::spawn(move || drop(job));
     }
 
     /// Starts over after a commit that failed.
     #[napi(catch_unwind)]
     pub fn rewind(&self) -> Result<(), Thrown> {
-        lock(&self.job).rewind();
+        lock(&*self.job()?).rewind();
         Ok(())
     }
 }
@@ -182,6 +199,13 @@ impl NativeTreeLoader {
         let reference = reference.map(tree).transpose()?;
         let reference = reference.as_ref().map(|handle| &*handle.tree);
         Ok(NativeTreeLoader { loader: Some(TreeLoader::new(PageId(id(root)?), reference)) })
+    }
+
+    /// Lets go what was built so far.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self) {
+        let loader = self.loader.take();
+        std::thread::spawn(move || drop(loader));
     }
 
     /// Ids of the pages needed next.

@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use crate::attr::PAGE_SIZE;
 use crate::ids::BlockHash;
 use crate::rank::{Rank, Ranked};
+use crate::reclaim::count_freed;
 
 /// Bytes in a full chunk.
 pub const CHUNK_SIZE: u64 = 64 * 1024;
@@ -30,6 +31,14 @@ pub struct Chunk {
     /// Bit n is set when page n of the chunk holds data; clear pages are holes and are zero.
     present: u16,
     data: RwLock<Option<Bytes>>,
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if self.data.get_mut().is_some() {
+            count_freed(u64::from(self.len));
+        }
+    }
 }
 
 /// The bitmap of a chunk of `len` bytes without holes.

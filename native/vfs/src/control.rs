@@ -18,7 +18,7 @@ use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::Inode;
 use crate::names::{CONTROL_NAME, check_length, find};
 use crate::outcome::{Need, Outcome, Waitable};
-use crate::reclaim::free_tree_later;
+use crate::reclaim::free_later;
 use crate::types::{Entry, Hold, Tree};
 use crate::vfs::Vfs;
 
@@ -203,7 +203,7 @@ impl Control {
             idle[..surplus].iter().filter_map(|(_, id)| attached.remove(id)).collect();
         drop(attached);
         if !trees.is_empty() {
-            free_tree_later(trees);
+            free_later(trees);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::delta::{changed_inodes, changed_names, same_body};
 use crate::dir::Dir;
 use crate::ids::{Attachment, BlockHash, Ino, NodeId};
 use crate::inode::{Body, Inode};
-use crate::reclaim::{Garbage, free_tree_later};
+use crate::reclaim::{Garbage, free_later};
 use crate::tree::Root;
 use crate::types::{Restored, Tree};
 use crate::vfs::Vfs;
@@ -118,7 +118,7 @@ impl Vfs {
     pub fn restore_done(&self) {
         self.in_transition.store(false, Ordering::Release);
         let done = self.transition.write().take();
-        free_tree_later(done);
+        free_later(done);
     }
 
     /// Whether the content of a node was changed by a restore of which caches may not have been

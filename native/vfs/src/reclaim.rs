@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 
-use crate::attr::PAGE_SIZE;
-use crate::chunk::{CHUNK_PAGES, CHUNK_SIZE, Chunk};
+use crate::chunk::{CHUNK_PAGES, Chunk};
 use crate::inode::Inode;
 
 /// Content up to this many chunks is freed on the spot.
@@ -39,7 +38,8 @@ pub fn on_freed(hook: fn()) {
     ON_FREED.get_or_init(|| hook);
 }
 
-fn count(bytes: u64) {
+/// Called where the bytes of chunks go.
+pub(crate) fn count_freed(bytes: u64) {
     let before = FREED.fetch_add(bytes, Ordering::Relaxed);
     if before / MUCH != (before + bytes) / MUCH
         && let Some(hook) = ON_FREED.get()
@@ -60,25 +60,18 @@ type Dead = Box<dyn Any + Send>;
 
 impl Drop for Garbage {
     fn drop(&mut self) {
-        if self.inodes.is_empty() && self.chunks.is_empty() {
-            return;
-        }
         let pages: u64 = self.inodes.iter().map(|inode| inode.pages).sum();
-        let whole = self.chunks.len() as u64 * CHUNK_SIZE;
-        count(pages * PAGE_SIZE + whole + self.inodes.len() as u64 * INODE_SIZE);
+        if !self.inodes.is_empty() {
+            count_freed(self.inodes.len() as u64 * INODE_SIZE);
+        }
         if pages / u64::from(CHUNK_PAGES) + self.chunks.len() as u64 > SMALL {
             free_later((std::mem::take(&mut self.inodes), std::mem::take(&mut self.chunks)));
         }
     }
 }
 
-/// Has something large of unknown size freed by the reclaimer; here and now where there is none.
-pub(crate) fn free_tree_later(dead: impl Send + 'static) {
-    free_later(dead);
-    count(MUCH);
-}
-
-fn free_later(dead: impl Send + 'static) {
+/// Has something large freed by the reclaimer; here and now where there is none.
+pub(crate) fn free_later(dead: impl Send + 'static) {
     if let Some(reclaimer) = reclaimer() {
         drop(reclaimer.send(Box::new(dead)));
     }
@@ -105,9 +98,8 @@ mod tests {
     #[test]
     fn what_is_freed_is_counted() {
         let before = freed_bytes();
-        let chunks = vec![Arc::new(Chunk::new(vec![1; 10], 1)); 3];
-        drop(Garbage { inodes: Vec::new(), chunks });
-        assert!(freed_bytes() >= before + 3 * CHUNK_SIZE);
+        drop(Chunk::new(vec![1; 10_000], 7));
+        assert!(freed_bytes() >= before + 10_000);
     }
 
     #[test]

@@ -142,6 +142,7 @@ export class PersistJob implements Disposable {
    * Lets the job go, when none of its promises is pending; without `committed` nothing is noted.
    */
   close(): void {
+    this.#job?.close();
     this.#job = undefined;
     if (this.#buffer.length > 0) spare = this.#buffer;
     this.#buffer = new Uint8Array(0);
@@ -189,6 +190,7 @@ export class TreeLoader implements Disposable {
   }
 
   close(): void {
+    this.#loader?.close();
     this.#loader = undefined;
   }
 
