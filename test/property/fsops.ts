@@ -80,6 +80,22 @@ export async function compareEngineWithTmpfs(
   return result;
 }
 
+/** A part of the table of calls, by root and others, on tmpfs and on `directory`. */
+export async function conform(
+  fsops: string,
+  devdev: Devdev,
+  directory: string,
+  options: { seed: number; part: number },
+): Promise<RunResult> {
+  const tmpfs = await onTmpfs(devdev.identity);
+  await must(["chmod", "755", tmpfs]);
+  const flags = ["--seed", String(options.seed), "--part", String(options.part)];
+  const command = [fsops, "conform", tmpfs, directory, ...flags];
+  const result = await run(command, { env: devdev.env, timeoutMs: 10 * GRACE_SECONDS * 1000 });
+  await must(["rm", "-rf", tmpfs]);
+  return result;
+}
+
 /** Threads that collide in `directory`. */
 export function race(
   fsops: string,

@@ -6,7 +6,14 @@ import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { describe as report, must, type RunResult } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
-import { buildFsops, compareEngineWithTmpfs, compareWithTmpfs, onTmpfs, race } from "./fsops.ts";
+import {
+  buildFsops,
+  compareEngineWithTmpfs,
+  compareWithTmpfs,
+  conform,
+  onTmpfs,
+  race,
+} from "./fsops.ts";
 
 const seed = Number(process.env["DEVDEV_SEED"] ?? Date.now() % 1_000_000);
 
@@ -38,6 +45,13 @@ forEachIdentity("random operations", (who, as) => {
     const fsops = await buildFsops();
     const options = { seconds: 15 * longer, seed: seed + 2_000_000 };
     expectOk(await compareEngineWithTmpfs(fsops, await who(), options));
+  });
+
+  test.runIf(as === "root")("a table of calls by root and others: equal to tmpfs", async () => {
+    const fsops = await buildFsops();
+    await using devdev = await Devdev.create(await who(), "property");
+    const mount = await devdev.mount("--allow-other");
+    expectOk(await conform(fsops, devdev, mount, { seed, part: 8 }));
   });
 
   test("racing threads leave a consistent tree", async () => {

@@ -118,7 +118,7 @@ fn compare_run(
 
 /// Until the coarse clock is past now (it lags behind the fine one by a tick or more): a change
 /// from then on has another time than one before.
-fn wait_for_tick() {
+pub fn wait_for_tick() {
     let read = |id| {
         let t = rustix::time::clock_gettime(id);
         (t.tv_sec, t.tv_nsec)

@@ -1,12 +1,13 @@
 //! Differential property tester. `diff A B` runs the same random operations on two directories (one
 //! of them a file system everybody trusts) and compares what comes back and what is there;
 //! `engine A` compares a directory with the engine without a mount; `race DIR` lets threads collide
-//! in one directory and checks what must hold in any order.
+//! in one directory and checks what must hold in any order; `conform A B` tries a table of calls.
 //! It is a program of its own because a process that touches a mount must be one that can be
 //! killed.
 
 mod bench;
 mod churn;
+mod conform;
 mod differ;
 mod engine;
 mod engine_tree;
@@ -28,7 +29,8 @@ use devdev_vfs::api::API_UMASK;
 use differ::Pair;
 use op::Caps;
 
-const USAGE: &str = "usage: devdev-fsops diff A B | engine A | race DIR | small DIR | io DIR
+const USAGE: &str =
+    "usage: devdev-fsops diff A B | engine A | conform A B | race DIR | small DIR | io DIR
   --seed N       first seed (default: from the clock)
   --seconds S    how long (default 10)
   --sequences N  stop after so many sequences
@@ -37,6 +39,7 @@ const USAGE: &str = "usage: devdev-fsops diff A B | engine A | race DIR | small 
   --threads N    threads, each with directories of its own; in race, all in one (default 1, 4)
   --umask OCTAL  the umask of the test (default 0)
   --files N      in small: how many files (default 20000)
+  --part N       in conform: make every Nth call of the table (default 1)
   --mib N        in io: how large the file is (default 1024)";
 
 struct Options {
@@ -49,6 +52,7 @@ struct Options {
     umask: u32,
     files: u64,
     mib: u64,
+    part: usize,
 }
 
 fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
@@ -63,6 +67,7 @@ fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
         umask: 0,
         files: 20_000,
         mib: 1024,
+        part: 1,
     };
     let mut paths = Vec::new();
     let mut args = args.iter();
@@ -83,6 +88,7 @@ fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
             "--threads" => o.threads = value,
             "--files" => o.files = value.max(1),
             "--mib" => o.mib = value.max(1),
+            "--part" => o.part = value.max(1) as usize,
             "--umask" => o.umask = value as u32,
             _ => return Err(format!("unknown option {arg}")),
         }
@@ -100,6 +106,7 @@ fn main() -> ExitCode {
             ("engine", [a]) => {
                 diff(Pair { a: a.clone(), b: None }, &Options { umask: API_UMASK, ..o })
             }
+            ("conform", [a, b]) => conform::conform(a, b, o.seed, o.part),
             ("small", [dir]) => bench::small(dir, o.files).map_err(|e| format!("small: {e:?}")),
             ("io", [dir]) => bench::io(dir, o.mib).map_err(|e| format!("io: {e:?}")),
             ("race", [dir]) => race::race(dir, o.seed, o.seconds, o.threads.max(4)),

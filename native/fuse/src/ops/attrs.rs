@@ -1,6 +1,8 @@
 //! Attributes: GETATTR, STATX, SETATTR, ACCESS, STATFS.
 
-use devdev_vfs::{Attr, Caller, Errno, NAME_MAX, S_IFDIR, S_IFMT, SetAttr, SetTime, Timespec};
+use devdev_vfs::{
+    Attr, Caller, Errno, NAME_MAX, S_IFDIR, S_IFMT, S_ISGID, S_ISUID, SetAttr, SetTime, Timespec,
+};
 
 use super::{Context, OpResult, ready};
 use crate::abi::{Kstatfs, SetattrIn, StatxOut, fattr};
@@ -19,8 +21,25 @@ pub(super) fn statx(c: &mut Context<'_>) -> OpResult {
 }
 
 pub(super) fn setattr(c: &mut Context<'_>, arg: &SetattrIn) -> OpResult {
+    if is_bare(arg) && !may_drop_privileges(c)? {
+        return Err(Errno::Perm);
+    }
     let attr = ready!(c.vfs.setattr(c.node, &changes(arg)));
     c.attr(&attr)
+}
+
+// chown(-1, -1): nothing to set, but ctime moves and privileges go, as with any chown.
+fn is_bare(arg: &SetattrIn) -> bool {
+    let fields = fattr::MODE | fattr::UID | fattr::GID | fattr::SIZE;
+    arg.valid & (fields | fattr::ATIME | fattr::MTIME | fattr::CTIME) == 0
+}
+
+// Taking set-id bits is a change of mode, which the kernel leaves unchecked here: the owner's
+// right, and what a write does. The two look alike; who could not write is refused.
+fn may_drop_privileges(c: &Context<'_>) -> Result<bool, Errno> {
+    let attr = c.vfs.getattr(c.node)?;
+    let has_some = attr.mode & S_IFMT != S_IFDIR && attr.mode & (S_ISUID | S_ISGID) != 0;
+    Ok(!has_some || [0, attr.uid].contains(&c.caller.uid) || attr.mode & 0o022 != 0)
 }
 
 fn changes(arg: &SetattrIn) -> SetAttr {
@@ -28,10 +47,6 @@ fn changes(arg: &SetattrIn) -> SetAttr {
     let time = |bit, now, secs, nanos| {
         has(bit).then_some(if has(now) { SetTime::Now } else { SetTime::At(timespec(secs, nanos)) })
     };
-    // chown(-1, -1): nothing to set, but ctime moves and privileges go, as with any chown.
-    let fields = fattr::MODE | fattr::UID | fattr::GID | fattr::SIZE;
-    let times = fattr::ATIME | fattr::MTIME | fattr::CTIME;
-    let bare = arg.valid & (fields | times) == 0;
     SetAttr {
         mode: has(fattr::MODE).then_some(arg.mode & !S_IFMT),
         uid: has(fattr::UID).then_some(arg.uid),
@@ -40,7 +55,7 @@ fn changes(arg: &SetattrIn) -> SetAttr {
         atime: time(fattr::ATIME, fattr::ATIME_NOW, arg.atime, arg.atimensec),
         mtime: time(fattr::MTIME, fattr::MTIME_NOW, arg.mtime, arg.mtimensec),
         ctime: has(fattr::CTIME).then_some(timespec(arg.ctime, arg.ctimensec)),
-        kill_privileges: bare || has(fattr::KILL_SUIDGID),
+        kill_privileges: is_bare(arg) || has(fattr::KILL_SUIDGID),
     }
 }
 
