@@ -31,6 +31,15 @@ enum Fill {
     Punch,
 }
 
+/// What copy_file_range is to copy, checked.
+struct Range {
+    from: NodeId,
+    from_offset: u64,
+    to: NodeId,
+    to_offset: u64,
+    len: u64,
+}
+
 fn fill_of(mode: u32) -> Result<Fill> {
     match mode & !KEEP_SIZE {
         0 => Ok(Fill::Allocate),
@@ -229,7 +238,7 @@ impl Vfs {
         }
         let aligned = |offset: u64| offset.is_multiple_of(CHUNK_SIZE);
         if aligned(from_offset) && aligned(to_offset) {
-            let shared = self.share(from, from_offset, to, to_offset, len)?;
+            let shared = self.share(&Range { from, from_offset, to, to_offset, len })?;
             if !matches!(shared, Outcome::Done(0)) {
                 return Ok(shared);
             }
@@ -238,7 +247,7 @@ impl Vfs {
         let to_boundary = CHUNK_SIZE - from_offset % CHUNK_SIZE;
         let same_phase = from_offset % CHUNK_SIZE == to_offset % CHUNK_SIZE;
         let part = if same_phase { to_boundary } else { COPY_BATCH };
-        self.copy_bytes(from, from_offset, to, to_offset, len.min(part))
+        self.copy_bytes(&Range { from, from_offset, to, to_offset, len: len.min(part) })
     }
 
     fn writable(&self, node: NodeId) -> Result<()> {
@@ -246,14 +255,8 @@ impl Vfs {
         area.map(|_| ()).ok_or_else(|| self.control.refusal(node))
     }
 
-    fn copy_bytes(
-        &self,
-        from: NodeId,
-        from_offset: u64,
-        to: NodeId,
-        to_offset: u64,
-        len: u64,
-    ) -> Waitable<u64> {
+    fn copy_bytes(&self, range: &Range) -> Waitable<u64> {
+        let Range { from, from_offset, to, to_offset, len } = *range;
         let pieces = match self.read(from, from_offset, len as usize)? {
             Outcome::Done(pieces) => pieces,
             Outcome::Wait(needs) => return Ok(Outcome::Wait(needs)),
@@ -274,14 +277,8 @@ impl Vfs {
 
     // Shares the leading whole chunks of the range (and the last one of the source, where it
     // becomes the last one of the target); 0 when there is none.
-    fn share(
-        &self,
-        from: NodeId,
-        from_offset: u64,
-        to: NodeId,
-        to_offset: u64,
-        len: u64,
-    ) -> Waitable<u64> {
+    fn share(&self, range: &Range) -> Waitable<u64> {
+        let Range { from, from_offset, to, to_offset, len } = *range;
         let (source, size, named) = self.view(from, |inode| {
             file_content(inode).map(|c| (c.clone(), inode.size, inode.nlink > 0))
         })??;
