@@ -30,8 +30,7 @@ pub struct Node {
 pub struct Content(Vec<(u64, u64)>);
 
 const BLOCK: usize = 4096;
-/// Up to here files are read whole: data a mapping has dirtied is in the page cache, and the server
-/// behind SEEK_DATA need not know of it before msync.
+/// Up to here files are read whole, without asking where their data is.
 pub const READ_WHOLE: u64 = 8 << 20;
 
 #[derive(Default)]
@@ -214,6 +213,8 @@ fn read_content(dir: &OwnedFd, name: &OsStr, size: u64) -> Result<Content, Errno
         content.note_end(end, size);
         return Ok(content);
     }
+    // What a mapping has dirtied in the page cache is no data to SEEK_DATA before it is written.
+    fs::fdatasync(&fd)?;
     content.read_sparse(read, |at, data| {
         fs::seek(&fd, if data { SeekFrom::Data(at) } else { SeekFrom::Hole(at) })
     })?;

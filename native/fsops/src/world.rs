@@ -245,6 +245,8 @@ impl World {
         let size = st.st_size as u64;
         let readable = fs::fcntl_getfl(fd)?.difference(OFlags::PATH).bits() & 3 != 1;
         let place = fs::tell(fd)?;
+        // SEMANTICS S1: what a mapping holds is no data yet.
+        fs::fdatasync(fd)?;
         let found = fs::seek(fd, if data { SeekFrom::Data(off) } else { SeekFrom::Hole(off) });
         fs::seek(fd, SeekFrom::Start(place))?;
         check_sparse(found, (off, size), data, |at, len| {
