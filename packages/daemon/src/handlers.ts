@@ -24,6 +24,14 @@ export interface HandlerContext {
   stop(reason: string): Promise<void>;
 }
 
+// A full disk: the workspaces in memory are all there is, and a stop would lose them.
+function refuseStop(cause: unknown): never {
+  throw new DevdevError("ERR_STOP", `the daemon goes on: ${(cause as Error).message}`, {
+    hint: `make room and stop it again; SIGTERM to ${process.pid} ends it and loses what is not stored`,
+    cause,
+  });
+}
+
 /** Handlers over one host. */
 export function createHandlers(context: HandlerContext): Handlers {
   const { host } = context;
@@ -33,6 +41,8 @@ export function createHandlers(context: HandlerContext): Handlers {
     hello: () => ({ version: VERSION, protocol: PROTOCOL_VERSION, pid: process.pid }),
     "daemon/status": () => context.status(),
     "daemon/stop": async () => {
+      const opened = await host.opened();
+      await Promise.all(opened.map((ws) => ws.checkpoint())).catch(refuseStop);
       const { length } = (await host.list()).filter((w) => w.mountPoint !== undefined);
       await context.stop("asked by a client");
       return { workspaces: length };

@@ -76,12 +76,10 @@ export class WorkspaceHost implements Host {
     return all.toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** Those that are mounted now; asks no store. */
-  async mounted(): Promise<Workspace[]> {
+  /** Those that are open now; asks no store. */
+  async opened(): Promise<Workspace[]> {
     const opened = [...this.#open.values()].map((each) => each.catch(() => undefined));
-    return (await Promise.all(opened)).filter(
-      (each) => each?.mountPoint !== undefined,
-    ) as Workspace[];
+    return (await Promise.all(opened)).filter((each) => each !== undefined);
   }
 
   async open(id: string): Promise<Workspace> {
