@@ -256,7 +256,7 @@ impl Engine {
                 let flags = RenameFlags {
                     noreplace: flags.contains(Flags::NOREPLACE),
                     exchange: flags.contains(Flags::EXCHANGE),
-                    ..RenameFlags::default()
+                    whiteout: flags.contains(Flags::WHITEOUT).then_some(self.owner),
                 };
                 unit(self.vfs().rename(dir, name, new_dir, new_name, flags))
             }

@@ -410,6 +410,10 @@ fn for_engine(op: Op, caps: Caps) -> Op {
         Op::Rename { from, to, .. } if !is_plain(&from) || !is_plain(&to) => {
             Op::Rename { from, to, flags: RenameFlags::empty() }
         }
+        // Nobody may open a whiteout.
+        Op::Rename { from, to, flags } if !caps.root => {
+            Op::Rename { from, to, flags: flags.difference(RenameFlags::WHITEOUT) }
+        }
         Op::Churn { path, .. } => Op::List { path },
         Op::Map { slot, .. } => Op::Fsync { slot },
         Op::MapStore { at, .. } | Op::MapLoad { at, .. } => Op::Fsync { slot: at % SLOTS },
