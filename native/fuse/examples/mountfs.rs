@@ -1,13 +1,12 @@
 //! Mounts an empty workspace until SIGTERM or SIGINT: for trials and measurements without a daemon.
 //!
 //! mountfs DIR [--helper FILE] [--readers N] [--checks auto|kernel|none] [--no-xattrs]
-//! [--allow-other]
-//! [--stats]
+//! [--allow-other] [--transport classic|io_uring] [--spares N] [--stats]
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use devdev_fuse::{LogLevel, MountOptions, Permissions, Session};
+use devdev_fuse::{LogLevel, MountOptions, Permissions, Session, Transport};
 use devdev_vfs::{Caller, Clock, Limits, Timespec, Vfs, VfsOptions};
 
 struct SystemClock;
@@ -41,6 +40,13 @@ fn main() {
             }
             "--no-xattrs" => options.xattrs = false,
             "--allow-other" => options.allow_other = true,
+            "--transport" => {
+                options.transport = match value().as_str() {
+                    "io_uring" => Transport::IoUring,
+                    _ => Transport::Classic,
+                }
+            }
+            "--spares" => options.spares = value().parse().expect("a number"),
             "--stats" => stats = true,
             other => panic!("mountfs: what is {other}?"),
         }

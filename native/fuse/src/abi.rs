@@ -37,7 +37,7 @@ macro_rules! integer_fields {
         }
     )* };
 }
-integer_fields!(u16 u32 u64 i32 i64);
+integer_fields!(u8 u16 u32 u64 i32 i64);
 
 impl<T: Field + Copy + Default, const N: usize> Field for [T; N] {
     const SIZE: usize = T::SIZE * N;
@@ -258,6 +258,19 @@ structures! {
     NotifyInvalInode = "fuse_notify_inval_inode_out" { ino: u64, off: i64, len: i64, }
     /// FUSE_NOTIFY_INVAL_ENTRY; the name follows with its NUL.
     NotifyInvalEntry = "fuse_notify_inval_entry_out" { parent: u64, namelen: u32, flags: u32, }
+    /// Rings (7.42): what belongs to one request beside the structures of its operation.
+    RingEntInOut = "fuse_uring_ent_in_out" {
+        flags: u64, commit_id: u64, payload_sz: u32, padding: u32, reserved: u64,
+    }
+    /// Rings (7.42): the buffer of headers; `in_out` begins with that of the request, then with
+    /// that of the reply, `op_in` with the structure of the operation.
+    RingReqHeader = "fuse_uring_req_header" {
+        in_out: [u64; 16], op_in: [u64; 16], ring_ent_in_out: RingEntInOut,
+    }
+    /// Rings (7.42): behind the fixed part of a 128-byte submission.
+    RingCmdReq = "fuse_uring_cmd_req" {
+        flags: u64, commit_id: u64, qid: u16, padding: [u8; 6],
+    }
 }
 
 macro_rules! opcodes {
@@ -368,6 +381,7 @@ flags! {
         SETXATTR_EXT = 29;
         INIT_EXT = 30;
         HAS_RESEND = 39;
+        OVER_IO_URING = 41;
     }
 }
 
@@ -400,6 +414,10 @@ pub const FOPEN_NOFLUSH: u32 = 1 << 5;
 pub const NOTIFY_INVAL_INODE: i32 = 2;
 /// Notification: a name changed its meaning.
 pub const NOTIFY_INVAL_ENTRY: i32 = 3;
+/// Rings: hands the kernel a pair of buffers, to wait for a request in.
+pub const RING_REGISTER: u32 = 1;
+/// Rings: the buffers hold a reply; wait for the next request in them.
+pub const RING_COMMIT_AND_FETCH: u32 = 2;
 
 /// Bytes of an INIT reply to kernels before 7.23.
 pub const COMPAT_22_INIT_OUT_SIZE: usize = 24;

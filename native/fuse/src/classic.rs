@@ -63,9 +63,22 @@ impl ClassicChannel {
         ClassicChannel(file)
     }
 
-    /// Reads from a further open file of the same connection. `None` where the device may not
-    /// be opened (users whose fusermount3 did it for them): readers then share one file.
-    pub fn cloned(file: &Arc<DeviceFile>, device: &Path) -> Option<ClassicChannel> {
+    /// This one and more, so many in all. Where the device may not be opened (users whose
+    /// fusermount3 did it for them) they share one file.
+    pub fn and_clones(
+        self,
+        count: usize,
+        file: &Arc<DeviceFile>,
+        device: &Path,
+    ) -> Vec<ClassicChannel> {
+        let clone = |_| ClassicChannel::cloned(file, device);
+        let others = (1..count).map(clone);
+        let others = others.map(|clone| clone.unwrap_or_else(|| ClassicChannel(file.clone())));
+        std::iter::once(self).chain(others).collect()
+    }
+
+    // Reads from a further open file of the same connection.
+    fn cloned(file: &Arc<DeviceFile>, device: &Path) -> Option<ClassicChannel> {
         let clone = rustix::fs::open(device, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let original = file.0.as_raw_fd() as u32;
         // SAFETY: FUSE_DEV_IOC_CLONE reads one u32, the number of a descriptor that `file`

@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use devdev_vfs::{Caller, Errno, NodeId, Vfs};
 use parking_lot::Mutex;
 
-use crate::abi::{Abi, InHeader, op, op_name};
+use crate::abi::{InHeader, op, op_name};
+use crate::classic::DeviceFile;
 use crate::counters::Counters;
 use crate::handshake::Agreed;
 use crate::notify::refresh_attributes;
@@ -17,10 +18,13 @@ use crate::ops::{Context, dispatch};
 use crate::options::{LogLevel, LogSink, RequestHook, SyncHook};
 use crate::park::{Parked, Parking, Until};
 use crate::reply::{Answer, Reply, send_data, send_error};
-use crate::request::{Malformed, Op, Request, decode};
-use crate::transport::{Port, SendError};
+use crate::request::{Frame, Malformed, Op, Request, decode};
+use crate::transport::{Exchange, Port, SendError};
+use crate::uring::RingView;
+use crate::watchdog::Nudger;
 
 const EIO: i32 = 5;
+const EBUSY: i32 = 16;
 const ENOTCONN: i32 = 107;
 
 /// Requests in flight are waited for at most so long before a notification goes out.
@@ -41,8 +45,14 @@ pub(crate) struct Core {
     pub refusing: AtomicBool,
     /// During a restore: nodes whose old pages are gone from the kernel's cache already.
     pub refreshed: Mutex<HashSet<NodeId>>,
-    /// One per worker: odd while it serves a request.
-    pub progress: Vec<AtomicU64>,
+    /// Where notifications go.
+    pub device: Arc<DeviceFile>,
+    /// Makes requests come in from every CPU, if there is a helper.
+    pub nudger: OnceLock<Nudger>,
+    /// One per worker that replies at once.
+    pub progress: Vec<Progress>,
+    /// One per worker whose replies the kernel fetches.
+    pub rings: Vec<RingView>,
 }
 
 impl Core {
@@ -61,22 +71,66 @@ impl Core {
     /// with an older state can follow the notification that comes next.
     pub fn quiesce(&self) {
         fence(Ordering::SeqCst);
-        let mut deadline = None;
-        for slot in &self.progress {
-            let seen = slot.load(Ordering::SeqCst);
-            let mut spins = 0;
-            while seen % 2 == 1 && slot.load(Ordering::SeqCst) == seen {
-                spins += 1;
-                if spins < 50 {
-                    std::thread::yield_now();
-                    continue;
-                }
-                let end = *deadline.get_or_insert_with(|| Instant::now() + QUIESCE_LIMIT);
-                if Instant::now() > end {
-                    return;
-                }
-                std::thread::sleep(Duration::from_micros(100));
+        let mut wait = Wait::new();
+        // Replies to parked requests pass from the pool to the rings, so these come last.
+        for progress in &self.progress {
+            let seen = progress.seen();
+            wait.until(|| progress.has_ended(seen));
+        }
+        for ring in &self.rings {
+            wait.until(|| ring.has_nothing_handed());
+            let seen = ring.progress.seen();
+            wait.until(|| ring.progress.has_ended(seen));
+            let published = ring.submitted.published();
+            wait.until(|| ring.submitted.has_passed(published));
+        }
+    }
+}
+
+/// Whether a worker serves a request right now: odd while it does.
+#[derive(Default)]
+pub(crate) struct Progress(AtomicU64);
+
+impl Progress {
+    pub fn begin(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn end(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn seen(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn has_ended(&self, seen: u64) -> bool {
+        seen.is_multiple_of(2) || self.seen() != seen
+    }
+}
+
+/// Patience for all of one `quiesce`.
+struct Wait {
+    deadline: Option<Instant>,
+    over: bool,
+}
+
+impl Wait {
+    fn new() -> Wait {
+        Wait { deadline: None, over: false }
+    }
+
+    fn until(&mut self, is_so: impl Fn() -> bool) {
+        let mut spins = 0;
+        while !self.over && !is_so() {
+            spins += 1;
+            if spins < 50 {
+                std::thread::yield_now();
+                continue;
             }
+            let end = *self.deadline.get_or_insert_with(|| Instant::now() + QUIESCE_LIMIT);
+            self.over = Instant::now() > end;
+            std::thread::sleep(Duration::from_micros(100));
         }
     }
 }
@@ -85,49 +139,60 @@ impl Core {
 pub(crate) struct Worker {
     core: Arc<Core>,
     reply: Reply,
-    slot: usize,
+    slot: Option<usize>,
 }
 
 impl Worker {
-    /// `slot`: its place in `Core::progress`, its own.
-    pub fn new(core: Arc<Core>, slot: usize) -> Worker {
+    /// `slot`: its place in `Core::progress`, its own; none if it keeps record elsewhere.
+    pub fn new(core: Arc<Core>, slot: Option<usize>) -> Worker {
         Worker { core, reply: Reply::new(), slot }
     }
 
-    /// Serves a request that has just been read.
-    pub fn serve(&mut self, port: &Arc<dyn Port>, bytes: &[u8]) {
-        if let Some((until, unique)) = self.attempt(port, bytes) {
-            let parking = &self.core.parking;
-            let deadline = parking.deadline(&until);
-            let parked = Parked { bytes: bytes.into(), port: port.clone(), unique, deadline };
-            parking.park(&self.core, parked, until);
+    /// Serves a request that has just arrived.
+    pub fn serve(&mut self, exchange: &dyn Exchange) {
+        let Some((until, unique)) = self.attempt(exchange) else { return };
+        let parking = &self.core.parking;
+        let deadline = parking.deadline(&until);
+        match exchange.keep() {
+            Some(exchange) => {
+                parking.park(&self.core, Parked { exchange, unique, deadline }, until);
+            }
+            None => {
+                self.core.log(LogLevel::Warn, "fuse: too many requests wait for the store");
+                // Who asked may be gone meanwhile.
+                let _ = send_error(exchange.port(), unique, EBUSY);
+            }
         }
     }
 
     /// Serves a parked request again.
     pub fn serve_parked(&mut self, parked: Parked) {
-        if let Some((until, _)) = self.attempt(&parked.port, &parked.bytes) {
+        if let Some((until, _)) = self.attempt(parked.exchange.as_ref()) {
             self.core.parking.park(&self.core, parked, until);
         }
     }
 
     // What the request has to wait for, if it could not be answered. A panic in the engine or in
     // here costs one request, never the worker.
-    fn attempt(&mut self, port: &Arc<dyn Port>, bytes: &[u8]) -> Option<(Until, u64)> {
-        self.core.progress[self.slot].fetch_add(1, Ordering::SeqCst);
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.answer(port.as_ref(), bytes)));
+    fn attempt(&mut self, exchange: &dyn Exchange) -> Option<(Until, u64)> {
+        let slot = self.slot;
+        slot.inspect(|slot| self.core.progress[*slot].begin());
+        let header = exchange.frame().header();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.answer(exchange)));
         let until = outcome.unwrap_or_else(|panic| {
-            self.after_panic(port.as_ref(), bytes, panic_text(panic.as_ref()));
+            if let Some(header) = header {
+                self.after_panic(exchange.port(), &header, panic_text(panic.as_ref()));
+            }
             None
         });
-        self.core.progress[self.slot].fetch_add(1, Ordering::SeqCst);
+        slot.inspect(|slot| self.core.progress[*slot].end());
         until
     }
 
-    fn answer(&mut self, port: &dyn Port, bytes: &[u8]) -> Option<(Until, u64)> {
+    fn answer(&mut self, exchange: &dyn Exchange) -> Option<(Until, u64)> {
         let start = Instant::now();
-        let request = match decode(bytes, self.core.agreed.long_setxattr()) {
-            Ok(request) => request,
+        let (header, outcome, written) = match self.run(exchange.frame()) {
+            Ok(done) => done,
             Err(Malformed::Header) => {
                 self.core.log(LogLevel::Error, "fuse: a request without a proper header");
                 return None;
@@ -135,13 +200,14 @@ impl Worker {
             Err(Malformed::Arguments(header)) => {
                 let name = op_name(header.opcode).unwrap_or("unknown");
                 self.core.log(LogLevel::Error, &format!("fuse: malformed {name} request"));
-                self.sent(&header, send_error(port, header.unique, EIO));
+                self.sent(&header, send_error(exchange.port(), header.unique, EIO));
                 return None;
             }
         };
-        let header = &request.header;
-        self.reply.clear();
-        let (sent, payload) = match self.run(&request) {
+        let header = &header;
+        // Nothing refers to the request any more: the reply may take its place.
+        let port = exchange.port();
+        let (sent, payload) = match outcome {
             Ok(Answer::Wait(needs)) => return Some((Until::Arrived(needs), header.unique)),
             Ok(Answer::Sync) => {
                 self.core.counters.add(header.opcode, 0, start.elapsed().as_nanos() as u64);
@@ -151,9 +217,9 @@ impl Worker {
             Ok(Answer::Buffer) => {
                 if let Some(node) = self.reply.outdated() {
                     // Before the reply. If it fails, so will that.
-                    let _ = refresh_attributes(port, node);
+                    let _ = refresh_attributes(self.core.device.as_ref(), node);
                 }
-                let payload = payload_of(&request, self.reply.len());
+                let payload = payload_of(header.opcode, written, self.reply.len());
                 (self.reply.send(port, header.unique), payload)
             }
             Ok(Answer::Data(pieces)) => match send_data(port, header.unique, &pieces) {
@@ -172,7 +238,16 @@ impl Worker {
         None
     }
 
-    fn run(&mut self, request: &Request<'_>) -> Result<Answer, i32> {
+    // The request's header, what came of it (an error as its number), and how much it wrote.
+    fn run(&mut self, frame: Frame<'_>) -> Result<(InHeader, Result<Answer, i32>, u64), Malformed> {
+        let request = decode(frame, self.core.agreed.long_setxattr())?;
+        let written = if let Op::Write(_, data) = request.op { data.len() as u64 } else { 0 };
+        self.reply.clear();
+        let outcome = self.dispatch(&request);
+        Ok((request.header, outcome, written))
+    }
+
+    fn dispatch(&mut self, request: &Request<'_>) -> Result<Answer, i32> {
         let core = &*self.core;
         let header = &request.header;
         if core.refusing.load(Ordering::Relaxed) && !has_no_reply(header.opcode) {
@@ -191,8 +266,7 @@ impl Worker {
         dispatch(&mut context, request).map_err(Errno::code)
     }
 
-    fn after_panic(&mut self, port: &dyn Port, bytes: &[u8], text: &str) {
-        let Some(header) = InHeader::decode(bytes) else { return };
+    fn after_panic(&mut self, port: &dyn Port, header: &InHeader, text: &str) {
         let name = op_name(header.opcode).unwrap_or("unknown");
         self.core.log(LogLevel::Error, &format!("fuse: {name} panicked: {text}"));
         self.give_back();
@@ -228,10 +302,10 @@ fn has_no_reply(opcode: u32) -> bool {
     matches!(opcode, op::FORGET | op::BATCH_FORGET | op::INTERRUPT)
 }
 
-fn payload_of(request: &Request<'_>, reply: usize) -> u64 {
-    match request.op {
-        Op::Write(_, data) => data.len() as u64,
-        Op::Readdir(_) | Op::Readdirplus(_) => reply as u64,
+fn payload_of(opcode: u32, written: u64, reply: usize) -> u64 {
+    match opcode {
+        op::WRITE => written,
+        op::READDIR | op::READDIRPLUS => reply as u64,
         _ => 0,
     }
 }

@@ -9,7 +9,7 @@ use crate::abi::{
 };
 use crate::classic::DeviceFile;
 use crate::errors::HostMountError;
-use crate::request::{Op, decode};
+use crate::request::{Frame, Op, decode};
 use crate::transport::{Channel, Port, Received};
 
 /// Most bytes in one WRITE.
@@ -50,16 +50,22 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
+    /// Whether requests come through rings.
+    pub fn over_rings(&self) -> bool {
+        self.flags & init::OVER_IO_URING != 0
+    }
+
     /// Whether SETXATTR has its long form.
     pub fn long_setxattr(&self) -> bool {
         self.flags & init::SETXATTR_EXT != 0
     }
 }
 
-/// Waits for INIT and answers it.
+/// Waits for INIT and answers it; `rings`: whether they are there to be used.
 pub(crate) fn shake_hands(
     file: &DeviceFile,
     channel: &mut dyn Channel,
+    rings: bool,
 ) -> Result<Agreed, HostMountError> {
     let failed = |reason: &str| HostMountError::Handshake(reason.to_owned());
     let mut buffer = vec![0; MAX_WRITE as usize + 4096];
@@ -74,13 +80,14 @@ pub(crate) fn shake_hands(
             Received::Nothing => continue,
             Received::Ended => return Err(failed("the connection ended")),
         };
-        let Ok(request) = decode(&buffer[..len], false) else {
+        let Ok(request) = decode(Frame::whole(&buffer[..len]), false) else {
             return Err(failed("its first request was malformed"));
         };
         let Op::Init(offer) = request.op else {
             return Err(failed("its first request was not INIT"));
         };
-        let (reply, agreed) = answer(&offer);
+        let wanted = if rings { WANTED | init::OVER_IO_URING } else { WANTED };
+        let (reply, agreed) = answer(&offer, wanted);
         send(file, request.header.unique, &reply)?;
         match agreed {
             Ok(Some(agreed)) => return Ok(agreed),
@@ -92,7 +99,7 @@ pub(crate) fn shake_hands(
 }
 
 // The bytes behind the header, and what they agree to; an error where nothing can be agreed.
-fn answer(offer: &InitIn) -> (Vec<u8>, Result<Option<Agreed>, String>) {
+fn answer(offer: &InitIn, wanted: u64) -> (Vec<u8>, Result<Option<Agreed>, String>) {
     let mut out = InitOut { major: KERNEL_VERSION, minor: KERNEL_MINOR, ..InitOut::default() };
     let mut bytes = Vec::new();
     if offer.major != KERNEL_VERSION || offer.minor < OLDEST_MINOR {
@@ -109,7 +116,7 @@ fn answer(offer: &InitIn) -> (Vec<u8>, Result<Option<Agreed>, String>) {
     if offered & init::INIT_EXT != 0 {
         offered |= u64::from(offer.flags2) << 32;
     }
-    let flags = offered & WANTED;
+    let flags = offered & wanted;
     out.minor = offer.minor.min(KERNEL_MINOR);
     out.max_readahead = offer.max_readahead;
     out.flags = flags as u32;
@@ -152,35 +159,39 @@ mod tests {
     #[test]
     fn a_present_kernel_gets_all_it_offers_of_what_is_wanted() {
         let writeback = 1 << 16;
-        let (bytes, agreed) = answer(&offer(45, WANTED | writeback));
+        let (bytes, agreed) = answer(&offer(45, WANTED | writeback), WANTED);
         let agreed = agreed.unwrap().unwrap();
         assert_eq!((agreed.minor, agreed.flags), (45, WANTED));
         assert!(agreed.long_setxattr());
         let out = InitOut::decode(&bytes).unwrap();
         assert_eq!((bytes.len(), out.max_write, out.max_pages), (64, 1 << 20, 256));
         assert_eq!(out.flags2, 1 << 7);
-        let (bytes, agreed) = answer(&offer(60, WANTED));
+        let rings = WANTED | init::OVER_IO_URING;
+        assert!(!answer(&offer(45, rings), WANTED).1.unwrap().unwrap().over_rings());
+        assert!(answer(&offer(45, rings), rings).1.unwrap().unwrap().over_rings());
+        assert!(!answer(&offer(45, WANTED), rings).1.unwrap().unwrap().over_rings());
+        let (bytes, agreed) = answer(&offer(60, WANTED), WANTED);
         assert_eq!(agreed.unwrap().unwrap().minor, 45);
         assert_eq!(InitOut::decode(&bytes).unwrap().minor, 45);
     }
 
     #[test]
     fn old_kernels_get_short_replies_and_few_flags() {
-        let (bytes, agreed) = answer(&offer(22, init::ASYNC_READ | init::BIG_WRITES));
+        let (bytes, agreed) = answer(&offer(22, init::ASYNC_READ | init::BIG_WRITES), WANTED);
         assert_eq!(bytes.len(), COMPAT_22_INIT_OUT_SIZE);
         assert_eq!(agreed.unwrap().unwrap().flags, init::ASYNC_READ | init::BIG_WRITES);
         // Without INIT_EXT the second word is not there.
-        let (_, agreed) = answer(&offer(31, init::HAS_RESEND | init::MAX_PAGES));
+        let (_, agreed) = answer(&offer(31, init::HAS_RESEND | init::MAX_PAGES), WANTED);
         assert_eq!(agreed.unwrap().unwrap().flags, init::MAX_PAGES);
     }
 
     #[test]
     fn other_major_versions_are_negotiated_or_refused() {
-        let (_, agreed) = answer(&InitIn { major: 8, minor: 1, ..InitIn::default() });
+        let (_, agreed) = answer(&InitIn { major: 8, minor: 1, ..InitIn::default() }, WANTED);
         assert!(agreed.unwrap().is_none());
-        let (_, agreed) = answer(&InitIn { major: 6, minor: 9, ..InitIn::default() });
+        let (_, agreed) = answer(&InitIn { major: 6, minor: 9, ..InitIn::default() }, WANTED);
         assert!(agreed.is_err());
-        let (_, agreed) = answer(&offer(11, 0));
+        let (_, agreed) = answer(&offer(11, 0), WANTED);
         assert!(agreed.is_err());
     }
 }

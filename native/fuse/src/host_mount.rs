@@ -408,6 +408,13 @@ pub(crate) fn detach(
     }
 }
 
+/// Ends the connection of the mount at `path` and unmounts it; root only.
+pub(crate) fn force_detach(path: &Path) {
+    let flags = UnmountFlags::FORCE | UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+    // It has no effect where it is not permitted or nothing is mounted; callers see that.
+    let _ = rustix::mount::unmount(path, flags);
+}
+
 /// Ends the connection at once: whatever waits gets ECONNABORTED, later calls ENOTCONN.
 pub(crate) fn abort(abort_file: &OwnedFd) -> io::Result<()> {
     rustix::io::write(abort_file, b"1")?;

@@ -24,10 +24,12 @@ mod notify;
 mod ops;
 mod options;
 mod park;
+mod probe;
 mod reply;
 mod request;
 mod session;
 mod transport;
+mod uring;
 mod watchdog;
 
 pub use busy::{MountUse, MountUser, mount_users};
@@ -37,7 +39,9 @@ pub use flush::FlushReport;
 pub use mount_table::{HostMount, clear_dead_mount, devdev_mounts};
 pub use options::{
     EndReason, EndSink, LogLevel, LogSink, MountOptions, Permissions, RequestHook, SyncHook,
+    Transport,
 };
 #[doc(hidden)]
 pub use request::is_request;
 pub use session::Session;
+pub use uring::{RingSupport, ring_support};

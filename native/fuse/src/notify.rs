@@ -14,7 +14,6 @@ use crate::abi::{
     Abi, Field, NOTIFY_INVAL_ENTRY, NOTIFY_INVAL_INODE, NotifyInvalEntry, NotifyInvalInode,
     OutHeader,
 };
-use crate::classic::DeviceFile;
 use crate::core::Core;
 use crate::options::LogLevel;
 use crate::transport::{Port, SendError};
@@ -41,18 +40,17 @@ fn send<T: Abi>(port: &dyn Port, code: i32, body: &T, name: &[u8]) -> Result<(),
 /// The invalidator of a mounted workspace.
 pub(crate) struct Notifier {
     core: Arc<Core>,
-    file: Arc<DeviceFile>,
 }
 
 impl Notifier {
-    pub fn new(core: Arc<Core>, file: Arc<DeviceFile>) -> Notifier {
-        Notifier { core, file }
+    pub fn new(core: Arc<Core>) -> Notifier {
+        Notifier { core }
     }
 
     // Length 0: to the end. Dirty pages in the range are written and waited for before they go.
     fn send_inode(&self, node: NodeId, off: i64, len: i64) {
         let body = NotifyInvalInode { ino: node.0, off, len };
-        self.told(send(self.file.as_ref(), NOTIFY_INVAL_INODE, &body, &[]));
+        self.told(send(self.core.device.as_ref(), NOTIFY_INVAL_INODE, &body, &[]));
     }
 
     fn send_entry(&self, parent: NodeId, name: &[u8]) {
@@ -60,7 +58,7 @@ impl Notifier {
         let mut with_nul = Vec::with_capacity(name.len() + 1);
         with_nul.extend_from_slice(name);
         with_nul.push(0);
-        self.told(send(self.file.as_ref(), NOTIFY_INVAL_ENTRY, &body, &with_nul));
+        self.told(send(self.core.device.as_ref(), NOTIFY_INVAL_ENTRY, &body, &with_nul));
     }
 
     fn told(&self, result: Result<(), SendError>) {

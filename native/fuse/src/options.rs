@@ -53,6 +53,16 @@ pub enum Permissions {
     Unchecked,
 }
 
+/// How requests of the kernel come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Transport {
+    /// Read from and written to /dev/fuse.
+    #[default]
+    Classic,
+    /// Through buffers shared with the kernel; classic where that cannot be had.
+    IoUring,
+}
+
 /// How a workspace is mounted on the host.
 #[derive(Clone)]
 pub struct MountOptions {
@@ -66,8 +76,12 @@ pub struct MountOptions {
     pub suid_and_devices: bool,
     /// Whether extended attributes are served; must agree with `VfsOptions::xattrs`.
     pub xattrs: bool,
-    /// Threads that read requests.
+    /// How requests are to come in.
+    pub transport: Transport,
+    /// Threads that read requests (classic transport).
     pub readers: usize,
+    /// Requests of one CPU that may wait for the store at a time; more get EBUSY (io_uring).
+    pub spares: usize,
     /// How long a request may wait for the store before it fails with EIO.
     pub park_timeout: Duration,
     /// fsync waits for this; without it there is nothing to wait for.
@@ -100,7 +114,9 @@ impl MountOptions {
             permissions: Permissions::Auto,
             suid_and_devices: false,
             xattrs: true,
+            transport: Transport::default(),
             readers: 2,
+            spares: 1024,
             park_timeout: Duration::from_secs(30),
             sync: None,
             sync_timeout: Duration::from_secs(120),

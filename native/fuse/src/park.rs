@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 use devdev_vfs::Need;
 use parking_lot::{Condvar, Mutex};
 
-use crate::abi::{Abi, InHeader};
 use crate::core::{Core, Worker};
 use crate::doomed::is_doomed;
 use crate::options::LogLevel;
 use crate::reply::send_error;
-use crate::transport::Port;
+use crate::transport::Exchange;
 
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
@@ -35,8 +34,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// A request that waits.
 pub(crate) struct Parked {
-    pub bytes: Box<[u8]>,
-    pub port: Arc<dyn Port>,
+    pub exchange: Box<dyn Exchange>,
     pub unique: u64,
     pub deadline: Instant,
 }
@@ -179,7 +177,7 @@ impl Parking {
     // itself never sees that.
     fn let_dying_go(&self) {
         let state = self.shared.0.lock();
-        let task = |parked: &Parked| InHeader::decode(&parked.bytes).map_or(0, |head| head.pid);
+        let task = |parked: &Parked| parked.exchange.frame().header().map_or(0, |head| head.pid);
         let tasks: Vec<_> = state.waiting.iter().map(|(t, parked)| (*t, task(parked))).collect();
         drop(state);
         for (ticket, _) in tasks.into_iter().filter(|(_, tid)| is_doomed(*tid)) {
@@ -192,5 +190,5 @@ impl Parking {
 
 fn fail(parked: &Parked, errno: i32) {
     // If nobody waits for the answer any more, nothing is lost.
-    let _ = send_error(parked.port.as_ref(), parked.unique, errno);
+    let _ = send_error(parked.exchange.port(), parked.unique, errno);
 }

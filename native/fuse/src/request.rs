@@ -111,18 +111,65 @@ pub enum Malformed {
     Arguments(InHeader),
 }
 
-struct Cursor<'a>(&'a [u8]);
+/// The bytes of a request as they arrived: in one piece, or with what follows the structure of
+/// the operation in a buffer of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    head: &'a [u8],
+    fixed: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// A request in one piece.
+    pub fn whole(bytes: &'a [u8]) -> Frame<'a> {
+        let (head, fixed) = bytes.split_at(bytes.len().min(InHeader::SIZE));
+        Frame { head, fixed, rest: &[] }
+    }
+
+    /// A request in three pieces: header, structure of the operation, names and data.
+    pub fn pieces(head: &'a [u8], fixed: &'a [u8], rest: &'a [u8]) -> Frame<'a> {
+        Frame { head, fixed, rest }
+    }
+
+    /// The header, if there is a whole one.
+    pub fn header(&self) -> Option<InHeader> {
+        InHeader::decode(self.head)
+    }
+
+    fn len(&self) -> usize {
+        self.head.len() + self.fixed.len() + self.rest.len()
+    }
+
+    // The arguments, less so many bytes at the end.
+    fn arguments(&self, less: usize) -> Option<Cursor<'a>> {
+        let from_rest = less.min(self.rest.len());
+        let rest = &self.rest[..self.rest.len() - from_rest];
+        let fixed = &self.fixed[..self.fixed.len().checked_sub(less - from_rest)?];
+        Some(if fixed.is_empty() { Cursor(rest, &[]) } else { Cursor(fixed, rest) })
+    }
+}
+
+/// What is left of the arguments: nothing in it lies across the two pieces.
+struct Cursor<'a>(&'a [u8], &'a [u8]);
 
 impl<'a> Cursor<'a> {
+    fn advance(&mut self, len: usize) {
+        self.0 = &self.0[len..];
+        if self.0.is_empty() {
+            self.0 = std::mem::take(&mut self.1);
+        }
+    }
+
     fn take<T: Abi>(&mut self) -> Option<T> {
         let value = T::decode(self.0)?;
-        self.0 = &self.0[T::SIZE..];
+        self.advance(T::SIZE);
         Some(value)
     }
 
     fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
+        let taken = self.0.get(..len)?;
+        self.advance(len);
         Some(taken)
     }
 
@@ -130,22 +177,20 @@ impl<'a> Cursor<'a> {
     fn name(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|byte| *byte == 0)?;
         let name = &self.0[..end];
-        self.0 = &self.0[end + 1..];
+        self.advance(end + 1);
         (!name.is_empty()).then_some(name)
     }
 }
 
 /// Takes a request apart. `long_setxattr`: whether FUSE_SETXATTR_EXT was agreed upon.
-pub fn decode(bytes: &[u8], long_setxattr: bool) -> Result<Request<'_>, Malformed> {
-    let header = InHeader::decode(bytes).ok_or(Malformed::Header)?;
-    if header.len as usize != bytes.len() {
+pub fn decode(frame: Frame<'_>, long_setxattr: bool) -> Result<Request<'_>, Malformed> {
+    let header = frame.header().ok_or(Malformed::Header)?;
+    if header.len as usize != frame.len() {
         return Err(Malformed::Header);
     }
     // Extensions (security context, groups) come last; none is asked for at INIT.
     let extensions = usize::from(header.total_extlen) * 8;
-    let end = bytes.len().checked_sub(extensions).filter(|end| *end >= InHeader::SIZE);
-    let end = end.ok_or(Malformed::Arguments(header))?;
-    let arguments = Cursor(&bytes[InHeader::SIZE..end]);
+    let arguments = frame.arguments(extensions).ok_or(Malformed::Arguments(header))?;
     match decode_op(header.opcode, arguments, long_setxattr) {
         Some(op) => Ok(Request { header, op }),
         None => Err(Malformed::Arguments(header)),
@@ -155,7 +200,7 @@ pub fn decode(bytes: &[u8], long_setxattr: bool) -> Result<Request<'_>, Malforme
 /// Whether bytes are a well-formed request; for fuzzing from outside of this crate.
 #[doc(hidden)]
 pub fn is_request(bytes: &[u8]) -> bool {
-    match decode(bytes, true) {
+    match decode(Frame::whole(bytes), true) {
         Ok(Request { op: Op::BatchForget(list), .. }) => list.count() > 0,
         Ok(_) => true,
         Err(_) => false,
@@ -276,18 +321,21 @@ mod tests {
     #[test]
     fn names_and_payloads_are_found() {
         let bytes = request(op::SYMLINK, 0, &[b"a\0", b"b/c\0"]);
-        let Op::Symlink { name, target } = decode(&bytes, true).unwrap().op else { panic!() };
+        let Op::Symlink { name, target } = decode(Frame::whole(&bytes), true).unwrap().op else {
+            panic!()
+        };
         assert_eq!((name, target), (&b"a"[..], &b"b/c"[..]));
 
         let write = bytes_of(WriteIn { size: 3, offset: 9, ..WriteIn::default() });
         let bytes = request(op::WRITE, 0, &[&write, b"xyz"]);
-        let Op::Write(arg, data) = decode(&bytes, true).unwrap().op else { panic!() };
+        let Op::Write(arg, data) = decode(Frame::whole(&bytes), true).unwrap().op else { panic!() };
         assert_eq!((arg.offset, data), (9, &b"xyz"[..]));
 
         let long = bytes_of(SetxattrIn { size: 1, flags: 2, ..SetxattrIn::default() });
         for (fixed, ext) in [(&long[..], true), (&long[..8], false)] {
             let bytes = request(op::SETXATTR, 0, &[fixed, b"user.k\0", b"v"]);
-            let Op::Setxattr { name, value, flags } = decode(&bytes, ext).unwrap().op else {
+            let Op::Setxattr { name, value, flags } = decode(Frame::whole(&bytes), ext).unwrap().op
+            else {
                 panic!()
             };
             assert_eq!((name, value, flags), (&b"user.k"[..], &b"v"[..], 2));
@@ -296,23 +344,48 @@ mod tests {
         let forget = bytes_of(BatchForgetIn { count: 2, dummy: 0 });
         let ones = bytes_of(ForgetOne { nodeid: 5, nlookup: 1 }).repeat(2);
         let bytes = request(op::BATCH_FORGET, 0, &[&forget, &ones]);
-        let Op::BatchForget(list) = decode(&bytes, true).unwrap().op else { panic!() };
+        let Op::BatchForget(list) = decode(Frame::whole(&bytes), true).unwrap().op else {
+            panic!()
+        };
         assert_eq!(list.count(), 2);
+    }
+
+    #[test]
+    fn a_request_in_pieces_says_the_same() {
+        let write = bytes_of(WriteIn { size: 3, offset: 9, ..WriteIn::default() });
+        let cases: &[(u32, u16, &[u8], &[u8])] = &[
+            (op::WRITE, 0, &write, b"xyz"),
+            (op::LOOKUP, 0, b"", b"name\0"),
+            (op::LOOKUP, 1, b"", b"name\0extended"),
+            (op::RENAME, 0, &7u64.to_ne_bytes(), b"from\0to\0"),
+            (op::SETATTR, 0, &[1; 88], b""),
+            (op::STATFS, 0, b"", b""),
+            (op::WRITE, 0, &write, b"xy"),
+            (op::LOOKUP, 9, b"", b"name\0"),
+        ];
+        for (opcode, extensions, fixed, rest) in cases {
+            let bytes = request(*opcode, *extensions, &[fixed, rest]);
+            let frame = Frame::pieces(&bytes[..InHeader::SIZE], fixed, rest);
+            let whole = format!("{:?}", decode(Frame::whole(&bytes), true));
+            assert_eq!(format!("{:?}", decode(frame, true)), whole);
+        }
+        let frame = Frame::pieces(&[], &[], &[]);
+        assert_eq!(decode(frame, true).unwrap_err(), Malformed::Header);
     }
 
     #[test]
     fn extensions_are_cut_off() {
         let bytes = request(op::LOOKUP, 1, &[b"name\0", b"12345678"]);
-        assert!(matches!(decode(&bytes, true).unwrap().op, Op::Lookup(b"name")));
+        assert!(matches!(decode(Frame::whole(&bytes), true).unwrap().op, Op::Lookup(b"name")));
         let bytes = request(op::LOOKUP, 9, &[b"name\0"]);
-        assert!(matches!(decode(&bytes, true), Err(Malformed::Arguments(_))));
+        assert!(matches!(decode(Frame::whole(&bytes), true), Err(Malformed::Arguments(_))));
     }
 
     #[test]
     fn short_or_nameless_requests_are_refused() {
         let lookup = request(op::LOOKUP, 0, &[b"name\0"]);
-        assert_eq!(decode(&lookup[..39], true).unwrap_err(), Malformed::Header);
-        assert_eq!(decode(&lookup[..42], true).unwrap_err(), Malformed::Header);
+        assert_eq!(decode(Frame::whole(&lookup[..39]), true).unwrap_err(), Malformed::Header);
+        assert_eq!(decode(Frame::whole(&lookup[..42]), true).unwrap_err(), Malformed::Header);
         let cases: &[(u32, &[&[u8]])] = &[
             (op::LOOKUP, &[b"name"]),
             (op::LOOKUP, &[b"\0"]),
@@ -325,7 +398,10 @@ mod tests {
         ];
         for (opcode, arguments) in cases {
             let bytes = request(*opcode, 0, arguments);
-            assert!(matches!(decode(&bytes, true), Err(Malformed::Arguments(_))), "{opcode}");
+            assert!(
+                matches!(decode(Frame::whole(&bytes), true), Err(Malformed::Arguments(_))),
+                "{opcode}"
+            );
         }
     }
 
@@ -342,7 +418,8 @@ mod tests {
                     })
                     .collect();
                 let bytes = request(opcode, (seed >> 29) as u16, &[&arguments]);
-                if let Ok(Request { op: Op::BatchForget(list), .. }) = decode(&bytes, len % 2 == 0)
+                if let Ok(Request { op: Op::BatchForget(list), .. }) =
+                    decode(Frame::whole(&bytes), len % 2 == 0)
                 {
                     assert!(list.count() * ForgetOne::SIZE <= len);
                 }

@@ -2,8 +2,8 @@
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,21 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::busy::mount_users;
 use crate::classic::{ClassicChannel, DeviceFile};
-use crate::core::{Core, Worker};
+use crate::core::{Core, Progress, Worker};
 use crate::counters::{Counters, OpCount};
 use crate::errors::{HostMountError, UnmountError};
 use crate::flush::{Barrier, FlushReport};
 use crate::handshake::{Agreed, MAX_WRITE, shake_hands};
 use crate::host_mount::{
-    DetachError, Fusermount, HostMounted, abort, detach, mount, remove_created,
+    DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, remove_created,
 };
 use crate::mount_table::{forget_served, mount_points_of, mounted_at, note_served};
 use crate::notify::Notifier;
-use crate::options::{EndReason, LogLevel, MountOptions};
+use crate::options::{EndReason, LogLevel, MountOptions, Transport};
 use crate::park::Parking;
-use crate::transport::{Channel, Received};
+use crate::probe::probe;
+use crate::transport::{Channel, Message, Received};
+use crate::uring::Rings;
 use crate::watchdog::Watchdog;
 
 /// Threads that serve parked requests.
@@ -40,6 +42,18 @@ const GRACE: Duration = Duration::from_secs(2);
 const FORCED_GRACE: Duration = Duration::from_millis(200);
 /// How long threads may take to end once the connection is over.
 const JOIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why a transport could not be used, or nothing be mounted at all.
+enum Failure {
+    Mount(HostMountError),
+    Rings(String),
+}
+
+impl From<HostMountError> for Failure {
+    fn from(error: HostMountError) -> Failure {
+        Failure::Mount(error)
+    }
+}
 
 /// A workspace served at a directory of the host. Dropping it unmounts by force.
 ///
@@ -59,6 +73,9 @@ struct Inner {
     barrier: Arc<Barrier>,
     fusermount: Option<PathBuf>,
     on_end: Option<crate::options::EndSink>,
+    transport: Transport,
+    /// Not yet known to work: nobody is told if it ends.
+    on_trial: AtomicBool,
     /// Everything that is undone once, when the host mount is gone.
     held: Mutex<Option<Held>>,
     /// Readers that still run.
@@ -79,45 +96,80 @@ impl Session {
     /// Mounts `vfs` and serves it until `unmount`. Becomes the engine's invalidator.
     /// On an error nothing is mounted and nothing was changed.
     pub fn mount(vfs: Arc<Vfs>, options: MountOptions) -> Result<Session, HostMountError> {
-        let mut mounted = mount(&options)?;
+        let reason = match options.transport {
+            Transport::Classic => None,
+            Transport::IoUring => match Rings::prepare(options.spares) {
+                Err(reason) => Some(reason),
+                Ok(rings) => match Session::attempt(&vfs, &options, Some(rings)) {
+                    Ok(session) => return Ok(session),
+                    Err(Failure::Mount(error)) => return Err(error),
+                    Err(Failure::Rings(reason)) => Some(reason),
+                },
+            },
+        };
+        if let (Some(reason), Some(log)) = (reason, &options.log) {
+            log(LogLevel::Warn, &format!("fuse: classic transport, not io_uring: {reason}"));
+        }
+        Session::attempt(&vfs, &options, None).map_err(|failure| match failure {
+            Failure::Mount(error) => error,
+            Failure::Rings(reason) => HostMountError::Handshake(reason),
+        })
+    }
+
+    fn attempt(
+        vfs: &Arc<Vfs>,
+        options: &MountOptions,
+        mut rings: Option<Rings>,
+    ) -> Result<Session, Failure> {
+        let mut mounted = mount(options)?;
         note_served(&mounted.path);
-        let undo = Undo::of(&mounted, &options);
+        let undo = Undo::of(&mounted, options);
+        // Only a connection that can be aborted from outside: what is in a ring cannot be
+        // answered by the watchdog.
+        let can_abort = mounted.abort.is_some() || rustix::process::geteuid().is_root();
+        if rings.is_some() && !can_abort {
+            return Err(Failure::Rings(
+                "fusectl is not mounted on /sys/fs/fuse/connections".into(),
+            ));
+        }
         let file = DeviceFile::new(mounted.device_file);
         let mut first = ClassicChannel::new(file.clone());
-        let agreed = shake_hands(&file, &mut first)?;
-        let mut channels = vec![first];
-        for _ in 1..options.readers.max(1) {
-            let clone = ClassicChannel::cloned(&file, &options.device);
-            channels.push(clone.unwrap_or_else(|| ClassicChannel::new(file.clone())));
+        let agreed = shake_hands(&file, &mut first, rings.is_some())?;
+        if rings.is_some() && !agreed.over_rings() {
+            return Err(Failure::Rings("the kernel does not offer it".to_owned()));
         }
-        let watchdog = match &options.helper {
-            None => None,
-            Some(helper) => {
-                let abort = mounted.abort.as_ref().map(AsFd::as_fd);
-                let created = &mounted.created;
-                let (path, number) = (&mounted.path, mounted.device);
-                let started = Watchdog::start(helper, path, number, created, file.as_fd(), abort);
-                Some(started.map_err(|e| HostMountError::System("starting the watchdog", e))?)
-            }
+        let readers = if rings.is_some() { 1 } else { options.readers.max(1) };
+        let channels = first.and_clones(readers, &file, &options.device);
+        let start = |helper: &PathBuf| {
+            let abort = mounted.abort.as_ref().map(AsFd::as_fd);
+            let (path, created) = (&mounted.path, &mounted.created);
+            Watchdog::start(helper, path, mounted.device, created, file.as_fd(), abort)
         };
-        let core = Arc::new(new_core(vfs, agreed, &options, channels.len()));
+        let watchdog = options.helper.as_ref().map(start).transpose();
+        let watchdog = watchdog.map_err(|e| HostMountError::System("starting the watchdog", e))?;
+        let core = Arc::new(new_core(vfs, agreed, options, channels.len(), file, rings.as_mut()));
+        if let Some(watchdog) = &watchdog {
+            core.nudger.get_or_init(|| watchdog.nudger());
+        }
         let held = Held {
             watchdog,
             abort: mounted.abort.take(),
             created: std::mem::take(&mut mounted.created),
         };
-        let notifier = Arc::new(Notifier::new(core.clone(), file));
-        let (vfs, teller, allow_other) = (core.vfs.clone(), notifier.clone(), options.allow_other);
-        let barrier = Barrier::new(vfs, teller, mounted.device, allow_other);
+        let notifier = Arc::new(Notifier::new(core.clone()));
+        let teller = notifier.clone();
+        let barrier = Barrier::new(vfs.clone(), teller, mounted.device, options.allow_other);
         let inner = Arc::new(Inner {
             notifier,
             path: mounted.path,
             device: mounted.device,
             barrier,
-            fusermount: options.fusermount,
-            on_end: options.on_end,
+            fusermount: options.fusermount.clone(),
+            on_end: options.on_end.clone(),
+            transport: if rings.is_some() { Transport::IoUring } else { Transport::Classic },
+            on_trial: AtomicBool::new(rings.is_some()),
             held: Mutex::new(Some(held)),
-            readers: AtomicUsize::new(channels.len()),
+            readers: AtomicUsize::new(channels.len() + rings.as_ref().map_or(0, Rings::len)),
             ended: (Mutex::new(false), Condvar::new()),
             unmounting: Mutex::new(()),
             wanted: AtomicBool::new(false),
@@ -127,29 +179,62 @@ impl Session {
         session.inner.core.vfs.set_invalidator(Some(session.inner.notifier.clone()));
         // From here on dropping the session undoes everything.
         undo.disarm();
-        session.start(channels).map_err(|e| HostMountError::System("starting threads", e))?;
-        let Agreed { minor, .. } = session.inner.core.agreed;
-        let message = format!(
-            "fuse: protocol 7.{minor}, {} readers, {}",
-            session.inner.readers.load(Ordering::Relaxed),
-            if mounted.kernel_checks { "modes checked by the kernel" } else { "root only" },
-        );
-        session.inner.core.log(LogLevel::Info, &message);
+        let started = session.start(channels, rings);
+        started.map_err(|e| HostMountError::System("starting threads", e))?;
+        session.prove(options)?;
+        session.introduce(mounted.kernel_checks);
         Ok(session)
     }
 
-    fn start(&self, channels: Vec<ClassicChannel>) -> std::io::Result<()> {
+    // Rings that do not work would leave everybody waiting: a child process tries every queue.
+    fn prove(&self, options: &MountOptions) -> Result<(), Failure> {
+        let inner = &self.inner;
+        if inner.transport == Transport::Classic {
+            return Ok(());
+        }
+        let tried = options.helper.as_deref().map_or(Ok(()), |helper| probe(helper, &inner.path));
+        let lasted = tried.and_then(|()| {
+            inner.on_trial.store(false, Ordering::SeqCst);
+            if inner.is_over() { Err("the connection ended at once".to_owned()) } else { Ok(()) }
+        });
+        lasted.map_err(|reason| {
+            inner.on_trial.store(true, Ordering::SeqCst);
+            // What follows is left to dropping the session.
+            inner.wanted.store(true, Ordering::SeqCst);
+            inner.abort();
+            if let Err(error) = inner.detach_everywhere(true) {
+                inner.core.log(LogLevel::Warn, &format!("fuse: {error}"));
+            }
+            Failure::Rings(reason)
+        })
+    }
+
+    fn introduce(&self, kernel_checks: bool) {
+        let core = &self.inner.core;
+        let message = format!(
+            "fuse: protocol 7.{}, {}, {}",
+            core.agreed.minor,
+            match core.rings.len() {
+                0 => format!("{} readers", self.inner.readers.load(Ordering::Relaxed)),
+                rings => format!("io_uring, {rings} workers"),
+            },
+            if kernel_checks { "modes checked by the kernel" } else { "root only" },
+        );
+        core.log(LogLevel::Info, &message);
+    }
+
+    fn start(&self, channels: Vec<ClassicChannel>, rings: Option<Rings>) -> std::io::Result<()> {
         let readers = channels.len();
         let mut threads = self.threads.lock();
         for slot in readers..readers + POOL {
             let core = self.inner.core.clone();
             threads.push(spawn("devdev-parked", move || {
-                let mut worker = Worker::new(core.clone(), slot);
+                let mut worker = Worker::new(core.clone(), Some(slot));
                 core.parking.serve(&core, &mut worker);
             })?);
         }
         for (slot, mut channel) in channels.into_iter().enumerate() {
-            let mut worker = Worker::new(self.inner.core.clone(), slot);
+            let mut worker = Worker::new(self.inner.core.clone(), Some(slot));
             let inner = Arc::downgrade(&self.inner);
             threads.push(spawn("devdev-fuse", move || {
                 read_requests(&mut channel, &mut worker);
@@ -158,7 +243,16 @@ impl Session {
                 reader_ended(&inner);
             })?);
         }
+        if let Some(rings) = rings {
+            let inner = Arc::downgrade(&self.inner);
+            threads.extend(rings.start(&self.inner.core, move || reader_ended(&inner)));
+        }
         Ok(())
+    }
+
+    /// How requests come in.
+    pub fn transport(&self) -> Transport {
+        self.inner.transport
     }
 
     /// The absolute path at which it is mounted.
@@ -260,6 +354,19 @@ impl Inner {
         Ok(())
     }
 
+    // Ends the connection at once, before anything is unmounted.
+    fn abort(&self) {
+        let held = self.held.lock();
+        let aborted = held.as_ref().and_then(|held| held.abort.as_ref()).map(abort);
+        drop(held);
+        if !matches!(aborted, Some(Ok(()))) {
+            // Without the file root can; for others it does nothing.
+            let path = self.path.clone();
+            let _ = spawn("devdev-unmount", move || force_detach(&path));
+        }
+        self.wait_ended(DETACH_LIMIT);
+    }
+
     // The mount itself, then what was bound from it: those users cannot be told from its own.
     fn detach_everywhere(&self, force: bool) -> Result<(), UnmountError> {
         let refused = |reason: String| UnmountError::Refused(self.path.clone(), reason);
@@ -337,16 +444,26 @@ impl Inner {
         }
         remove_created(&held.created);
         forget_served(&self.path);
-        self.core.log(LogLevel::Info, &format!("fuse: {} is unmounted", self.path.display()));
-        if let Some(on_end) = &self.on_end {
+        let on_trial = self.on_trial.load(Ordering::SeqCst);
+        if !on_trial {
+            self.core.log(LogLevel::Info, &format!("fuse: {} is unmounted", self.path.display()));
+        }
+        if let Some(on_end) = self.on_end.as_ref().filter(|_| !on_trial) {
             on_end(reason);
         }
     }
 }
 
-fn new_core(vfs: Arc<Vfs>, agreed: Agreed, options: &MountOptions, readers: usize) -> Core {
+fn new_core(
+    vfs: &Arc<Vfs>,
+    agreed: Agreed,
+    options: &MountOptions,
+    readers: usize,
+    device: Arc<DeviceFile>,
+    rings: Option<&mut Rings>,
+) -> Core {
     Core {
-        vfs,
+        vfs: vfs.clone(),
         agreed,
         xattrs: options.xattrs,
         hook: options.hook.clone(),
@@ -356,7 +473,10 @@ fn new_core(vfs: Arc<Vfs>, agreed: Agreed, options: &MountOptions, readers: usiz
         sync: options.sync.clone(),
         refusing: AtomicBool::new(false),
         refreshed: Mutex::default(),
-        progress: (0..readers + POOL).map(|_| AtomicU64::new(0)).collect(),
+        device,
+        nudger: OnceLock::new(),
+        progress: (0..readers + POOL).map(|_| Progress::default()).collect(),
+        rings: rings.map(Rings::take_views).unwrap_or_default(),
     }
 }
 
@@ -366,10 +486,14 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Joi
 
 fn read_requests(channel: &mut ClassicChannel, worker: &mut Worker) {
     let mut buffer = vec![0; MAX_WRITE as usize + 4096];
-    let port = channel.port();
+    let mut port = channel.port();
     loop {
         match channel.receive(&mut buffer) {
-            Received::Request(len) => worker.serve(&port, &buffer[..len]),
+            Received::Request(len) => {
+                let message = Message { bytes: &buffer[..len], port };
+                worker.serve(&message);
+                port = message.port;
+            }
             Received::Nothing => {}
             Received::Ended => return,
         }

@@ -1,8 +1,10 @@
-//! What the session needs of a connection to the kernel. Separate from `classic.rs`, because
-//! a ring of shared buffers is to take its place for some workloads.
+//! What the session needs of a connection to the kernel: implemented over read and write in
+//! `classic.rs`, over buffers shared with the kernel in `uring.rs`.
 
 use std::io::IoSlice;
 use std::sync::Arc;
+
+use crate::request::Frame;
 
 /// What came of waiting for a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,4 +40,37 @@ pub(crate) trait Channel: Send {
 pub(crate) trait Port: Send + Sync {
     /// Sends one reply or notification, header first.
     fn send(&self, parts: &[IoSlice<'_>]) -> Result<(), SendError>;
+}
+
+/// A request that has arrived, and the way back for its reply.
+pub(crate) trait Exchange: Send {
+    /// The request. Not to be held while the reply is sent: both may be in the same place.
+    fn frame(&self) -> Frame<'_>;
+    /// Where the reply goes.
+    fn port(&self) -> &dyn Port;
+    /// The same for longer than the reader can wait; `None` when too many are kept already.
+    fn keep(&self) -> Option<Box<dyn Exchange>>;
+}
+
+/// A request in one piece, in memory of its own or a reader's.
+pub(crate) struct Message<Bytes> {
+    /// The request.
+    pub bytes: Bytes,
+    /// Where its reply goes.
+    pub port: Arc<dyn Port>,
+}
+
+impl<Bytes: AsRef<[u8]> + Send> Exchange for Message<Bytes> {
+    fn frame(&self) -> Frame<'_> {
+        Frame::whole(self.bytes.as_ref())
+    }
+
+    fn port(&self) -> &dyn Port {
+        self.port.as_ref()
+    }
+
+    fn keep(&self) -> Option<Box<dyn Exchange>> {
+        let bytes: Box<[u8]> = self.bytes.as_ref().into();
+        Some(Box::new(Message { bytes, port: self.port.clone() }))
+    }
 }

@@ -26,6 +26,7 @@ const BYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const MESSAGE_START: &[u8] = b"F";
 const MESSAGE_BEAT: &[u8] = b".";
+const MESSAGE_NUDGE: &[u8] = b"n";
 const MESSAGE_BYE: &[u8] = b"b";
 
 struct Shared {
@@ -85,6 +86,11 @@ impl Watchdog {
         }
     }
 
+    /// What the workers of rings ask it for.
+    pub fn nudger(&self) -> Nudger {
+        Nudger(self.shared.clone())
+    }
+
     /// The host mount is gone as it should: ends the helper.
     pub fn bye(mut self) {
         *self.shared.stopped.lock() = true;
@@ -101,6 +107,17 @@ impl Watchdog {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+/// Has the helper ask the mount for something small from every CPU.
+pub(crate) struct Nudger(Arc<Shared>);
+
+impl Nudger {
+    /// Does not wait for it.
+    pub fn nudge(&self) {
+        // A full socket has nudges enough in it; without a helper what waits comes a little later.
+        let _ = send(&self.0.socket, MESSAGE_NUDGE);
     }
 }
 

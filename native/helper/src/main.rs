@@ -5,6 +5,7 @@
 
 mod launch;
 mod lookup;
+mod probe;
 mod spec;
 mod watchdog;
 mod winsize;
@@ -19,11 +20,13 @@ fn main() -> ExitCode {
     let role = args.next().unwrap_or_default();
     match role.to_str() {
         Some("launch") => launch::run(),
+        Some("probe") => probe::run(args),
         Some("watchdog") => watchdog::run(args),
         Some("winsize") => winsize::run(args),
         _ => {
             eprintln!(
-                "devdev-helper: started by devdev, not by hand (roles: launch, watchdog, winsize)"
+                "devdev-helper: started by devdev, not by hand \
+                 (roles: launch, probe, watchdog, winsize)"
             );
             ExitCode::from(HELPER_FAILED)
         }

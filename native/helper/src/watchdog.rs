@@ -3,9 +3,10 @@
 //! number tells that mount from one that another daemon has made there meanwhile.
 //!
 //! Standard input is a socket to the daemon. First comes `F` with the descriptors of the FUSE
-//! connection and, where the system has one, of its abort file. Then a `.` every second, at last
-//! `b` when the mount was taken down as it should. An end of file or a dead daemon means to act at
-//! once, a silent one after eight seconds; a stopped one is left alone.
+//! connection and, where the system has one, of its abort file. Then a `.` every second, an `n`
+//! when requests wait in the kernel behind others that take long (`Nudge`), at last `b` when the
+//! mount was taken down as it should. An end of file or a dead daemon means to act at once, a
+//! silent one after eight seconds; a stopped one is left alone.
 //!
 //! A thread of the daemon that waits on the daemon's own mount keeps it from dying and its
 //! descriptors open, so the connection would never end: what waits is sent again to this process,
@@ -18,6 +19,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,6 +30,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::HELPER_FAILED;
+use crate::probe::ask_from_every_cpu;
 
 /// The daemon sends a beat every second.
 const TICK: Duration = Duration::from_secs(1);
@@ -68,7 +71,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(charge) = take_charge(args) else {
         return ExitCode::from(HELPER_FAILED);
     };
-    if watch(charge.daemon) == Verdict::Act {
+    let nudge = Nudge::start(&charge.mount_point);
+    if watch(charge.daemon, &nudge) == Verdict::Act {
         act(&charge);
     }
     ExitCode::SUCCESS
@@ -108,7 +112,7 @@ fn receive_descriptors() -> Option<(OwnedFd, Option<OwnedFd>)> {
     Some((descriptors.next()?, descriptors.next()))
 }
 
-fn watch(daemon: Pid) -> Verdict {
+fn watch(daemon: Pid, nudge: &Nudge) -> Verdict {
     // Ready when the whole process has ended; without one the other signs are enough.
     let pidfd = pidfd_open(daemon, PidfdFlags::empty()).ok();
     let mut silent = 0;
@@ -119,7 +123,7 @@ fn watch(daemon: Pid) -> Verdict {
         let timeout = Timespec { tv_sec: TICK.as_secs() as i64, tv_nsec: 0 };
         match poll(&mut files, Some(&timeout)) {
             Ok(0) => silent += 1,
-            Ok(_) if !files[0].revents().is_empty() => match read_beats() {
+            Ok(_) if !files[0].revents().is_empty() => match read_beats(nudge) {
                 Some(verdict) => return verdict,
                 None => silent = 0,
             },
@@ -138,12 +142,41 @@ fn watch(daemon: Pid) -> Verdict {
     }
 }
 
-fn read_beats() -> Option<Verdict> {
+/// With io_uring a request that found no entry is looked at only when the reply to another one goes
+/// out on its CPU; a statfs from there makes sure that there is one.
+struct Nudge(SyncSender<()>);
+
+impl Nudge {
+    // On a thread of its own: this process must not wait on the mount that it watches.
+    fn start(mount_point: &Path) -> Nudge {
+        let (send, receive) = sync_channel(1);
+        let path = mount_point.to_owned();
+        std::thread::spawn(move || {
+            while receive.recv().is_ok() {
+                // What it comes to does not matter: the mount may be gone.
+                let _ = ask_from_every_cpu(&path);
+            }
+        });
+        Nudge(send)
+    }
+
+    fn ask(&self) {
+        // One that has not begun yet will do for this too.
+        let _ = self.0.try_send(());
+    }
+}
+
+fn read_beats(nudge: &Nudge) -> Option<Verdict> {
     let mut bytes = [0; 64];
     match std::io::stdin().read(&mut bytes) {
         Ok(0) => Some(Verdict::Act),
         Ok(len) if bytes[..len].contains(&b'b') => Some(Verdict::Bye),
-        Ok(_) => None,
+        Ok(len) => {
+            if bytes[..len].contains(&b'n') {
+                nudge.ask();
+            }
+            None
+        }
         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => None,
         Err(_) => Some(Verdict::Act),
     }
@@ -187,12 +220,20 @@ fn act(charge: &Charge) {
     // Whatever else fails, no request may wait: first end the connection, or answer in the
     // daemon's place until nobody asks any more.
     let aborted = charge.abort.as_ref().is_some_and(|file| rustix::io::write(file, b"1").is_ok());
-    let answering = (!aborted).then(|| {
+    // Root can do the same without the file, while unmounting. What is in a ring could not be
+    // answered here.
+    let end = if aborted { UnmountFlags::empty() } else { UnmountFlags::FORCE };
+    let mounted = root_of(&charge.mount_point, &charge.device);
+    let detached = mounted.as_ref().is_some_and(|root| detach(root, end));
+    let answering = (!aborted && !detached).then(|| {
         let connection = charge.connection.clone();
         std::thread::spawn(move || answer_all(&connection))
     });
     // Nobody is left to be told of a failure; the mount is dead in any case.
-    detach(&charge.mount_point, &charge.device);
+    if mounted.is_some() && !detached {
+        detach_as_user(&charge.mount_point);
+    }
+    drop(mounted);
     for path in &charge.created {
         if std::fs::remove_dir(path).is_err() {
             break;
@@ -256,19 +297,22 @@ fn refusal(request: &[u8]) -> Option<[u8; 16]> {
     Some(reply)
 }
 
-// Takes the mount away, unless somebody has already, and mounted anew. The descriptor keeps to the
-// mount that was looked at; opened for its path only, it asks nothing of the dead server.
-fn detach(mount_point: &Path, device: &str) {
+// The root of the mount, unless somebody has taken it away already, and mounted anew. The
+// descriptor keeps to the mount that was looked at; opened for its path only, it asks nothing of
+// the dead server.
+fn root_of(mount_point: &Path, device: &str) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(root) = rustix::fs::open(mount_point, flags, Mode::empty()) else { return };
-    if device_of_mount(&root).as_deref() != Some(device) {
-        return;
-    }
+    let root = rustix::fs::open(mount_point, flags, Mode::empty()).ok()?;
+    (device_of_mount(&root).as_deref() == Some(device)).then_some(root)
+}
+
+fn detach(root: &OwnedFd, flags: UnmountFlags) -> bool {
     let exactly = format!("/proc/self/fd/{}", root.as_raw_fd());
-    if unmount(exactly, UnmountFlags::DETACH).is_ok() {
-        return;
-    }
-    // Not root: the set-user-id program may.
+    unmount(exactly, UnmountFlags::DETACH | flags).is_ok()
+}
+
+// Not root: the set-user-id program may.
+fn detach_as_user(mount_point: &Path) {
     let _ = Command::new("fusermount3")
         .args(["-u", "-z", "-q", "--"])
         .arg(mount_point)

@@ -182,6 +182,9 @@ fn newer_structures_have_the_sizes_and_offsets_of_7_45() {
         ),
         (layout::<StatxOut>(), 288, &[("stat", 32)]),
         (layout::<CopyFileRangeOut>(), 8, &[]),
+        (layout::<RingEntInOut>(), 32, &[("commit_id", 8), ("payload_sz", 16), ("reserved", 24)]),
+        (layout::<RingReqHeader>(), 288, &[("op_in", 128), ("ring_ent_in_out", 256)]),
+        (layout::<RingCmdReq>(), 24, &[("commit_id", 8), ("qid", 16)]),
     ];
     for (layout, size, fields) in pinned {
         assert_eq!(layout.size, *size, "{}", layout.name);
@@ -190,7 +193,8 @@ fn newer_structures_have_the_sizes_and_offsets_of_7_45() {
         }
     }
     assert_eq!((op::TMPFILE, op::STATX, op::COPY_FILE_RANGE_64), (51, 52, 53));
-    assert_eq!(init::HAS_RESEND, 1 << 39);
+    assert_eq!((init::HAS_RESEND, init::OVER_IO_URING), (1 << 39, 1 << 41));
+    assert_eq!((RING_REGISTER, RING_COMMIT_AND_FETCH), (1, 2));
 }
 
 #[test]

@@ -69,6 +69,11 @@ impl Agent {
         self.answers.recv_timeout(LIMIT).expect("the agent hangs or died")
     }
 
+    /// The same, if it comes in time.
+    pub fn answer_within(&self, limit: std::time::Duration) -> Option<String> {
+        self.answers.recv_timeout(limit).ok()
+    }
+
     /// Whether the oldest command that has none yet gets no answer for so long.
     pub fn is_waiting(&self, so_long: std::time::Duration) -> bool {
         self.answers.recv_timeout(so_long).is_err()

@@ -4,10 +4,12 @@ use std::ffi::OsStr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use devdev_fuse::{HostMountError, MountOptions, Session, clear_dead_mount};
+use devdev_fuse::{HostMountError, Session, clear_dead_mount};
 
 use crate::agent::Agent;
-use crate::harness::{can_mount, eventually, is_mounted, new_vfs, run_limited, scratch_path};
+use crate::harness::{
+    can_mount, eventually, is_mounted, new_vfs, options_for, run_limited, scratch_path,
+};
 use crate::serving::Server;
 
 const PROMISED: Duration = Duration::from_secs(10);
@@ -37,7 +39,8 @@ fn a_killed_server_that_waits_on_its_own_mount_leaves_nothing_behind() {
     let path = scratch_path();
     let mut server = Server::start(&path, "stuck", None);
     // A client that waits for the same answer.
-    let mut waiting = Command::new("chmod").arg("700").arg(&path).spawn().unwrap();
+    let mut waiting =
+        Command::new("sh").args(["-c", "cd \"$0\" && chmod 700 ."]).arg(&path).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(200));
     assert!(waiting.try_wait().unwrap().is_none(), "nothing blocks");
     server.kill();
@@ -86,13 +89,14 @@ fn a_dead_mount_is_cleared_by_the_next() {
         assert!(is_mounted(&path), "nobody watched, so it stays");
     };
     kill(Server::start(&path, "unwatched", None));
-    let session = Session::mount(new_vfs(), MountOptions::new(&path)).unwrap();
+    let session = Session::mount(new_vfs(), options_for(&path)).unwrap();
     assert!(!clear_dead_mount(&path).unwrap());
-    let again = Session::mount(new_vfs(), MountOptions::new(&path)).err().unwrap();
+    let again = Session::mount(new_vfs(), options_for(&path)).err().unwrap();
     assert!(matches!(again, HostMountError::AlreadyMounted(_)), "{again}");
     session.unmount(false).unwrap();
     kill(Server::start(&path, "unwatched", None));
-    assert!(clear_dead_mount(&path).unwrap());
+    // The kernel takes rings apart a moment later.
+    assert!(eventually(PROMISED, || clear_dead_mount(&path).unwrap()));
     assert!(!is_mounted(&path));
     std::fs::remove_dir(&path).unwrap();
 }

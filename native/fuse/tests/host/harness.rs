@@ -1,14 +1,14 @@
 //! A mounted workspace for a test, and the child processes that touch it.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use devdev_fuse::{MountOptions, Session};
+use devdev_fuse::{MountOptions, RingSupport, Session, Transport, ring_support};
 use devdev_vfs::api::{Api, OpenFlags};
 use devdev_vfs::{Caller, Clock, Limits, Timespec, Vfs, VfsOptions};
 
@@ -61,6 +61,50 @@ pub fn new_vfs() -> Arc<Vfs> {
     })
 }
 
+/// How host mounts are served in these tests: DEVDEV_TRANSPORT, else classic.
+pub fn transport() -> Transport {
+    match std::env::var("DEVDEV_TRANSPORT").as_deref() {
+        Ok("io_uring") if can_switch_on() => Transport::IoUring,
+        Ok("io_uring" | "classic") | Err(_) => Transport::Classic,
+        Ok(other) => panic!("DEVDEV_TRANSPORT: no transport {other}"),
+    }
+}
+
+/// Options for a mount at `path`, with the transport of these tests.
+pub fn options_for(path: impl Into<PathBuf>) -> MountOptions {
+    let mut options = MountOptions::new(path);
+    options.transport = transport();
+    options
+}
+
+/// Has the kernel offer io_uring until this process ends, however it ends; false, said aloud, where
+/// that is not possible.
+pub fn can_switch_on() -> bool {
+    static SWITCH: OnceLock<bool> = OnceLock::new();
+    *SWITCH.get_or_init(|| {
+        let on = ring_support() == RingSupport::On || switch_on();
+        if !on {
+            eprintln!("SKIPPED: FUSE over io_uring cannot be had here; classic transport");
+        }
+        on
+    })
+}
+
+fn switch_on() -> bool {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/with-io-uring");
+    // The setting goes back when this process closes the pipe: at the latest when it ends.
+    let child = Command::new(script)
+        .args(["sh", "-c", "echo on; cat >/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    std::mem::forget(child);
+    said == "on\n"
+}
+
 /// A path under the temp directory that nobody else has; nothing is made there.
 pub fn scratch_path() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -84,17 +128,27 @@ impl Host {
     }
 
     pub fn with(choose: impl FnOnce(&mut MountOptions)) -> Option<Host> {
-        if !can_mount() {
-            return None;
-        }
+        let mut wanted = transport();
+        can_mount().then(|| {
+            let host = Host::mount_with(|options| {
+                choose(options);
+                wanted = options.transport;
+            });
+            assert_eq!(host.session.transport(), wanted);
+            host
+        })
+    }
+
+    /// The same where something can be mounted, with any transport that comes of it.
+    pub fn mount_with(choose: impl FnOnce(&mut MountOptions)) -> Host {
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let sink = log.clone();
-        let mut options = MountOptions::new(scratch_path());
+        let mut options = options_for(scratch_path());
         options.log = Some(Arc::new(move |_, text: &str| sink.lock().unwrap().push(text.into())));
         choose(&mut options);
         let vfs = new_vfs();
         let session = Session::mount(vfs.clone(), options).unwrap();
-        Some(Host { api: Api::new(vfs.clone(), owner()), vfs, session, log })
+        Host { api: Api::new(vfs.clone(), owner()), vfs, session, log }
     }
 
     pub fn path(&self) -> &Path {
@@ -217,7 +271,7 @@ pub fn helper() -> PathBuf {
     if let Some(given) = std::env::var_os("DEVDEV_HELPER") {
         return given.into();
     }
-    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         // target/debug/deps/host-... -> target/debug
         let exe = std::env::current_exe().unwrap();

@@ -10,6 +10,7 @@ mod harness;
 mod mounting;
 mod parking;
 mod restoring;
+mod rings;
 mod serving;
 mod syscalls;
 mod users;

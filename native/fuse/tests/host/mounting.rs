@@ -11,7 +11,8 @@ use devdev_fuse::{
 
 use crate::agent::Agent;
 use crate::harness::{
-    Host, can_mount, eventually, helper, is_mounted, new_vfs, run_limited, scratch_path, uid,
+    Host, can_mount, eventually, helper, is_mounted, new_vfs, options_for, run_limited,
+    scratch_path, uid,
 };
 
 fn refused(options: MountOptions) -> HostMountError {
@@ -27,28 +28,28 @@ fn unfit_mount_points_are_refused_and_left_as_they_are() {
     fs::create_dir(&dir).unwrap();
     let file = dir.join("file");
     fs::write(&file, "content").unwrap();
-    let error = refused(MountOptions::new(&file));
+    let error = refused(options_for(&file));
     assert_eq!(error.to_string(), format!("{} is not a directory", file.display()));
-    let error = refused(MountOptions::new(&dir));
+    let error = refused(options_for(&dir));
     assert!(matches!(error, HostMountError::NotEmpty(_)), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"content");
-    let mut options = MountOptions::new(dir.join("new/deeper"));
+    let mut options = options_for(dir.join("new/deeper"));
     options.device = dir.join("no-fuse");
     let error = refused(options);
     assert!(matches!(error, HostMountError::NoDevice(_)), "{error}");
     // Users' fusermount3 opens the real one.
     if uid() == 0 {
-        let mut options = MountOptions::new(dir.join("new/deeper"));
+        let mut options = options_for(dir.join("new/deeper"));
         options.device = "/dev/null".into();
         let error = refused(options);
         assert!(matches!(error, HostMountError::Refused(..)), "{error}");
     }
-    let mut options = MountOptions::new(dir.join("new/deeper"));
+    let mut options = options_for(dir.join("new/deeper"));
     options.helper = Some(dir.join("no-helper"));
     let error = refused(options);
     assert!(matches!(error, HostMountError::System(..)), "{error}");
     assert!(!dir.join("new").exists() && !is_mounted(&dir.join("new/deeper")));
-    let error = refused(MountOptions::new("/proc"));
+    let error = refused(options_for("/proc"));
     assert!(matches!(error, HostMountError::ForeignMount(..)), "{error}");
     fs::remove_dir_all(&dir).unwrap();
 }
@@ -63,7 +64,7 @@ fn a_mount_point_that_was_made_is_removed() {
         if given {
             fs::create_dir(&dir).unwrap();
         }
-        let mut options = MountOptions::new(&dir);
+        let mut options = options_for(&dir);
         options.helper = Some(helper());
         let session = Session::mount(new_vfs(), options).unwrap();
         assert!(is_mounted(&dir) && session.is_alive());
@@ -140,7 +141,7 @@ fn dropping_a_session_unmounts() {
     drop(session);
     assert!(!is_mounted(&path) && !path.exists());
     // The same engine can be mounted again.
-    let session = Session::mount(vfs, MountOptions::new(&path)).unwrap();
+    let session = Session::mount(vfs, options_for(&path)).unwrap();
     let mut agent = Agent::start();
     assert_eq!(agent.ask(&format!("read {}/f", path.display())), "kept");
     drop(agent);

@@ -12,7 +12,7 @@ use crate::harness::Host;
 
 /// Notes what is asked for, and brings nothing.
 #[derive(Default)]
-struct Slow(Mutex<Vec<NeedKey>>);
+pub struct Slow(pub Mutex<Vec<NeedKey>>);
 
 impl Loader for Slow {
     fn load(&self, keys: &[NeedKey]) {
@@ -20,7 +20,7 @@ impl Loader for Slow {
     }
 }
 
-fn list_snapshots(host: &Host, count: usize) -> Arc<Slow> {
+pub fn list_snapshots(host: &Host, count: usize) -> Arc<Slow> {
     let loader = Arc::new(Slow::default());
     host.vfs.set_loader(Some(loader.clone()));
     let entries = (0..count).map(|n| {

@@ -1,20 +1,20 @@
 //! A child process that serves a host mount, as another user or to be killed: `serve PATH HOW`.
 //!
-//! `plain` just serves, and answers `flush` and `read NAME` on its standard input; `stuck` also has
-//! a thread that waits on the mount for ever; `unwatched` has no watchdog.
+//! `plain` just serves, and answers `flush`, `transport` and `read NAME` on its standard input;
+//! `stuck` also has a thread that waits on the mount for ever; `unwatched` has no watchdog.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use devdev_fuse::{FlushReport, MountOptions, Session};
+use devdev_fuse::{FlushReport, Session};
 use devdev_vfs::api::{Api, OpenFlags};
 
-use crate::harness::{helper, new_vfs, owner, role, role_arg};
+use crate::harness::{helper, new_vfs, options_for, owner, role, role_arg};
 
 /// SETATTR: never answered.
 const BLACK_HOLE_OPCODE: u32 = 4;
@@ -25,12 +25,23 @@ pub struct Server(pub Child, Lines<BufReader<ChildStdout>>);
 impl Server {
     /// Starts one and waits until it has mounted; `uid` as in setuid if not the caller's.
     pub fn start(path: &Path, how: &str, uid: Option<u32>) -> Server {
+        Server::start_with(path, how, uid, |_| {})
+    }
+
+    /// The same with a process that is set up otherwise.
+    pub fn start_with(
+        path: &Path,
+        how: &str,
+        uid: Option<u32>,
+        change: impl FnOnce(&mut Command),
+    ) -> Server {
         let helper = helper();
         let mut command = role("serve", &[path.as_os_str(), OsStr::new(how), helper.as_os_str()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(uid) = uid {
             command.uid(uid).gid(uid);
         }
+        change(&mut command);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut server = Server(child, lines);
@@ -66,7 +77,7 @@ impl Drop for Server {
 pub fn run() -> ! {
     let path = role_arg(0);
     let how = role_arg(1);
-    let mut options = MountOptions::new(&path);
+    let mut options = options_for(&path);
     if how != "unwatched" {
         options.helper = Some(role_arg(2).into());
     }
@@ -94,6 +105,7 @@ pub fn run() -> ! {
     let api = Api::new(vfs, owner());
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         match line.split_once(' ') {
+            None if line == "transport" => println!("@{:?}", session.transport()),
             None => {
                 let report = session.flush(Duration::from_secs(20));
                 let FlushReport { complete, all_held, inodes, hidden, .. } = report;
