@@ -1,13 +1,20 @@
 // The integrity check: the storage itself, and every page and block that a checkpoint or snapshot
 // reaches.
-// In slices, as collection is, so that a running store can be checked.
+// Of a store that is written meanwhile, it is for who reads at one moment: a thread of its own.
 
 import { IdSet } from "./id-set.js";
 import { hexOf, ID_BYTES, idAt } from "./store.js";
-import type { ObjectCodec, Store } from "./store.js";
+import type { BlockStore, MetadataStore, ObjectCodec } from "./store.js";
 
 /** No more are listed: a lost disk page can damage thousands of objects. */
 const MOST_PROBLEMS = 100;
+
+/** What a check reads of a store. */
+export interface CheckedStore {
+  readonly blocks: Pick<BlockStore, "get">;
+  readonly metadata: Pick<MetadataStore, "page" | "roots">;
+  verify(): string[];
+}
 
 export interface CheckReport {
   ok: boolean;
@@ -18,11 +25,7 @@ export interface CheckReport {
   blocks: number;
 }
 
-/** Yields after each object; returns the report. */
-export function* checkSteps(
-  store: Store,
-  codec: ObjectCodec,
-): Generator<undefined, CheckReport, undefined> {
+export function check(store: CheckedStore, codec: ObjectCodec): CheckReport {
   const problems = store.verify();
   const roots = store.metadata.roots();
   const [pages, blocks] = [new IdSet(), new IdSet()];
@@ -33,12 +36,10 @@ export function* checkSteps(
     for (let i = 0; i * ID_BYTES < references.pages.length; i++) {
       waiting.push(idAt(references.pages, i));
     }
-    yield;
     for (let i = 0; i * ID_BYTES < references.blocks.length; i++) {
       const block = idAt(references.blocks, i);
       if (!blocks.add(block)) continue;
       checkBlock(store, codec, block, problems);
-      yield;
     }
   }
   return {
@@ -53,7 +54,7 @@ export function* checkSteps(
 const NOTHING = { pages: new Uint8Array(0), blocks: new Uint8Array(0) };
 
 function checkPage(
-  store: Store,
+  store: CheckedStore,
   codec: ObjectCodec,
   id: Uint8Array,
   problems: string[],
@@ -69,7 +70,12 @@ function checkPage(
   return NOTHING;
 }
 
-function checkBlock(store: Store, codec: ObjectCodec, id: Uint8Array, problems: string[]): void {
+function checkBlock(
+  store: CheckedStore,
+  codec: ObjectCodec,
+  id: Uint8Array,
+  problems: string[],
+): void {
   try {
     const block = store.blocks.get(id);
     if (!block) problems.push(`block ${hexOf(id)} is missing`);
@@ -78,14 +84,5 @@ function checkBlock(store: Store, codec: ObjectCodec, id: Uint8Array, problems: 
     }
   } catch (error) {
     problems.push(`block ${hexOf(id)}: ${(error as Error).message}`);
-  }
-}
-
-/** The whole check at once. */
-export function check(store: Store, codec: ObjectCodec): CheckReport {
-  const steps = checkSteps(store, codec);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done) return value;
   }
 }

@@ -1,8 +1,8 @@
 // Block store and metadata store over SQLite. Separate from the engine, which knows trees, and from
 // the workspace, which knows when to keep what.
 
-export { check, checkSteps } from "./check.js";
-export type { CheckReport } from "./check.js";
+export { check } from "./check.js";
+export type { CheckedStore, CheckReport } from "./check.js";
 export { Collector } from "./collect.js";
 export type { CollectionResult } from "./collect.js";
 export { StoreError } from "./errors.js";

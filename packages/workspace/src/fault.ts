@@ -1,22 +1,35 @@
 // DEVDEV_FAULT, a test hook: `kill:<phase>:<n>` ends the process with SIGKILL when it passes that
-// phase for the n-th time, `fail:<phase>:<n>` has that fail with EIO. With it tests cut a process
-// off, or have a step fail, at the worst moments, and see what is there afterwards.
+// phase for the n-th time, `fail:<phase>:<n>` has that fail with EIO, `hold:<phase>:<file>` has its
+// thread stand still there until that file is made (`<file>.held` says that it does). With it tests
+// cut a process off, have a step fail or last, at the worst moments, and see what comes of it.
+
+import { existsSync, writeFileSync } from "node:fs";
 
 import { DevdevError } from "@devdev/errno";
 
 /**
- * Where that can happen: each phase is passed where it begins and, all but persist, where it has
- * ended.
+ * Where that can happen: each phase is passed where it begins and, all but persist and check, where
+ * it has ended.
  */
-export type Phase = "flush" | "freeze" | "persist" | "commit" | "restore";
+export type Phase = "flush" | "freeze" | "persist" | "commit" | "restore" | "check";
 
-const [kind, phase, count] = (process.env["DEVDEV_FAULT"] ?? "").split(":");
-let left = kind === "kill" || kind === "fail" ? Number(count) : Number.NaN;
+const LOOK_MS = 10;
+
+const [kind, phase, value = ""] = (process.env["DEVDEV_FAULT"] ?? "").split(":");
+let left = kind === "kill" || kind === "fail" ? Number(value) : Number.NaN;
 
 export function passPhase(passed: Phase): void {
-  if (passed !== phase || Number.isNaN(left)) return;
+  if (passed !== phase) return;
+  if (kind === "hold") return hold(value);
+  if (Number.isNaN(left)) return;
   left -= 1;
   if (left !== 0) return;
   if (kind === "kill") process.kill(process.pid, "SIGKILL");
   throw new DevdevError("EIO", `DEVDEV_FAULT: ${passed} fails`);
+}
+
+function hold(file: string): void {
+  const sleeping = new Int32Array(new SharedArrayBuffer(4));
+  writeFileSync(`${file}.held`, "");
+  while (!existsSync(file)) Atomics.wait(sleeping, 0, 0, LOOK_MS);
 }

@@ -16,7 +16,7 @@ export const DATABASE_FILE = "devdev.sqlite";
 const DATABASE_FILES = ["", "-wal", "-shm"].map((suffix) => `${DATABASE_FILE}${suffix}`);
 
 /** Milliseconds a connection waits for another one's lock; only housekeeping ever makes it wait. */
-const BUSY_TIMEOUT_MS = 5000;
+export const BUSY_TIMEOUT_MS = 5000;
 
 /** The connection that writes. The caller holds the lock of the directory. */
 export function openWriter(directory: string): Database {

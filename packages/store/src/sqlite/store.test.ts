@@ -63,6 +63,40 @@ it("shrinks its log and, when much was deleted, its file", () => {
   store.close();
 });
 
+it("waits for no reader that holds the log, and gives the log back when it is let go", () => {
+  const store = openSqliteStore(directory);
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  const reader = openSqliteReader(directory);
+  reader.atOneMoment(() => {
+    store.metadata.createWorkspace(sampleWorkspace("v", "v"));
+    const started = performance.now();
+    store.maintain(true);
+    // A connection waits 5 s for what another one has locked.
+    expect(performance.now() - started).toBeLessThan(3000);
+    expect(statSync(`${database()}-wal`).size).toBeGreaterThan(0);
+    expect(reader.metadata.snapshots("v")).toEqual([]);
+  });
+  store.maintain(true);
+  expect(statSync(`${database()}-wal`).size).toBe(0);
+  reader.close();
+  store.close();
+});
+
+it("reads at one moment what was there then", () => {
+  const store = openSqliteStore(directory);
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  commitTree(store, "w", "text", "name");
+  const reader = openSqliteReader(directory);
+  reader.atOneMoment(() => {
+    store.metadata.removeWorkspace("w");
+    expect(reader.metadata.snapshots("w")).toHaveLength(1);
+    expect(check(reader, kitCodec)).toMatchObject({ ok: true, pages: 2, blocks: 3 });
+  });
+  expect(check(reader, kitCodec)).toMatchObject({ ok: true, pages: 0, blocks: 0 });
+  reader.close();
+  store.close();
+});
+
 it("is its owner's alone, also where everything was open to others", () => {
   const files = [
     "",

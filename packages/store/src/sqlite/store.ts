@@ -1,19 +1,22 @@
-// The store over one SQLite database: the writer (all of a Store) and the reader (blocks and pages
-// only).
+// The store over one SQLite database: the writer (all of a Store) and the reader (what there is by
+// now, for a thread of its own).
 
 import type { Database } from "better-sqlite3";
 
 import { asStoreError, StoreError } from "../errors.js";
 import { lockDirectory } from "../lock.js";
 import type { BlockStore, MetadataStore, Store, TransactionOptions } from "../store.js";
-import { openReader, openWriter, walBytes } from "./connection.js";
+import { BUSY_TIMEOUT_MS, openReader, openWriter, walBytes } from "./connection.js";
 import { SqliteMetadata } from "./metadata.js";
 import { SqliteObjects } from "./objects.js";
+import { verifyDatabase } from "./verify.js";
 
 /** The log is copied into the database when it has grown past this, even if commits keep coming. */
 const WAL_LIMIT = 64 << 20;
 /** Database pages that one call of maintain gives back to the file system. */
 const VACUUM_PAGES = 1024;
+/** A log that a reader holds for longer stays as it is until the next idle moment. */
+const LOG_TIMEOUT_MS = 50;
 
 class SqliteStore implements Store {
   readonly blocks: BlockStore;
@@ -45,18 +48,7 @@ class SqliteStore implements Store {
   }
 
   verify(): string[] {
-    const problems: string[] = [];
-    try {
-      const lines = this.#db.pragma("integrity_check(20)") as Array<{ integrity_check: string }>;
-      problems.push(...lines.map((line) => line.integrity_check).filter((text) => text !== "ok"));
-      const dangling = this.#db.pragma("foreign_key_check") as Array<{ table: string }>;
-      problems.push(
-        ...dangling.map((row) => `a row of ${row.table} refers to one that is not there`),
-      );
-    } catch (error) {
-      problems.push((error as Error).message);
-    }
-    return problems;
+    return verifyDatabase(this.#db);
   }
 
   maintain(idle: boolean): boolean {
@@ -65,12 +57,21 @@ class SqliteStore implements Store {
       if (free > 0) this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
       const log = walBytes(this.#db);
       if (log > WAL_LIMIT || (idle && log > 0)) {
-        // TRUNCATE waits for readers, which hold the log for the length of one SELECT only.
-        this.#db.pragma(`wal_checkpoint(${idle ? "TRUNCATE" : "PASSIVE"})`);
+        this.#copyLog(idle ? "TRUNCATE" : "PASSIVE");
       }
       return free > VACUUM_PAGES;
     } catch (error) {
       throw asStoreError(error, "housekeeping");
+    }
+  }
+
+  /** Copies what readers let it copy: TRUNCATE waits for those of one SELECT, not for a check. */
+  #copyLog(mode: "TRUNCATE" | "PASSIVE"): void {
+    this.#db.pragma(`busy_timeout = ${LOG_TIMEOUT_MS}`);
+    try {
+      this.#db.pragma(`wal_checkpoint(${mode})`);
+    } finally {
+      this.#db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     }
   }
 
@@ -98,7 +99,11 @@ export function openSqliteStore(directory: string): Store {
 /** What a store that another thread of this process writes holds by now. */
 export interface StoreReader {
   readonly blocks: Pick<BlockStore, "get">;
-  readonly metadata: Pick<MetadataStore, "page" | "snapshots">;
+  readonly metadata: Pick<MetadataStore, "page" | "roots" | "snapshots">;
+  /** Problems of the storage below the objects (one sentence each). */
+  verify(): string[];
+  /** All that `run` reads is of one moment. For as long the log cannot be given back. */
+  atOneMoment<T>(run: () => T): T;
   close(): void;
 }
 
@@ -107,11 +112,18 @@ export function openSqliteReader(directory: string): StoreReader {
   return {
     blocks: new SqliteObjects(db, "blocks", alone),
     metadata: new SqliteMetadata(db, alone),
+    verify: () => verifyDatabase(db),
+    atOneMoment: (run) =>
+      db.transaction(() => {
+        // The moment is that of the first read.
+        db.pragma("schema_version");
+        return run();
+      })(),
     close: () => db.close(),
   };
 }
 
-/** A reader has no transactions. */
+/** A reader has nothing to commit. */
 function alone<T>(work: () => T): T {
   return work();
 }

@@ -1,6 +1,6 @@
-// What the two workers of a store are asked: the writer, which owns the only writing connection,
-// and the reader, which brings back blocks and trees. Types only; both sides of the thread boundary
-// share them.
+// What the workers of a store are asked: the writer, which owns the only writing connection, the
+// reader, which brings back blocks and trees, and the checker, which is there for one check. Types
+// only; both sides of the thread boundary share them.
 
 import type {
   CheckReport,
@@ -60,7 +60,6 @@ export interface WriterCalls {
   /** What is persisted in the background for this workspace now has somebody waiting for it. */
   hurry(workspace: string): void;
   setCheckpoint(workspace: string, checkpoint: Checkpoint): void;
-  check(): CheckReport;
   /** Collects garbage now. */
   collect(): CollectionResult;
   statistics(): StoreStatistics;
@@ -80,4 +79,9 @@ export interface ReaderCalls {
   load(root: Uint8Array, reference?: number): number;
   took(tree: number): void;
   close(): void;
+}
+
+export interface CheckerCalls {
+  /** The store as of one moment; other threads go on. */
+  check(): CheckReport;
 }

@@ -1,5 +1,5 @@
-// A store as the main thread sees it: every call is answered by one of its two threads. Nothing of
-// SQLite runs in this thread.
+// A store as the main thread sees it: every call is answered by one of its threads. Nothing of
+// SQLite runs in this one.
 
 import { DevdevError } from "@devdev/errno";
 import type { CheckReport, Checkpoint, NewWorkspace, WorkspaceChange } from "@devdev/store";
@@ -8,6 +8,7 @@ import { Tree } from "@devdev/vfs";
 
 import { WorkerCalls } from "./calls.js";
 import type {
+  CheckerCalls,
   ListedWorkspace,
   PersistRequest,
   PersistResult,
@@ -22,6 +23,8 @@ export class StoreService {
   readonly claims = new Set<string>();
   readonly #writer: WorkerCalls<WriterCalls>;
   readonly #reader: WorkerCalls<ReaderCalls>;
+  #checker: WorkerCalls<CheckerCalls> | undefined;
+  #checking: Promise<CheckReport> | undefined;
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -106,8 +109,26 @@ export class StoreService {
     await this.#writer.call("forget", engine);
   }
 
+  /** Who asks while one is under way gets its report. */
   check(): Promise<CheckReport> {
-    return this.#writer.call("check");
+    this.#checking ??= this.#check().finally(() => {
+      this.#checker = undefined;
+      this.#checking = undefined;
+    });
+    return this.#checking;
+  }
+
+  async #check(): Promise<CheckReport> {
+    const { directory } = this;
+    const checker = new WorkerCalls<CheckerCalls>(new URL("./checker.js", import.meta.url), {
+      directory,
+    });
+    this.#checker = checker;
+    try {
+      return await checker.call("check");
+    } finally {
+      await checker.terminate();
+    }
   }
 
   collect(): Promise<CollectionResult> {
@@ -131,6 +152,8 @@ export class StoreService {
   }
 
   async #terminate(): Promise<void> {
+    // Not waited for: it only reads, and SQLite's part of a check cannot be cut short.
+    void this.#checker?.terminate();
     await Promise.all([this.#reader.terminate(), this.#writer.terminate()]);
   }
 }

@@ -3,17 +3,13 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 
-import { checkSteps, openSqliteStore } from "@devdev/store";
-import type { CheckReport, Store } from "@devdev/store";
+import { openSqliteStore } from "@devdev/store";
+import type { Store } from "@devdev/store";
 
 import { serveCalls } from "./calls.js";
-import { engineCodec } from "./codec.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
 import { ADDED, Persisting } from "./persist.js";
 import { KEPT, Upkeep } from "./upkeep.js";
-
-/** Objects that a check looks at before other work has its turn. */
-const CHECK_SLICE = 64;
 
 class Writer {
   readonly store: Store;
@@ -39,15 +35,6 @@ class Writer {
   hurry(workspace: string): void {
     for (const persisting of this.running) {
       if (persisting.workspace === workspace) persisting.hurry();
-    }
-  }
-
-  async check(): Promise<CheckReport> {
-    const steps = checkSteps(this.store, engineCodec);
-    for (let seen = 1; ; seen++) {
-      const { done, value } = steps.next();
-      if (done) return value;
-      if (seen % CHECK_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
@@ -98,7 +85,6 @@ serveCalls<WriterCalls>(parentPort, {
   persist: (request) => opened().persist(request),
   hurry: (workspace) => opened().hurry(workspace),
   setCheckpoint: (id, checkpoint) => rows(({ metadata }) => metadata.setCheckpoint(id, checkpoint)),
-  check: () => opened().check(),
   collect: () => opened().upkeep.collect(),
   statistics: () => {
     const { store, upkeep } = opened();

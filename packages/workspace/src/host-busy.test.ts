@@ -1,0 +1,61 @@
+// What a host still answers while one of the threads of its store is in the middle of something.
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { WorkspaceHost } from "@devdev/workspace";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+
+let dataDir = "";
+let host: WorkspaceHost;
+
+/** Opens the host so that it stands still in this phase until `goOn`. */
+async function openHolding(phase: string): Promise<void> {
+  vi.stubEnv("DEVDEV_FAULT", `hold:${phase}:${join(dataDir, "go")}`);
+  const ignore = () => undefined;
+  const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+  host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
+}
+
+const held = () => vi.waitUntil(() => existsSync(join(dataDir, "go.held")), { timeout: 15_000 });
+const goOn = () => writeFileSync(join(dataDir, "go"), "");
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), "devdev-test-"));
+});
+afterEach(async () => {
+  goOn();
+  await host.close();
+  vi.unstubAllEnvs();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+it("does everything else during a check, which sees the store of one moment", async () => {
+  await openHolding("check");
+  const ws = await host.create({ name: "w" });
+  const gone = await host.create({ name: "gone" });
+  await gone.fs.writeFile("/a", "its own".repeat(10_000));
+  await gone.snapshot();
+  const checking = host.check();
+  await held();
+  expect((await host.list()).map(({ name }) => name)).toEqual(["w", "gone"]);
+  await ws.fs.writeFile("/a", "new".repeat(10_000));
+  await ws.snapshot({ name: "meanwhile" });
+  await host.create({ name: "another" });
+  await host.remove(gone.id, { force: true });
+  expect((await host.collect()).bytesFreed).toBeGreaterThan(200);
+  goOn();
+  expect(await checking).toEqual([]);
+  expect(await host.check()).toEqual([]);
+});
+
+it("closes while a check is under way, which then fails", async () => {
+  await openHolding("check");
+  await host.create({ name: "w" });
+  const checking = host.check();
+  await held();
+  const failure = checking.catch((error: unknown) => error);
+  await host.close();
+  expect(await failure).toMatchObject({ code: "ERR_STORE_CLOSED" });
+});
