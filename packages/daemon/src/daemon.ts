@@ -95,8 +95,7 @@ export class Daemon {
       });
     }
     // Without asking the store, so that a command starts at once.
-    const opened = await this.#host.opened();
-    const mounted = opened.filter(({ mountPoint }) => mountPoint !== undefined);
+    const mounted = this.#host.opened().filter(({ mountPoint }) => mountPoint !== undefined);
     const found = name === undefined ? containing(mounted, cwd) : named(mounted, name, cwd);
     return found ?? this.#host.open((await selectWorkspace(this.#host, name, cwd)).id);
   }

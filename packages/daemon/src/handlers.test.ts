@@ -7,7 +7,7 @@ import type { CallContext } from "./rpc.ts";
 
 function handlers(checkpoint: () => Promise<void>) {
   const host = {
-    opened: async () => [{ checkpoint }],
+    opened: () => [{ checkpoint }],
     list: async () => [],
   } as unknown as WorkspaceHost;
   const stop = vi.fn<HandlerContext["stop"]>(async () => undefined);

@@ -41,8 +41,7 @@ export function createHandlers(context: HandlerContext): Handlers {
     hello: () => ({ version: VERSION, protocol: PROTOCOL_VERSION, pid: process.pid }),
     "daemon/status": () => context.status(),
     "daemon/stop": async () => {
-      const opened = await host.opened();
-      await Promise.all(opened.map((ws) => ws.checkpoint())).catch(refuseStop);
+      await Promise.all(host.opened().map((ws) => ws.checkpoint())).catch(refuseStop);
       const { length } = (await host.list()).filter((w) => w.mountPoint !== undefined);
       await context.stop("asked by a client");
       return { workspaces: length };

@@ -50,6 +50,27 @@ it("does everything else during a check, which sees the store of one moment", as
   expect(await host.check()).toEqual([]);
 });
 
+it("lists, finds and compares while a large state is on its way to the store", async () => {
+  await openHolding("persist");
+  const idle = await host.create({ name: "idle" });
+  const ws = await host.create({ name: "w" });
+  await ws.fs.writeFile("/a", "changed");
+  const taken = ws.snapshot({ name: "taken" });
+  await held();
+  const listed = (await host.list()).map(({ name, snapshots }) => [name, snapshots]);
+  expect(listed).toEqual([
+    ["idle", 0],
+    ["w", 0],
+  ]);
+  expect(await host.open(idle.id)).toBe(idle);
+  expect(host.opened()).toEqual([idle, ws]);
+  expect(await ws.snapshots()).toEqual([]);
+  expect((await ws.diff()).entries).toHaveLength(1);
+  goOn();
+  expect(await taken).toMatchObject({ name: "taken" });
+  expect(await ws.snapshots()).toMatchObject([{ name: "taken" }]);
+});
+
 it("closes while a check is under way, which then fails", async () => {
   await openHolding("check");
   await host.create({ name: "w" });

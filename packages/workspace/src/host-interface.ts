@@ -16,8 +16,8 @@ export interface HostOptions {
 export interface Host {
   /** Every workspace of the data directory and every ephemeral one, oldest first. */
   list(): Promise<WorkspaceSummary[]>;
-  /** Those that are open now; asks no store. */
-  opened(): Promise<Workspace[]>;
+  /** Those that are open now; asks no store, and waits for none that is being opened. */
+  opened(): Workspace[];
   /**
    * The one open Workspace of this id; brings it back as last checkpointed when it is not open.
    * ENOENT.

@@ -28,6 +28,8 @@ export class WorkspaceHost implements Host {
   readonly #store: StoreService;
   readonly #giveBack: () => Promise<void>;
   readonly #open = new Map<string, Promise<Workspace>>();
+  /** Those of them that are ready: who asks for all of them waits for none. */
+  readonly #ready = new Map<string, Workspace>();
   readonly #ephemeral = new Map<string, Beside>();
   /** What the process before this one had mounted when it died, until it is mounted again. */
   readonly #interrupted: Interruptions;
@@ -60,26 +62,24 @@ export class WorkspaceHost implements Host {
 
   async list(): Promise<WorkspaceSummary[]> {
     const rows = await this.#store.workspaces();
-    const stored = rows.map(async (row): Promise<WorkspaceSummary> => {
+    const stored = rows.map((row): WorkspaceSummary => {
       const { id, name, createdAt, mountPath, snapshots, options } = row;
       const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
-      const places = { ...(await this.#live(id)), ...last, ...this.#interrupted.of(id) };
+      const places = { ...this.#live(id), ...last, ...this.#interrupted.of(id) };
       const kept = { ephemeral: false, durable: options.durable === true, snapshots };
       return { id, name, ...places, ...kept, createdAt };
     });
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
-      const snapshots = (await (await this.#open.get(each.id))?.snapshots())?.length ?? 0;
-      const live = await this.#live(each.id);
-      return { ...each, ...live, ephemeral: true, durable: false, snapshots };
+      const snapshots = (await this.#ready.get(each.id)?.snapshots())?.length ?? 0;
+      return { ...each, ...this.#live(each.id), ephemeral: true, durable: false, snapshots };
     });
-    const all = await Promise.all([...stored, ...beside]);
+    const all = [...stored, ...(await Promise.all(beside))];
     return all.toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** Those that are open now; asks no store. */
-  async opened(): Promise<Workspace[]> {
-    const opened = [...this.#open.values()].map((each) => each.catch(() => undefined));
-    return (await Promise.all(opened)).filter((each) => each !== undefined);
+  /** Those that are open now; asks no store, and waits for none that is being opened. */
+  opened(): Workspace[] {
+    return [...this.#ready.values()];
   }
 
   async open(id: string): Promise<Workspace> {
@@ -193,11 +193,13 @@ export class WorkspaceHost implements Host {
     };
     const onClosed = async (): Promise<void> => {
       this.#open.delete(id);
+      this.#ready.delete(id);
       await parts.onClosed?.();
     };
     const { log } = this.#options;
     const workspace = new Workspace({ ...parts, onMounted, onClosed, log });
     await workspace.publish();
+    this.#ready.set(id, workspace);
     return workspace;
   }
 
@@ -229,9 +231,8 @@ export class WorkspaceHost implements Host {
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
   }
 
-  async #live(id: string): Promise<Pick<WorkspaceSummary, "mountPoint">> {
-    // One that cannot be opened is listed all the same.
-    const mountPoint = (await this.#open.get(id)?.catch(() => undefined))?.mountPoint;
+  #live(id: string): Pick<WorkspaceSummary, "mountPoint"> {
+    const mountPoint = this.#ready.get(id)?.mountPoint;
     return mountPoint === undefined ? {} : { mountPoint };
   }
 

@@ -99,7 +99,10 @@ export function openSqliteStore(directory: string): Store {
 /** What a store that another thread of this process writes holds by now. */
 export interface StoreReader {
   readonly blocks: Pick<BlockStore, "get">;
-  readonly metadata: Pick<MetadataStore, "page" | "roots" | "snapshots">;
+  readonly metadata: Pick<
+    MetadataStore,
+    "page" | "roots" | "snapshots" | "workspace" | "workspaces"
+  >;
   /** Problems of the storage below the objects (one sentence each). */
   verify(): string[];
   /** All that `run` reads is of one moment. For as long the log cannot be given back. */

@@ -45,13 +45,9 @@ export type ListedWorkspace = WorkspaceRow & { snapshots: number };
 export interface WriterCalls {
   /** Answers when the store is open. */
   ready(): void;
-  /** Each with the number of its snapshots. */
-  workspaces(): ListedWorkspace[];
-  workspace(id: string): WorkspaceRow | undefined;
   createWorkspace(row: NewWorkspace): void;
   updateWorkspace(id: string, change: WorkspaceChange): void;
   removeWorkspace(id: string): boolean;
-  snapshots(workspace: string): SnapshotRow[];
   removeSnapshot(workspace: string, sequence: number): boolean;
   /** An engine whose open files may need blocks that no checkpoint reaches. */
   attend(engine: number): void;
@@ -67,8 +63,13 @@ export interface WriterCalls {
   close(): void;
 }
 
+/** What was committed before the call is seen by it. */
 export interface ReaderCalls {
   ready(): void;
+  /** Each with the number of its snapshots. */
+  workspaces(): ListedWorkspace[];
+  workspace(id: string): WorkspaceRow | undefined;
+  snapshots(workspace: string): SnapshotRow[];
   /** From now on answers what this engine needs, for this workspace. */
   serve(engine: number, workspace: string): void;
   leave(engine: number): void;

@@ -1,6 +1,6 @@
 // Entry of the reader's thread: a connection that only reads, and brings back what engines need (a
-// block that is not in memory, a snapshot that somebody looks into) and whole trees. It shares
-// nothing with the writer, so a long commit delays no reader of a file.
+// block that is not in memory, a snapshot that somebody looks into), whole trees, and rows. It
+// shares nothing with the writer, so a long commit delays no reader of a file, and no list.
 
 import { parentPort, workerData } from "node:worker_threads";
 
@@ -62,6 +62,13 @@ async function answer(server: NeedsServer, workspace: string, need: Need): Promi
 if (!parentPort) throw new Error("this file is the entry of a worker thread");
 serveCalls<ReaderCalls>(parentPort, {
   ready: () => void opened(),
+  workspaces: () => {
+    const { metadata } = opened();
+    const count = (id: string): number => metadata.snapshots(id).length;
+    return metadata.workspaces().map((row) => ({ ...row, snapshots: count(row.id) }));
+  },
+  workspace: (id) => opened().metadata.workspace(id),
+  snapshots: (workspace) => opened().metadata.snapshots(workspace),
   serve: (engine, workspace) => {
     const server = serveNeeds(engine, (needs, self) => {
       for (const need of needs) void answer(self, workspace, need);

@@ -46,11 +46,11 @@ export class StoreService {
   }
 
   workspaces(): Promise<ListedWorkspace[]> {
-    return this.#writer.call("workspaces");
+    return this.#reader.call("workspaces");
   }
 
   workspace(id: string): Promise<WorkspaceRow | undefined> {
-    return this.#writer.call("workspace", id);
+    return this.#reader.call("workspace", id);
   }
 
   createWorkspace(row: NewWorkspace): Promise<void> {
@@ -70,7 +70,7 @@ export class StoreService {
   }
 
   snapshots(workspace: string): Promise<SnapshotRow[]> {
-    return this.#writer.call("snapshots", workspace);
+    return this.#reader.call("snapshots", workspace);
   }
 
   /** Makes a tree durable as the checkpoint, and as a snapshot if one is asked for. */

@@ -61,12 +61,6 @@ function rows<T>(work: (store: Store) => T): T {
 if (!parentPort) throw new Error("this file is the entry of a worker thread");
 serveCalls<WriterCalls>(parentPort, {
   ready: () => void opened(),
-  workspaces: () => {
-    const { metadata } = opened().store;
-    const count = (id: string): number => metadata.snapshots(id).length;
-    return metadata.workspaces().map((row) => ({ ...row, snapshots: count(row.id) }));
-  },
-  workspace: (id) => opened().store.metadata.workspace(id),
   createWorkspace: (row) => rows(({ metadata }) => metadata.createWorkspace(row)),
   updateWorkspace: (id, change) => rows(({ metadata }) => metadata.updateWorkspace(id, change)),
   removeWorkspace: (id) => {
@@ -74,7 +68,6 @@ serveCalls<WriterCalls>(parentPort, {
     opened().upkeep.expectGarbage();
     return removed;
   },
-  snapshots: (workspace) => opened().store.metadata.snapshots(workspace),
   removeSnapshot: (workspace, sequence) => {
     const removed = rows(({ metadata }) => metadata.removeSnapshot(workspace, sequence));
     opened().upkeep.expectGarbage();
