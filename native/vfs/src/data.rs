@@ -2,7 +2,7 @@
 //!
 //! A read returns shared pieces of chunks: nobody copies under a lock. A write first makes sure
 //! that all it needs is there (bytes of partly written chunks, room), then changes: an error or
-//! a wait leaves no trace. Whole chunks of large writes are copied before the gate is passed.
+//! a wait leaves no trace (`write_what_fits` tries again with less). Whole chunks of large writes are copied before the gate is passed.
 
 use std::sync::Arc;
 
@@ -174,6 +174,33 @@ impl Vfs {
         Err(Errno::Again)
     }
 
+    /// As much of `data` as there is room for; returns how much. ENOSPC when there is room for none
+    /// of it (write(2): a write may be short "if there is insufficient space").
+    pub fn write_what_fits(
+        &self,
+        node: NodeId,
+        offset: u64,
+        data: &[u8],
+        flags: WriteFlags,
+    ) -> Waitable<usize> {
+        let mut len = data.len();
+        loop {
+            match self.write(node, offset, &data[..len], flags) {
+                Ok(written) => return Ok(written.map(|_| len)),
+                Err(Errno::NoSpc) => {}
+                Err(error) => return Err(error),
+            }
+            // Others may take the room meanwhile: less is tried each time.
+            let room = self.quota.statfs().free;
+            let fitting =
+                self.view(node, |inode| file_content(inode).map(|c| fits(c, offset, len, room)))??;
+            len = fitting.min(len - 1);
+            if len == 0 {
+                return Err(Errno::NoSpc);
+            }
+        }
+    }
+
     fn size_of(&self, node: NodeId) -> Result<u64> {
         self.view(node, |inode| file_content(inode).map(|_| inode.size))?
     }
@@ -213,6 +240,25 @@ impl Vfs {
         put(content, payload, garbage);
         Ok(Outcome::Done(()))
     }
+}
+
+// How many bytes from `offset` take no more than `room` new pages.
+fn fits(content: &Content, offset: u64, len: usize, room: u64) -> usize {
+    let (mut taken, mut fitting) = (0, 0);
+    for (index, start, n) in pieces(offset, len as u64) {
+        let present = content.get(index).map_or(0, |chunk| chunk.present());
+        let (mut at, end) = (start, start + n);
+        while at < end {
+            let page = at / PAGE_SIZE as usize;
+            taken += u64::from(present & (1 << page) == 0);
+            if taken > room {
+                return fitting;
+            }
+            let next = end.min((page + 1) * PAGE_SIZE as usize);
+            (fitting, at) = (fitting + next - at, next);
+        }
+    }
+    fitting
 }
 
 // Whether so many bytes from `start` replace all that the chunk holds.

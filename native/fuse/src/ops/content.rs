@@ -23,18 +23,25 @@ pub(super) fn read(c: &mut Context<'_>, arg: &ReadIn) -> OpResult {
 }
 
 pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult {
-    let stale = arg.write_flags & WRITE_CACHE != 0 && c.core.is_stale(c.node);
-    if !stale {
+    // Of stored pages the kernel takes note of an error only; a system call may be short.
+    let cached = arg.write_flags & WRITE_CACHE != 0;
+    let mut size = arg.size;
+    if !(cached && c.core.is_stale(c.node)) {
         let kill_privileges = arg.write_flags & WRITE_KILL_SUIDGID != 0;
         // The kernel leaves clearing these bits to us, and then keeps the old mode.
         let outdated = kill_privileges && has_privileges(c, c.node);
         let flags = WriteFlags { append: false, kill_privileges };
-        ready!(c.vfs.write(c.node, arg.offset, data, flags));
+        if cached {
+            ready!(c.vfs.write(c.node, arg.offset, data, flags));
+        } else {
+            // No more than was asked for, which is an u32.
+            size = ready!(c.vfs.write_what_fits(c.node, arg.offset, data, flags)) as u32;
+        }
         if outdated {
             c.reply.set_outdated(c.node);
         }
     }
-    c.reply.push(&WriteOut { size: arg.size, padding: 0 });
+    c.reply.push(&WriteOut { size, padding: 0 });
     Ok(Answer::Buffer)
 }
 

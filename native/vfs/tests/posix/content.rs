@@ -62,6 +62,24 @@ fn truncate_grow_shrink() {
 }
 
 #[test]
+fn a_write_takes_what_fits() {
+    let fs = limited(20, 10);
+    let (file, full) = (fs.file(ROOT, "file"), fs.file(ROOT, "full"));
+    let write =
+        |offset, data: &[u8]| done(fs.write_what_fits(file, offset, data, WriteFlags::default()));
+    fs.put(full, 0, &[1; 15 * 4096]).unwrap();
+    // From the middle of a page over the border of a chunk: five pages are left.
+    assert_eq!(write((1 << 16) - 100, &[2; 1 << 20]), Ok(100 + 4 * 4096));
+    assert_eq!(fs.attr(file).size, (1 << 16) + 4 * 4096);
+    assert_eq!(write((1 << 16) + 4 * 4096, b"x"), Err(Errno::NoSpc));
+    // Pages that are there are room.
+    assert_eq!(write((1 << 16) - 4096, &[3; 1 << 20]), Ok(5 * 4096));
+    assert_eq!(write((1 << 16) - 4097, b"xy"), Err(Errno::NoSpc));
+    assert_eq!(write(0, b""), Ok(0));
+    fs.check();
+}
+
+#[test]
 fn memory_cap_enforced() {
     let fs = limited(20, 10);
     let (file, other) = (fs.file(ROOT, "file"), fs.file(ROOT, "other"));
