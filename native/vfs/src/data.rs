@@ -2,7 +2,8 @@
 //!
 //! A read returns shared pieces of chunks: nobody copies under a lock. A write first makes sure
 //! that all it needs is there (bytes of partly written chunks, room), then changes: an error or
-//! a wait leaves no trace (`write_what_fits` tries again with less). Whole chunks of large writes are copied before the gate is passed.
+//! a wait leaves no trace (`write_what_fits` tries again with less). Whole chunks of large writes
+//! are copied before the gate is passed.
 
 use std::sync::Arc;
 
