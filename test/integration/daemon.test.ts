@@ -240,5 +240,7 @@ forEachIdentity("daemon", (who) => {
     expect(existsSync(join(runtime, "devdev/daemon.sock"))).toBe(true);
     await devdev.ok(["daemon", "stop"], { env });
     expect(mountAt(devdev.mountPoint)).toBeUndefined();
+    const nowhere = await devdev.cli(["ls"], { env: { DEVDEV_HOME: "/proc/nowhere" } });
+    expect(nowhere.stderr).toMatch(/^devdev: cannot make the directory \/proc\/nowhere: .+\n/);
   });
 });

@@ -2,11 +2,12 @@
 // directory is the user's alone and the socket has mode 0600, so no further authentication is
 // needed.
 
-import { chmod, lstat, mkdir, rm } from "node:fs/promises";
+import { chmod, lstat, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { DevdevError } from "@devdev/errno";
 import { RPC_PREAMBLE, STREAM_PREAMBLE } from "@devdev/protocol";
+import { makeDirectory } from "@devdev/workspace";
 
 /** A client has this long to say what it speaks. */
 const PREAMBLE_TIMEOUT_MS = 5000;
@@ -19,7 +20,7 @@ export interface Connections {
 
 /** Makes the runtime directory, or refuses one that others could have prepared. */
 export async function securedDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  makeDirectory(path);
   const stats = await lstat(path);
   const uid = process.getuid?.();
   if (!stats.isDirectory() || (uid !== undefined && stats.uid !== uid)) {

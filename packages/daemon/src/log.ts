@@ -2,8 +2,9 @@
 // foreground.
 // In-process streams, no worker: what was logged before a crash is in the file.
 
-import { chmod, mkdir, readdir } from "node:fs/promises";
+import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectory } from "@devdev/workspace";
 import pino, { type Logger } from "pino";
 import pretty from "pino-pretty";
 import roll from "pino-roll";
@@ -38,7 +39,7 @@ export async function openLog(logDir: string, foreground: boolean): Promise<Logg
 
 /** It names paths and commands: also where an older version, or another umask, left it open. */
 async function closeToOthers(logDir: string): Promise<void> {
-  await mkdir(logDir, { recursive: true, mode: 0o700 });
+  makeDirectory(logDir);
   await chmod(logDir, 0o700);
   const files = (await readdir(logDir)).filter((name) => name.endsWith(".log"));
   await Promise.all(files.map((name) => chmod(join(logDir, name), 0o600)));

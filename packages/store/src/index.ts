@@ -8,6 +8,7 @@ export type { CollectionResult } from "./collect.js";
 export { StoreError } from "./errors.js";
 export type { StoreErrorCode } from "./errors.js";
 export { lockDirectory } from "./lock.js";
+export { makeDirectory } from "./private-files.js";
 export { createMemoryStore } from "./memory/store.js";
 export { DATABASE_FILE } from "./sqlite/connection.js";
 export { openSqliteReader, openSqliteStore } from "./sqlite/store.js";

@@ -6,5 +6,6 @@ export { WorkspaceHost } from "./host.js";
 export type { Host, HostOptions } from "./host-interface.js";
 export type { ReopenOptions } from "./making.js";
 export type { ImportOptions, WorkspaceParts } from "./parts.js";
+export { makeDirectory } from "@devdev/store";
 export { clearDeadMount, helperPath, hostMounts } from "@devdev/vfs";
 export { Workspace } from "./workspace.js";
