@@ -43,6 +43,7 @@ forEachIdentity("the command line", (who, as) => {
   test.for([
     [["nonsense"], /nonsense/],
     [["mount", "--nonsense"], /--nonsense/],
+    [["mount", ""], /empty/],
     [["restore"], /snapshot/],
     [["exec"], /command/],
     [["mount", "--limit", "much", "x"], /limit|size/],

@@ -3,6 +3,7 @@
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Params } from "@devdev/protocol";
+import { UsageError } from "../failure.js";
 import { clock } from "../interrupted.js";
 import { duration, line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
@@ -19,6 +20,7 @@ interface MountOptions extends GlobalOptions {
 }
 
 export async function mount(directory: string | undefined, options: MountOptions): Promise<void> {
+  if (directory === "") throw new UsageError("the directory to mount at has an empty name");
   using session = await Session.open(options);
   const params: Params<"workspace/mount"> = { path: await hostPath(directory ?? "ws") };
   const name = options.name ?? options.workspace;
