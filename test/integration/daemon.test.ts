@@ -232,6 +232,8 @@ forEachIdentity("daemon", (who) => {
 
   test("without DEVDEV_HOME everything is below HOME and the runtime directory", async () => {
     await using devdev = await Devdev.create(await who(), "daemon");
+    const nowhere = await devdev.cli(["ls"], { env: { DEVDEV_HOME: "/proc/nowhere" } });
+    expect(nowhere.stderr).toMatch(/^devdev: cannot make the directory \/proc\/nowhere: .+\n/);
     const runtime = join(devdev.directory, "runtime");
     await devdev.mustHost(["mkdir", "-m", "700", runtime]);
     const env = { DEVDEV_HOME: "", XDG_RUNTIME_DIR: runtime };
@@ -240,7 +242,5 @@ forEachIdentity("daemon", (who) => {
     expect(existsSync(join(runtime, "devdev/daemon.sock"))).toBe(true);
     await devdev.ok(["daemon", "stop"], { env });
     expect(mountAt(devdev.mountPoint)).toBeUndefined();
-    const nowhere = await devdev.cli(["ls"], { env: { DEVDEV_HOME: "/proc/nowhere" } });
-    expect(nowhere.stderr).toMatch(/^devdev: cannot make the directory \/proc\/nowhere: .+\n/);
   });
 });
