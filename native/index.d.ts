@@ -264,8 +264,8 @@ export declare function mknod(engine: number, path: Uint8Array, mode: number, rd
 /** mknod(2). */
 export declare function mknodSync(engine: number, path: Uint8Array, mode: number, rdev: number): void
 
-/** Mounts an engine; the promise gives the absolute mount point. */
-export declare function mount(number: number, config: MountConfig, onLog: (arg: MountMessage) => void, onEnd: (arg: string) => void, onSync: () => void): Promise<string>
+/** Mounts an engine. */
+export declare function mount(number: number, config: MountConfig, onLog: (arg: MountMessage) => void, onEnd: (arg: string) => void, onSync: () => void): Promise<MountedInfo>
 
 /** Whether the mount serves requests. */
 export declare function mountAlive(number: number): boolean
@@ -275,6 +275,8 @@ export interface MountConfig {
   path: string
   allowOther: boolean
   suidAndDevices: boolean
+  /** "classic" or "io_uring"; without it the addon chooses. */
+  transport?: string
   /** fsync waits for the store. */
   durable: boolean
   /** The helper binary that watches over this process. */
@@ -283,6 +285,16 @@ export interface MountConfig {
 
 /** What the mount has served so far. */
 export declare function mountCounters(number: number): Array<RequestCounter>
+
+/** What was mounted. */
+export interface MountedInfo {
+  /** Absolute. */
+  path: string
+  /** "classic" or "io_uring". */
+  transport: string
+  /** Why io_uring was wished and is not used. */
+  whyClassic?: string
+}
 
 /** A message of the bridge: level, text. */
 export interface MountMessage {

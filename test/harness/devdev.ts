@@ -29,7 +29,10 @@ export class Devdev implements AsyncDisposable {
     this.directory = directory;
     this.home = join(directory, "devdev-home");
     this.mountPoint = join(directory, "ws");
+    // Whole suites can be run on either transport.
+    const transport = process.env["DEVDEV_TRANSPORT"];
     this.env = {
+      ...(transport !== undefined && { DEVDEV_TRANSPORT: transport }),
       PATH: identity.path,
       HOME: join(directory, "home"),
       USER: identity.user,

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { isRoot } from "../harness/identity.ts";
+import { offerIoUring } from "../harness/io-uring.ts";
 import { mountAt } from "../harness/mounts.ts";
 import { run, type RunResult, until } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
@@ -64,6 +65,21 @@ forEachIdentity("mount", (who, as) => {
     const kept = await devdev.mustHost(["cat", at("file"), `${at("full")}/kept`]);
     expect(kept.stdout).toBe("x\ny\n");
     expect((await devdev.json<unknown[]>(["ls"])).length).toBe(1);
+  });
+
+  test("requests come in over io_uring where that is asked for and can be had", async () => {
+    await using ring = await offerIoUring();
+    if (!ring.offered) return;
+    await using devdev = await Devdev.create(await who(), "mount");
+    const mount = ["mount", "--transport", "io_uring", devdev.mountPoint];
+    expect((await devdev.json<{ transport: string }>(mount)).transport).toBe("io_uring");
+    expect((await devdev.sh("echo hello > file && cat file")).stdout).toBe("hello\n");
+    expect((await devdev.ok(["status"])).stdout).toContain(`${devdev.mountPoint} (io_uring)`);
+    expect((await devdev.cli(["doctor"])).stdout).toMatch(/FUSE over io_uring: on$/m);
+    await devdev.ok(["unmount"]);
+    await devdev.ok(["mount", "--transport", "classic", devdev.mountPoint]);
+    expect((await devdev.json<{ transport: string }>(["status"])).transport).toBe("classic");
+    expect((await devdev.sh("cat file")).stdout).toBe("hello\n");
   });
 
   // For the ordinary user, but root must prepare it.

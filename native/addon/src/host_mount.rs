@@ -29,10 +29,23 @@ pub struct MountConfig {
     pub path: String,
     pub allow_other: bool,
     pub suid_and_devices: bool,
+    /// "classic" or "io_uring"; without it the addon chooses.
+    pub transport: Option<String>,
     /// fsync waits for the store.
     pub durable: bool,
     /// The helper binary that watches over this process.
     pub helper: Option<String>,
+}
+
+/// What was mounted.
+#[napi(object)]
+pub struct MountedInfo {
+    /// Absolute.
+    pub path: String,
+    /// "classic" or "io_uring".
+    pub transport: String,
+    /// Why io_uring was wished and is not used.
+    pub why_classic: Option<String>,
 }
 
 /// A message of the bridge: level, text.
@@ -85,8 +98,8 @@ pub struct Listeners {
     pub sync: Listener<()>,
 }
 
-/// Mounts an engine; the promise gives the absolute mount point.
-#[napi(catch_unwind, ts_return_type = "Promise<string>")]
+/// Mounts an engine.
+#[napi(catch_unwind, ts_return_type = "Promise<MountedInfo>")]
 pub fn mount<'env>(
     env: &'env Env,
     number: u32,

@@ -62,6 +62,8 @@ impl From<HostMountError> for Failure {
 /// JavaScript main thread.
 pub struct Session {
     inner: Arc<Inner>,
+    /// Why requests do not come in as it was wished.
+    instead: Option<String>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -107,13 +109,17 @@ impl Session {
                 },
             },
         };
-        if let (Some(reason), Some(log)) = (reason, &options.log) {
+        if let (Some(reason), Some(log)) = (&reason, &options.log) {
             log(LogLevel::Warn, &format!("fuse: classic transport, not io_uring: {reason}"));
         }
-        Session::attempt(&vfs, &options, None).map_err(|failure| match failure {
-            Failure::Mount(error) => error,
-            Failure::Rings(reason) => HostMountError::Handshake(reason),
-        })
+        match Session::attempt(&vfs, &options, None) {
+            Ok(mut session) => {
+                session.instead = reason;
+                Ok(session)
+            }
+            Err(Failure::Mount(error)) => Err(error),
+            Err(Failure::Rings(reason)) => Err(HostMountError::Handshake(reason)),
+        }
     }
 
     fn attempt(
@@ -175,7 +181,7 @@ impl Session {
             wanted: AtomicBool::new(false),
             core,
         });
-        let session = Session { inner, threads: Mutex::new(Vec::new()) };
+        let session = Session { inner, instead: None, threads: Mutex::default() };
         session.inner.core.vfs.set_invalidator(Some(session.inner.notifier.clone()));
         // From here on dropping the session undoes everything.
         undo.disarm();
@@ -253,6 +259,11 @@ impl Session {
     /// How requests come in.
     pub fn transport(&self) -> Transport {
         self.inner.transport
+    }
+
+    /// Why it is not as the options wished, if it is not.
+    pub fn why_classic(&self) -> Option<&str> {
+        self.instead.as_deref()
     }
 
     /// The absolute path at which it is mounted.

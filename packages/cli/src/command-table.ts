@@ -49,6 +49,12 @@ function workspaceCommands(add: Add, act: Act): void {
     .option("--durable", "fsync waits for the store, from now on (--no-durable takes it back)")
     .addOption(new Option("--no-durable").hideHelp())
     .option("--allow-other", "let other users enter")
+    .addOption(
+      new Option(
+        "--transport <how>",
+        "how requests come in (io_uring: classic where it fails)",
+      ).choices(["classic", "io_uring"]),
+    )
     .option("--no-xattrs", "offer no extended attributes (a new workspace only)")
     .option("--limit <bytes>", "most bytes of content, e.g. 500m, 16g", bytes)
     .option("--max-inodes <n>", "most inodes", count)

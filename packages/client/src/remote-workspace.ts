@@ -10,6 +10,7 @@ import type {
   ExecResult,
   ExecWord,
   HostMountOptions,
+  MountTransport,
   Method,
   Params,
   RestoreOptions,
@@ -51,6 +52,7 @@ export class RemoteWorkspace implements Workspace {
   readonly #ownEphemeral: boolean;
   #ownMount = false;
   #mountPoint: string | undefined;
+  #transport: MountTransport | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor({ rpc, summary, connect, ownEphemeral }: RemoteParts) {
@@ -60,6 +62,7 @@ export class RemoteWorkspace implements Workspace {
     this.id = summary.id;
     this.name = summary.name;
     this.#mountPoint = summary.mountPoint;
+    this.#transport = summary.transport;
     this.#files = new FileChannel(summary.id, connect);
     this.#sync = new SyncChannel(summary.id, connect);
     this.fs = remoteFs(this.#files, this.#sync);
@@ -101,12 +104,16 @@ export class RemoteWorkspace implements Workspace {
     return this.#mountPoint;
   }
 
+  get transport(): MountTransport | undefined {
+    return this.#mountPoint === undefined ? undefined : this.#transport;
+  }
+
   #call<M extends Method>(method: M, params: Omit<Params<M>, "workspace">): Promise<Results[M]> {
     return this.#rpc.call(method, { workspace: this.id, ...params } as Params<M>);
   }
 
   async mount(path?: string, options: HostMountOptions = {}): Promise<string> {
-    const { mountPoint } = await this.#rpc.call("workspace/mount", {
+    const { mountPoint, transport } = await this.#rpc.call("workspace/mount", {
       name: this.id,
       ...(path !== undefined && { path: resolve(path) }),
       ...options,
@@ -114,6 +121,7 @@ export class RemoteWorkspace implements Workspace {
     if (mountPoint === undefined) throw daemonGone(" while it mounted");
     this.#ownMount = true;
     this.#mountPoint = mountPoint;
+    this.#transport = transport;
     return mountPoint;
   }
 

@@ -1,10 +1,11 @@
 // What `devdev doctor` looks at: the pieces a workspace needs on this host, what is left of dead
 // mounts (which it clears), and whether the store is whole.
 
-import { access, constants, readFile } from "node:fs/promises";
+import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { DataPaths, DoctorCheck } from "@devdev/protocol";
 import { clearDeadMount, helperPath, hostMounts, type WorkspaceHost } from "@devdev/workspace";
+import { firstLine, ioUring } from "./io-uring.js";
 
 const TOOLS = ["git", "node", "npm", "cargo", "python3", "go", "rg"] as const;
 
@@ -80,11 +81,6 @@ async function helper(): Promise<DoctorCheck> {
   return ok ? check : { ...check, hint: "build it with scripts/build" };
 }
 
-async function firstLine(path: string): Promise<string | undefined> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  return text?.trim();
-}
-
 async function userNamespaces(): Promise<DoctorCheck> {
   const name = "user namespaces";
   const limit = await firstLine("/proc/sys/user/max_user_namespaces");
@@ -94,17 +90,6 @@ async function userNamespaces(): Promise<DoctorCheck> {
     name,
     ok: true,
     detail: ok ? "available (not needed yet)" : "switched off on this host (not needed yet)",
-  };
-}
-
-async function ioUring(): Promise<DoctorCheck> {
-  const enabled = await firstLine("/sys/module/fuse/parameters/enable_uring");
-  const state =
-    enabled === undefined ? "not offered by this kernel" : enabled === "Y" ? "on" : "off";
-  return {
-    name: "FUSE over io_uring",
-    ok: true,
-    detail: `${state} (not used yet: requests go through /dev/fuse)`,
   };
 }
 

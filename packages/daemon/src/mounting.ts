@@ -33,7 +33,7 @@ export class Mounter {
 
   async #mount(params: MountParams, call: CallContext): Promise<Results["workspace/mount"]> {
     const started = performance.now();
-    const { path, name, allowOther, durable, ...options } = params;
+    const { path, name, allowOther, durable, transport, ...options } = params;
     const all = await this.#host.list();
     if (path !== undefined) refuseTaken(all, path);
     const known =
@@ -47,7 +47,7 @@ export class Mounter {
     try {
       if (known) await refuseOther(known, workspace, options);
       refuseCancelled(call);
-      await mountAt(workspace, path, defined({ allowOther, durable }), call);
+      await mountAt(workspace, path, defined({ allowOther, durable, transport }), call);
     } catch (error) {
       if (!known) await this.#host.remove(workspace.id, { force: true });
       throw error;

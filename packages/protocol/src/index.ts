@@ -33,6 +33,7 @@ export type {
   DiffStat,
   FileKind,
   HostMountOptions,
+  MountTransport,
   RestoreOptions,
   RestoreResult,
   Snapshot,

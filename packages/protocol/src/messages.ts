@@ -3,7 +3,13 @@
 
 import { z } from "zod";
 import type { ExecRecord } from "./workspace-exec.js";
-import type { DiffResult, RestoreResult, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
+import type {
+  DiffResult,
+  MountTransport,
+  RestoreResult,
+  SnapshotInfo,
+  WorkspaceUsage,
+} from "./workspace.js";
 
 // What a value may be is the library's to say, in the same words for every caller; here are types.
 const ref = z.union([z.string(), z.number()]);
@@ -38,6 +44,7 @@ export const requestSchemas = {
      */
     name: z.string().optional(),
     allowOther: z.boolean().optional(),
+    transport: z.enum(["classic", "io_uring"]).optional(),
     ...making,
   }),
   /** A workspace without a mount (the SDK's Workspace.create through a daemon). */
@@ -93,6 +100,8 @@ export interface WorkspaceSummary {
   name: string;
   /** Where it is mounted now. */
   mountPoint?: string;
+  /** How requests come in, while it is mounted. */
+  transport?: MountTransport;
   /** Where it was mounted last. */
   lastMountPoint?: string;
   /**

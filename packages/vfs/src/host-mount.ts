@@ -9,9 +9,14 @@ import { Syncs } from "./syncs.js";
 
 export type MountLogLevel = "debug" | "info" | "warn" | "error";
 
+/** How requests of the kernel come in. */
+export type Transport = "classic" | "io_uring";
+
 export interface HostMountConfig {
   /** Let other users enter (FUSE's allow_other). */
   allowOther?: boolean;
+  /** Default: DEVDEV_TRANSPORT, else what is best here. */
+  transport?: Transport;
   /** Honour set-user-id bits and devices (root only). */
   suidAndDevices?: boolean;
   /**
@@ -82,20 +87,27 @@ export function helperPath(): string {
 /** An engine's mount at a host path. */
 export class HostMount {
   readonly path: string;
+  readonly transport: Transport;
+  /** Why io_uring was wished and is not used. */
+  readonly whyClassic: string | undefined;
   readonly #handle: number;
   #ended = false;
 
-  private constructor(handle: number, path: string) {
+  private constructor(handle: number, mounted: native.MountedInfo) {
     this.#handle = handle;
-    this.path = path;
+    this.path = mounted.path;
+    this.transport = mounted.transport as Transport;
+    this.whyClassic = mounted.whyClassic;
   }
 
   /** Mounts the engine `handle`. */
   static async open(handle: number, path: string, config: HostMountConfig): Promise<HostMount> {
     const helper = helperPath();
     const opened: { mount?: HostMount } = {};
+    const transport = config.transport ?? process.env.DEVDEV_TRANSPORT;
     const mounting = {
       path,
+      ...(transport !== undefined && { transport }),
       allowOther: config.allowOther ?? false,
       suidAndDevices: config.suidAndDevices ?? false,
       durable: config.sync !== undefined,
@@ -108,10 +120,10 @@ export class HostMount {
       if (opened.mount !== undefined) opened.mount.#ended = true;
       config.onEnd?.(reason as "unmounted" | "lost");
     };
-    const where = await native
+    const mounted = await native
       .mount(handle, mounting, onLog, onEnd, () => syncs?.wake())
       .catch(refused);
-    opened.mount = new HostMount(handle, where);
+    opened.mount = new HostMount(handle, mounted);
     return opened.mount;
   }
 

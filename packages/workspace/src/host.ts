@@ -231,9 +231,12 @@ export class WorkspaceHost implements Host {
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
   }
 
-  #live(id: string): Pick<WorkspaceSummary, "mountPoint"> {
-    const mountPoint = this.#ready.get(id)?.mountPoint;
-    return mountPoint === undefined ? {} : { mountPoint };
+  #live(id: string): Pick<WorkspaceSummary, "mountPoint" | "transport"> {
+    const { mountPoint, transport } = this.#ready.get(id) ?? {};
+    return {
+      ...(mountPoint !== undefined && { mountPoint }),
+      ...(transport !== undefined && { transport }),
+    };
   }
 
   #refuseWhenClosing(): void {

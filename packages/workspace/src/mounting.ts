@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 import { DevdevError } from "@devdev/errno";
-import type { HostMountOptions } from "@devdev/protocol";
+import type { HostMountOptions, MountTransport } from "@devdev/protocol";
 
 import { notDurable } from "./ephemeral.js";
 import type { WorkspaceParts } from "./parts.js";
@@ -39,6 +39,10 @@ export class Mounting {
   get path(): string | undefined {
     const { hostMount } = this.#parts.vfs;
     return hostMount?.alive ? hostMount.path : undefined;
+  }
+
+  get transport(): MountTransport | undefined {
+    return this.#parts.vfs.hostMount?.transport;
   }
 
   /** The path, or an error that says that there is none. */

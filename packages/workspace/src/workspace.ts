@@ -114,6 +114,10 @@ export class Workspace implements WorkspaceInterface {
     return this.#mounting.path;
   }
 
+  get transport(): WorkspaceInterface["transport"] {
+    return this.#mounting.transport;
+  }
+
   mount(path?: string, options: HostMountOptions = {}): Promise<string> {
     return this.#mounting.mount(path, options);
   }

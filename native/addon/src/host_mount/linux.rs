@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use devdev_fuse::{EndReason, HostMountError, LogLevel, MountOptions, Session, UnmountError};
+use devdev_fuse::{
+    EndReason, HostMountError, LogLevel, MountOptions, Session, Transport, UnmountError,
+};
 use devdev_vfs::{Restored, Vfs};
 use napi::Status;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
 
 use super::{
-    FlushInfo, FoundMountInfo, Listeners, MountConfig, MountMessage, MountUserInfo, RequestCounter,
+    FlushInfo, FoundMountInfo, Listeners, MountConfig, MountMessage, MountUserInfo, MountedInfo,
+    RequestCounter,
 };
 use crate::engine::Engine;
 use crate::failed::Failed;
@@ -121,7 +124,7 @@ pub fn mount(
     engine: &Arc<Engine>,
     config: MountConfig,
     listeners: Listeners,
-) -> Result<String, Failed> {
+) -> Result<MountedInfo, Failed> {
     let slot = &engine.host_mount;
     let _changing = slot.change();
     if let Some(session) = slot.session() {
@@ -137,6 +140,10 @@ pub fn mount(
     options.allow_other = config.allow_other;
     options.suid_and_devices = config.suid_and_devices;
     options.xattrs = engine.xattrs;
+    options.transport = match config.transport.as_deref() {
+        Some("io_uring") => Transport::IoUring,
+        _ => Transport::Classic,
+    };
     options.helper = config.helper.map(PathBuf::from);
     let Listeners { log, end, sync } = listeners;
     // A closing environment takes no more messages; there is nobody to miss them.
@@ -161,9 +168,20 @@ pub fn mount(
         }));
     }
     let session = Session::mount(engine.vfs.clone(), options).map_err(mount_failed)?;
-    let path = session.mount_point().to_string_lossy().into_owned();
+    let mounted = MountedInfo {
+        path: session.mount_point().to_string_lossy().into_owned(),
+        transport: transport_name(session.transport()).to_owned(),
+        why_classic: session.why_classic().map(str::to_owned),
+    };
     *slot.slot() = Some(Arc::new(session));
-    Ok(path)
+    Ok(mounted)
+}
+
+fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Classic => "classic",
+        Transport::IoUring => "io_uring",
+    }
 }
 
 fn mount_failed(error: HostMountError) -> Failed {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use devdev_vfs::{Restored, Vfs};
 
-use super::{FlushInfo, FoundMountInfo, Listeners, MountConfig, MountUserInfo, RequestCounter};
+use super::{
+    FlushInfo, FoundMountInfo, Listeners, MountConfig, MountUserInfo, MountedInfo, RequestCounter,
+};
 use crate::engine::Engine;
 use crate::failed::Failed;
 
@@ -45,7 +47,7 @@ fn unsupported() -> Failed {
     Failed::new("ERR_MOUNT_UNSUPPORTED", message)
 }
 
-pub fn mount(_: &Arc<Engine>, _: MountConfig, _: Listeners) -> Result<String, Failed> {
+pub fn mount(_: &Arc<Engine>, _: MountConfig, _: Listeners) -> Result<MountedInfo, Failed> {
     Err(unsupported())
 }
 

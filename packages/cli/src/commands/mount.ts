@@ -2,7 +2,7 @@
 
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import type { Params } from "@devdev/protocol";
+import type { MountTransport, Params } from "@devdev/protocol";
 import { UsageError } from "../failure.js";
 import { clock } from "../interrupted.js";
 import { duration, line, printJson } from "../print.js";
@@ -14,6 +14,7 @@ interface MountOptions extends GlobalOptions {
   ephemeral?: boolean;
   durable?: boolean;
   allowOther?: boolean;
+  transport?: MountTransport;
   xattrs: boolean;
   limit?: number;
   maxInodes?: number;
@@ -28,11 +29,17 @@ export async function mount(directory: string | undefined, options: MountOptions
   if (options.ephemeral) params.ephemeral = true;
   if (options.durable !== undefined) params.durable = options.durable;
   if (options.allowOther) params.allowOther = true;
+  if (options.transport !== undefined) params.transport = options.transport;
   if (!options.xattrs) params.xattrs = false;
   if (options.limit !== undefined) params.maxBytes = options.limit;
   if (options.maxInodes !== undefined) params.maxInodes = options.maxInodes;
   const mounted = await session.call("workspace/mount", params);
   if (options.json) return printJson(mounted);
+  if (options.transport !== undefined && options.transport !== mounted.transport) {
+    process.stderr.write(
+      "devdev: io_uring cannot be used here (see devdev doctor), so it is classic\n",
+    );
+  }
   const what = mounted.created ? "new workspace" : "workspace";
   const { checkpointAt } = mounted;
   const back = checkpointAt === undefined ? "" : `, as of its checkpoint of ${clock(checkpointAt)}`;
