@@ -835,6 +835,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.ImportCancel = nativeBinding.ImportCancel
 module.exports.NativeExport = nativeBinding.NativeExport
 module.exports.NativePersistJob = nativeBinding.NativePersistJob
 module.exports.NativeTreeLoader = nativeBinding.NativeTreeLoader

@@ -9,6 +9,14 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** Ends an import before it has read everything: that fails with ECANCELED then. */
+export declare class ImportCancel {
+  /** Of no import yet. */
+  constructor()
+  /** From now on nothing more is read. */
+  cancel(): void
+}
+
 /** An export under way: a thread makes pieces, JavaScript takes them. Dropped, the thread ends. */
 export declare class NativeExport {
   /** Starts exporting a tree. */
@@ -228,8 +236,8 @@ export interface Imported {
   meta: StreamMeta
 }
 
-/** Reads a snapshot from a file or from bytes, to its end. */
-export declare function importTree(source: string | Uint8Array, config: ImportConfig): Promise<Imported>
+/** Reads a snapshot from a file or from bytes, to its end or until it is cancelled. */
+export declare function importTree(source: string | Uint8Array, config: ImportConfig, cancel: ImportCancel): Promise<Imported>
 
 /** link(2). */
 export declare function link(engine: number, existing: Uint8Array, path: Uint8Array): Promise<void>

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -159,13 +160,53 @@ pub struct Imported {
     pub meta: StreamMeta,
 }
 
-/// Reads a snapshot from a file or from bytes, to its end.
+/// Ends an import before it has read everything: that fails with ECANCELED then.
+#[napi]
+#[derive(Default)]
+pub struct ImportCancel {
+    cancelled: Arc<AtomicBool>,
+}
+
+#[napi]
+impl ImportCancel {
+    /// Of no import yet.
+    #[napi(constructor)]
+    pub fn new() -> ImportCancel {
+        ImportCancel::default()
+    }
+
+    /// From now on nothing more is read.
+    #[napi(catch_unwind)]
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A source that fails once it is cancelled.
+struct Cancellable<R> {
+    inner: R,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for Cancellable<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Not `Interrupted`, after which a reader tries again.
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("cancelled"));
+        }
+        self.inner.read(buffer)
+    }
+}
+
+/// Reads a snapshot from a file or from bytes, to its end or until it is cancelled.
 #[napi(catch_unwind, ts_return_type = "Promise<Imported>")]
-pub fn import_tree(
-    env: &Env,
+pub fn import_tree<'env>(
+    env: &'env Env,
     source: Either<String, Uint8Array>,
     config: ImportConfig,
-) -> Result<Object<'_>, Thrown> {
+    cancel: &ImportCancel,
+) -> Result<Object<'env>, Thrown> {
+    let cancelled = cancel.cancelled.clone();
     let source = match source {
         Either::A(path) => Either::A(path),
         Either::B(bytes) => Either::B(bytes.to_vec()),
@@ -175,11 +216,15 @@ pub fn import_tree(
         owner: config.uid.zip(config.gid),
     };
     long(env, "import", move || {
-        let mut reader: Box<dyn Read> = match source {
-            Either::A(path) => Box::new(BufReader::new(File::open(path).map_err(open_failed)?)),
+        let inner: Box<dyn Read> = match source {
+            Either::A(path) => Box::new(File::open(path).map_err(open_failed)?),
             Either::B(bytes) => Box::new(io::Cursor::new(bytes)),
         };
-        let (tree, meta) = import(&mut reader, options)?;
+        let mut reader = BufReader::new(Cancellable { inner, cancelled: cancelled.clone() });
+        let (tree, meta) = import(&mut reader, options).map_err(|error| {
+            let done = cancelled.load(Ordering::Relaxed);
+            if done { Failed::new("ECANCELED", "read") } else { error.into() }
+        })?;
         Ok(Imported { tree: add_tree(tree, Weak::new()), meta: meta.into() })
     })
 }

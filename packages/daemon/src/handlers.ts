@@ -91,7 +91,7 @@ export function createHandlers(context: HandlerContext): Handlers {
     "snapshot/export": (params, call) => exportSnapshot(host, params, call),
     "workspace/import": async ({ file, ...options }, call) => {
       call.progress("reading the file");
-      const imported = await host.import(file, defined(options));
+      const imported = await host.import(file, { ...defined(options), signal: call.signal });
       if (!call.signal.aborted) return imported;
       await host.remove(imported.id, { force: true });
       throw new DevdevError("ECANCELED", "the import was cancelled");

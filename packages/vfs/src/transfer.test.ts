@@ -1,6 +1,9 @@
 // Exporting and importing: the same bytes again, and nothing that was tampered with.
 
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -53,6 +56,28 @@ it("gives the same bytes again, by file, descriptor and buffer", async () => {
   expect(workspace.fs.readFileSync("/soft", "utf8")).toBe("content");
   expect(workspace.fs.statSync("/hard")).toMatchObject({ nlink: 2, uid: 1, gid: 2 });
   expect(workspace.fs.statSync("/large").size).toBe(5_000_000);
+});
+
+it("stops reading when it is cancelled, from a file and from bytes", async () => {
+  using vfs = Vfs.create();
+  vfs.fs.writeFileSync("/large", randomBytes(2 << 20));
+  using tree = vfs.freeze();
+  const bytes = await tree.toBytes();
+  const path = join(directory, "fifo");
+  execFileSync("mkfifo", [path]);
+  const cancelling = new AbortController();
+  const { signal } = cancelling;
+  const failure = Tree.import(path, { signal }).catch((error: unknown) => error);
+  {
+    await using fifo = await open(path, "w");
+    await fifo.write(bytes, 0, 1 << 20);
+    cancelling.abort();
+    // It waits for these; the pipe breaks where it stops.
+    await fifo.write(bytes, 1 << 20).catch(() => undefined);
+  }
+  expect(await failure).toMatchObject({ code: "ECANCELED", syscall: "read" });
+  await expect(Tree.import(bytes, { signal })).rejects.toMatchObject({ code: "ECANCELED" });
+  expect((await Tree.import(bytes, { signal: new AbortController().signal })).inodes).toBe(3);
 });
 
 it("gives everything to one owner when told to", async () => {

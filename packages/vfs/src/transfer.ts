@@ -21,6 +21,8 @@ export interface ImportOptions {
   /** Refuse a larger one; defaults as for a new engine. */
   maxBytes?: number;
   maxInodes?: number;
+  /** Aborted before everything is read, the import fails with ECANCELED. */
+  signal?: AbortSignal;
 }
 
 const writeTo = promisify(write);
@@ -68,19 +70,25 @@ export async function writeFile(
 /** Reads a stream to its end; a damaged or hostile one is refused and changes nothing. */
 export async function imported(
   source: string | Uint8Array,
-  { owner, maxBytes, maxInodes }: ImportOptions,
+  { owner, maxBytes, maxInodes, signal }: ImportOptions,
 ): Promise<{ tree: number; meta: StreamMeta }> {
   const config = {
     maxBytes: maxBytes ?? DEFAULT_BYTES,
     maxInodes: maxInodes ?? DEFAULT_INODES,
     ...owner,
   };
+  const cancelling = new native.ImportCancel();
+  const cancel = (): void => cancelling.cancel();
+  if (signal?.aborted) cancel();
+  signal?.addEventListener("abort", cancel);
   try {
-    const { tree, meta } = await native.importTree(source, config);
+    const { tree, meta } = await native.importTree(source, config, cancelling);
     const { name, message, created } = meta;
     return { tree, meta: { name, message, createdNs: nsOfTime(created) } };
   } catch (error) {
     const path = typeof source === "string" ? { path: source } : {};
     throw thrownBy(error, { syscall: "read", ...path });
+  } finally {
+    signal?.removeEventListener("abort", cancel);
   }
 }

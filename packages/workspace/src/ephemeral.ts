@@ -10,7 +10,7 @@ import { type Tree, Vfs } from "@devdev/vfs";
 import { MemoryKeeper } from "./memory-keeper.js";
 import { checkWorkspaceName, freshName } from "./names.js";
 import { keepImported, nowOf, readImport, vfsOptionsOf } from "./parts.js";
-import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import type { ImportRun, WorkspaceParts } from "./parts.js";
 
 /** Ids look alike wherever a workspace is kept. */
 export function freshId(): string {
@@ -35,7 +35,7 @@ export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): Workspac
 /** From an exported file or its bytes. */
 export async function importedEphemeral(
   source: string | Uint8Array,
-  options: WorkspaceOptions & ImportOptions,
+  options: WorkspaceOptions & ImportRun,
 ): Promise<WorkspaceParts> {
   using tree = await readImport(source, options);
   const parts = ephemeralParts(options, tree);

@@ -1,10 +1,11 @@
 // What a host still answers while one of the threads of its store is in the middle of something.
 
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { WorkspaceHost } from "@devdev/workspace";
+import { Workspace, WorkspaceHost } from "@devdev/workspace";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
 let dataDir = "";
@@ -69,6 +70,28 @@ it("lists, finds and compares while a large state is on its way to the store", a
   goOn();
   expect(await taken).toMatchObject({ name: "taken" });
   expect(await ws.snapshots()).toMatchObject([{ name: "taken" }]);
+});
+
+it("gives an import up in its midst, and nothing is left of it (S44)", async () => {
+  await openHolding("persist");
+  const file = join(dataDir, "file");
+  {
+    await using ws = await Workspace.create();
+    await ws.fs.writeFile("/large", randomBytes(40 << 20));
+    await ws.exportTo(file);
+  }
+  const cancelling = new AbortController();
+  const { signal } = cancelling;
+  const failure = host.import(file, { signal }).catch((error: unknown) => error);
+  await held();
+  cancelling.abort();
+  goOn();
+  const message = "the import was cancelled";
+  expect(await failure).toMatchObject({ code: "ECANCELED", message });
+  expect(await host.list()).toEqual([]);
+  await expect(host.import(file, { signal })).rejects.toThrow(message);
+  expect(await host.import(file, {})).toMatchObject({ name: "file", snapshots: 1 });
+  expect(await host.check()).toEqual([]);
 });
 
 it("closes while a check is under way, which then fails", async () => {

@@ -46,10 +46,18 @@ export interface Host {
       signal?: AbortSignal;
     },
   ): Promise<{ id: string; bytes: number }>;
-  /** A new workspace from an exported file, with one snapshot of it. */
+  /**
+   * A new workspace from an exported file, with one snapshot of it. When no name is given, it is
+   * that of the file, or a random one with `nameFromFile: false`, made unique.
+   */
   import(
     file: string,
-    options: Omit<WorkspaceOptions, "dataDir" | "clock"> & { numericOwner?: boolean },
+    options: Omit<WorkspaceOptions, "dataDir" | "clock"> & {
+      numericOwner?: boolean;
+      /** Default true. */
+      nameFromFile?: boolean;
+      signal?: AbortSignal;
+    },
   ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }>;
   /** Problems of the store, one sentence each; empty when it is whole. */
   check(): Promise<string[]>;

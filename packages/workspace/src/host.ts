@@ -11,7 +11,7 @@ import type { Host, HostOptions } from "./host-interface.js";
 import { refuseInMount, refuseInUse } from "./host-refusals.js";
 import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
-import { type ImportOptions, increasingTime, type WorkspaceParts } from "./parts.js";
+import { type ImportRun, increasingTime, type WorkspaceParts } from "./parts.js";
 import { regularFile } from "./regular-file.js";
 import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
@@ -125,12 +125,13 @@ export class WorkspaceHost implements Host {
 
   async import(
     file: string,
-    options: ImportOptions & Omit<CreateOptions, "mountPath">,
+    options: ImportRun & Omit<CreateOptions, "mountPath"> & { nameFromFile?: boolean },
   ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }> {
     this.#refuseWhenClosing();
     refuseInMount(await this.list(), file);
     const { size } = await regularFile(file);
-    const name = await this.#freeName({ ...options, mountPath: withoutExtension(file) });
+    const after = options.nameFromFile === false ? {} : { mountPath: withoutExtension(file) };
+    const name = await this.#freeName({ ...options, ...after });
     const named = { ...options, name, createdAt: this.#createdAt() };
     const parts = options.ephemeral
       ? this.#beside(await importedEphemeral(resolve(file), named))

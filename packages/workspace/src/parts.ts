@@ -1,7 +1,7 @@
 // What a workspace is made of. Separate from Workspace, so that making the parts (in memory, from a
 // store, from a file) and being a workspace know nothing of each other.
 
-import { argumentError } from "@devdev/errno";
+import { argumentError, DevdevError } from "@devdev/errno";
 import type { SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
 import { type StreamMeta, Tree, type Vfs, type VfsOptions } from "@devdev/vfs";
 
@@ -50,6 +50,9 @@ export interface ImportOptions {
   numericOwner?: boolean;
 }
 
+/** An import that may be given up: it fails with ECANCELED then, and nothing is left of it. */
+export type ImportRun = ImportOptions & { signal?: AbortSignal };
+
 /** What an engine is made with. */
 export function vfsOptionsOf(options: WorkspaceOptions): VfsOptions {
   const { maxBytes, maxInodes, xattrs, clock, uid, gid } = options;
@@ -79,11 +82,22 @@ function ownerOf({ numericOwner }: ImportOptions): { uid: number; gid: number } 
 /** The tree of an exported file or of its bytes. */
 export async function readImport(
   source: string | Uint8Array,
-  options: WorkspaceOptions & ImportOptions,
+  options: WorkspaceOptions & ImportRun,
 ): Promise<Tree> {
   if (typeof source === "string") await regularFile(source);
-  const { maxBytes, maxInodes } = options;
-  return Tree.import(source, defined({ owner: ownerOf(options), maxBytes, maxInodes }));
+  const { maxBytes, maxInodes, signal } = options;
+  try {
+    return await Tree.import(
+      source,
+      defined({ owner: ownerOf(options), maxBytes, maxInodes, signal }),
+    );
+  } catch (error) {
+    throw signal?.aborted ? importCancelled() : error;
+  }
+}
+
+export function importCancelled(): DevdevError {
+  return new DevdevError("ECANCELED", "the import was cancelled");
 }
 
 /** Keeps an imported tree as the first snapshot, under the name and time that the file gives. */

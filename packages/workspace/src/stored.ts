@@ -8,8 +8,15 @@ import { type Tree, Vfs } from "@devdev/vfs";
 
 import { freshId } from "./ephemeral.js";
 import { checkWorkspaceName, freshName } from "./names.js";
-import { defined, keepImported, nowOf, readImport, vfsOptionsOf } from "./parts.js";
-import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import {
+  defined,
+  importCancelled,
+  keepImported,
+  nowOf,
+  readImport,
+  vfsOptionsOf,
+} from "./parts.js";
+import type { ImportRun, WorkspaceParts } from "./parts.js";
 import { StoreKeeper } from "./store-keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
 
@@ -37,11 +44,15 @@ export async function createStored(
 export async function importStored(
   store: StoreService,
   source: string | Uint8Array,
-  options: StoredOptions & ImportOptions,
+  options: StoredOptions & ImportRun,
 ): Promise<WorkspaceParts> {
+  const { signal } = options;
   using tree = await readImport(source, options);
   const parts = await made(store, options, tree);
+  const giveUp = (): void => store.giveUp(parts.id);
+  signal?.addEventListener("abort", giveUp);
   try {
+    if (signal?.aborted) throw importCancelled();
     await keepImported(parts, tree);
     return { ...parts, keptAt: parts.now() };
   } catch (error) {
@@ -49,7 +60,9 @@ export async function importStored(
     parts.vfs.close();
     await parts.onClosed?.();
     await store.removeWorkspace(parts.id);
-    throw error;
+    throw signal?.aborted ? importCancelled() : error;
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
   }
 }
 

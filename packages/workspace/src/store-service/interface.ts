@@ -55,6 +55,8 @@ export interface WriterCalls {
   persist(request: PersistRequest): PersistResult;
   /** What is persisted in the background for this workspace now has somebody waiting for it. */
   hurry(workspace: string): void;
+  /** Nobody wants any more what is persisted for this workspace: it fails with ECANCELED. */
+  giveUp(workspace: string): void;
   setCheckpoint(workspace: string, checkpoint: Checkpoint): void;
   /** Collects garbage now. */
   collect(): CollectionResult;

@@ -2,6 +2,7 @@
 // own, then the rows that refer to it in one durable transaction. Until that one nothing refers to
 // the batches, so a crash in between leaves garbage that a collection finds, and the state before.
 
+import { DevdevError } from "@devdev/errno";
 import type { NewSnapshot, Store } from "@devdev/store";
 import { PersistJob, Tree } from "@devdev/vfs";
 import type { Pace, StoreObject } from "@devdev/vfs";
@@ -25,6 +26,7 @@ export class Persisting {
   readonly #relied: Uint8Array[] = [];
   readonly #onRelied: (ids: Uint8Array) => void;
   #pace: Pace;
+  #givenUp = false;
   #added = 0;
 
   /** `onRelied` hears of ids as soon as they are relied on. */
@@ -42,6 +44,11 @@ export class Persisting {
 
   hurry(): void {
     this.#pace = "full";
+  }
+
+  /** Between two batches, of which nothing is left then but garbage. */
+  giveUp(): void {
+    this.#givenUp = true;
   }
 
   async run(): Promise<PersistResult> {
@@ -70,6 +77,7 @@ export class Persisting {
   }
 
   #put(put: () => number): void {
+    if (this.#givenUp) throw new DevdevError("ECANCELED", "nobody waits for this any more");
     const { metadata } = this.#store;
     const bytes = this.#store.transaction(
       () => {

@@ -84,6 +84,12 @@ export class StoreService {
     return this.#writer.call("hurry", workspace);
   }
 
+  /** Has what is persisted for this workspace fail before it is done. */
+  giveUp(workspace: string): void {
+    // Best effort: a store that has ended fails it itself.
+    this.#writer.call("giveUp", workspace).catch(() => undefined);
+  }
+
   setCheckpoint(workspace: string, checkpoint: Checkpoint): Promise<void> {
     return this.#writer.call("setCheckpoint", workspace, checkpoint);
   }

@@ -32,10 +32,8 @@ class Writer {
     }
   }
 
-  hurry(workspace: string): void {
-    for (const persisting of this.running) {
-      if (persisting.workspace === workspace) persisting.hurry();
-    }
+  of(workspace: string): Persisting[] {
+    return [...this.running].filter((persisting) => persisting.workspace === workspace);
   }
 
   async close(): Promise<void> {
@@ -76,7 +74,14 @@ serveCalls<WriterCalls>(parentPort, {
   attend: (engine) => void opened().upkeep.engines.add(engine),
   forget: (engine) => void opened().upkeep.engines.delete(engine),
   persist: (request) => opened().persist(request),
-  hurry: (workspace) => opened().hurry(workspace),
+  hurry: (workspace) =>
+    opened()
+      .of(workspace)
+      .forEach((each) => each.hurry()),
+  giveUp: (workspace) =>
+    opened()
+      .of(workspace)
+      .forEach((each) => each.giveUp()),
   setCheckpoint: (id, checkpoint) => rows(({ metadata }) => metadata.setCheckpoint(id, checkpoint)),
   collect: () => opened().upkeep.collect(),
   statistics: () => {
