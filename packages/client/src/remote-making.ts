@@ -42,10 +42,11 @@ export function importedRemote(
   file: string,
   options: RemoteImportOptions,
   connect: ConnectOptions,
+  naming: { nameFromFile?: false } = {},
 ): Promise<RemoteParts> {
   const { numericOwner } = options;
   const owner = numericOwner === undefined ? {} : { numericOwner };
-  const params = { ...makingParams(options), ...owner, file: resolve(file) };
+  const params = { ...makingParams(options), ...owner, ...naming, file: resolve(file) };
   return connected(connect, (rpc) => rpc.call("workspace/import", params));
 }
 
@@ -59,7 +60,7 @@ export async function remoteFromBytes(
   try {
     const file = join(directory, "bytes");
     await writeFile(file, bytes, { mode: 0o600 });
-    return await importedRemote(file, options, connect);
+    return await importedRemote(file, options, connect, { nameFromFile: false });
   } finally {
     await rm(directory, { recursive: true });
   }

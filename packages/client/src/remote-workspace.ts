@@ -81,7 +81,10 @@ export class RemoteWorkspace implements Workspace {
     return new RemoteWorkspace(await foundRemote(name, connect));
   }
 
-  /** A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. */
+  /**
+   * A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. Without a name it
+   * is given a random one that is free, as one in this process is.
+   */
   static async fromBytes(
     bytes: Uint8Array,
     options: RemoteImportOptions = {},
@@ -90,7 +93,7 @@ export class RemoteWorkspace implements Workspace {
     return new RemoteWorkspace(await remoteFromBytes(bytes, options, connect));
   }
 
-  /** A new workspace from an exported file. */
+  /** A new workspace from an exported file; without a name it is called as the file is. */
   static async importFrom(
     file: string,
     options: RemoteImportOptions = {},

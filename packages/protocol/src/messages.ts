@@ -86,6 +86,8 @@ export const requestSchemas = {
     file: z.string().min(1),
     name: z.string().optional(),
     numericOwner: z.boolean().optional(),
+    /** False: the file only carries bytes; a workspace without a name is called at random then. */
+    nameFromFile: z.boolean().optional(),
     ...making,
   }),
   doctor: z.object({}),

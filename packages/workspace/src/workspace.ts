@@ -94,7 +94,10 @@ export class Workspace implements WorkspaceInterface {
     return finished(await reopenedParts(name, options));
   }
 
-  /** A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. */
+  /**
+   * A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. Without a name it
+   * is given a random one that is free.
+   */
   static async fromBytes(
     bytes: Uint8Array,
     options: WorkspaceOptions & ImportOptions = {},

@@ -115,6 +115,7 @@ export const timeCases: ContractCase[] = [
       assert.deepEqual(await (await workspace.snapshots())[0]?.toBytes(), bytes);
       await using copy = await maker.fromBytes(bytes, { maxBytes: 2 ** 24 });
       assert.notEqual(copy.id, workspace.id);
+      assert.match(copy.name, /^[a-z]+-[a-z]+(-\d+)?$/);
       assert.equal(copy.fs.readFileSync("/link").length, 3 * 2 ** 20);
       assert.equal((await copy.usage()).maxBytes, 2 ** 24);
       const [snapshot] = await copy.snapshots();
