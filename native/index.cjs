@@ -906,6 +906,7 @@ module.exports.read = nativeBinding.read
 module.exports.readdir = nativeBinding.readdir
 module.exports.readdirSync = nativeBinding.readdirSync
 module.exports.readFile = nativeBinding.readFile
+module.exports.readFileIntoSync = nativeBinding.readFileIntoSync
 module.exports.readFileSync = nativeBinding.readFileSync
 module.exports.readlink = nativeBinding.readlink
 module.exports.readlinkSync = nativeBinding.readlinkSync

@@ -381,6 +381,9 @@ export declare function readdirSync(engine: number, path: Uint8Array, recursive:
 /** The whole content of a file. */
 export declare function readFile(engine: number, path: Uint8Array, flags: number): Promise<Buffer>
 
+/** As `read_file_sync`; content that fits goes into `room`, and its length is returned. */
+export declare function readFileIntoSync(number: number, path: Uint8Array, flags: number, room: Uint8Array): number | Buffer
+
 /** The whole content of a file. */
 export declare function readFileSync(engine: number, path: Uint8Array, flags: number): Buffer
 
@@ -477,7 +480,7 @@ export interface SnapshotEntry {
 }
 
 /** stat(2), or lstat(2) without `follow`; numbers in the order of packages/vfs. */
-export declare function stat(engine: number, path: Uint8Array, follow: boolean): Promise<Float64Array>
+export declare function stat(number: number, path: Uint8Array, follow: boolean): Promise<Float64Array>
 
 /** statfs(2): blocks, free blocks, inodes, free inodes. */
 export declare function statfs(engine: number, path: Uint8Array): Promise<Array<number>>
@@ -485,8 +488,11 @@ export declare function statfs(engine: number, path: Uint8Array): Promise<Array<
 /** statfs(2): blocks, free blocks, inodes, free inodes. */
 export declare function statfsSync(engine: number, path: Uint8Array): Array<number>
 
-/** stat(2), or lstat(2) without `follow`; numbers in the order of packages/vfs. */
-export declare function statSync(engine: number, path: Uint8Array, follow: boolean): Float64Array
+/**
+ * As `stat`, into `numbers`: no array is made for a call that takes a microsecond. Where
+ * `may_miss`, a name that means nothing is `false`, as an exception costs ten times the call.
+ */
+export declare function statSync(number: number, path: Uint8Array, follow: boolean, mayMiss: boolean, numbers: Float64Array): boolean
 
 /** What a stream says of its snapshot besides the tree. */
 export interface StreamMeta {

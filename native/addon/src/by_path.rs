@@ -1,13 +1,16 @@
 //! File operations by path.
 
 use devdev_vfs::api::{CopyTree, Listed};
-use devdev_vfs::{SetTime, SetXattr, Timespec};
+use devdev_vfs::{Errno, SetTime, SetXattr, Timespec};
+use napi::bindgen_prelude::{AsyncTask, Either, Float64ArraySlice, Uint8ArraySlice};
 use napi_derive::napi;
 
 use crate::by_file::open_flags;
-use crate::failed::Failed;
+use crate::failed::{Failed, Thrown};
 use crate::operation::operation;
-use crate::values::{Bytes, Numbers, packed};
+use crate::registry::engine;
+use crate::values::{Bytes, Numbers, in_order, packed};
+use crate::work::Pooled;
 
 type Nothing = ();
 
@@ -41,11 +44,37 @@ fn names(names: Vec<Box<[u8]>>) -> Bytes {
     packed(&listed.collect::<Vec<_>>())
 }
 
-operation! {
-    "stat(2), or lstat(2) without `follow`; numbers in the order of packages/vfs."
-    stat / stat_sync(path: &[u8], follow: bool) own(path)
-        -> Numbers as "Float64Array", "Promise<Float64Array>",
-    |api| api.stat(path, follow).map(Numbers::from).map_err(Failed::from)
+/// stat(2), or lstat(2) without `follow`; numbers in the order of packages/vfs.
+#[napi(catch_unwind, ts_return_type = "Promise<Float64Array>")]
+pub fn stat(number: u32, path: &[u8], follow: bool) -> Result<AsyncTask<Pooled<Numbers>>, Thrown> {
+    let (engine, path) = (engine(number)?, path.to_vec());
+    Ok(Pooled::task(move || {
+        engine.api.stat(&path, follow).map(Numbers::from).map_err(Failed::from)
+    }))
+}
+
+/// As `stat`, into `numbers`: no array is made for a call that takes a microsecond. Where
+/// `may_miss`, a name that means nothing is `false`, as an exception costs ten times the call.
+#[napi(catch_unwind)]
+pub fn stat_sync(
+    number: u32,
+    path: &[u8],
+    follow: bool,
+    may_miss: bool,
+    mut numbers: Float64ArraySlice<'_>,
+) -> Result<bool, Thrown> {
+    match engine(number)?.api.stat(path, follow) {
+        Ok(attr) => {
+            let all = in_order(&attr);
+            // SAFETY: this thread is JavaScript's, so nothing else touches its memory meanwhile.
+            let room = unsafe { numbers.as_mut() }.get_mut(..all.len());
+            let room = room.ok_or_else(|| Failed::new("ERR_INTERNAL", "too few numbers"))?;
+            room.copy_from_slice(&all);
+            Ok(true)
+        }
+        Err(Errno::NoEnt | Errno::NotDir) if may_miss => Ok(false),
+        Err(errno) => Err(Failed::from(errno).into()),
+    }
 }
 
 operation! {
@@ -66,6 +95,23 @@ operation! {
     read_file / read_file_sync(path: &[u8], flags: u32) own(path)
         -> Bytes as "Buffer", "Promise<Buffer>",
     |api| api.read_file(path, open_flags(flags)).map(Bytes).map_err(Failed::from)
+}
+
+/// As `read_file_sync`; content that fits goes into `room`, and its length is returned.
+#[napi(catch_unwind, ts_return_type = "number | Buffer")]
+pub fn read_file_into_sync(
+    number: u32,
+    path: &[u8],
+    flags: u32,
+    mut room: Uint8ArraySlice<'_>,
+) -> Result<Either<u32, Bytes>, Thrown> {
+    let engine = engine(number)?;
+    let bytes = engine.api.read_file(path, open_flags(flags)).map_err(Failed::from)?;
+    // SAFETY: this thread is JavaScript's, so nothing else touches its memory meanwhile.
+    let room = unsafe { room.as_mut() };
+    let Some(start) = room.get_mut(..bytes.len()) else { return Ok(Either::B(Bytes(bytes))) };
+    start.copy_from_slice(&bytes);
+    Ok(Either::A(bytes.len() as u32))
 }
 
 operation! {

@@ -3,7 +3,7 @@
 
 use devdev_vfs::Attr;
 use devdev_vfs::api::Listed;
-use napi::bindgen_prelude::{Buffer, BufferSlice, Float64Array, ToNapiValue, TypeName};
+use napi::bindgen_prelude::{Buffer, BufferSlice, Float64ArraySlice, ToNapiValue, TypeName};
 use napi::{Env, ValueType, sys};
 
 /// From this size on a buffer that hands its memory over is cheaper than a copy.
@@ -35,26 +35,39 @@ impl TypeName for Bytes {
 }
 
 /// Attributes as 19 numbers; `packages/vfs/src/fs/stats.ts` reads the same order.
-pub struct Numbers(Vec<f64>);
+pub fn in_order(attr: &Attr) -> [f64; COUNT] {
+    // 64-bit numbers in halves, so that bigint stats are exact.
+    let halves = |n: u64| [(n >> 32) as f64, (n & 0xffff_ffff) as f64];
+    let time = |t: devdev_vfs::Timespec| [t.secs as f64, f64::from(t.nanos)];
+    let small = [attr.mode, attr.nlink, attr.uid, attr.gid, attr.rdev];
+    let wide = [attr.node.0, attr.size, attr.blocks].map(halves);
+    let times = [attr.atime, attr.mtime, attr.ctime, attr.btime].map(time);
+    let mut all = [0.0; COUNT];
+    let (first, rest) = all.split_at_mut(small.len());
+    first.copy_from_slice(&small.map(f64::from));
+    for (place, pair) in rest.chunks_exact_mut(2).zip(wide.iter().chain(&times)) {
+        place.copy_from_slice(pair);
+    }
+    all
+}
+
+const COUNT: usize = 19;
+
+/// The numbers of `in_order` as a new Float64Array.
+pub struct Numbers([f64; COUNT]);
 
 impl From<Attr> for Numbers {
     fn from(attr: Attr) -> Numbers {
-        // 64-bit numbers in halves, so that bigint stats are exact.
-        let halves = |n: u64| [(n >> 32) as f64, (n & 0xffff_ffff) as f64];
-        let time = |t: devdev_vfs::Timespec| [t.secs as f64, f64::from(t.nanos)];
-        let small = [attr.mode, attr.nlink, attr.uid, attr.gid, attr.rdev].map(f64::from);
-        let wide = [attr.node.0, attr.size, attr.blocks].map(halves);
-        let times = [attr.atime, attr.mtime, attr.ctime, attr.btime].map(time);
-        let mut all = small.to_vec();
-        wide.iter().chain(&times).for_each(|pair| all.extend(pair));
-        Numbers(all)
+        Numbers(in_order(&attr))
     }
 }
 
 impl ToNapiValue for Numbers {
+    // A copy that JavaScript owns: handing ours over costs a finalizer, several times the call.
     unsafe fn to_napi_value(env: sys::napi_env, val: Numbers) -> napi::Result<sys::napi_value> {
+        let copy = &Float64ArraySlice::copy_from(&Env::from_raw(env), val.0)?;
         // SAFETY: `env` is the caller's, on its thread.
-        unsafe { Float64Array::to_napi_value(env, Float64Array::new(val.0)) }
+        unsafe { <&Float64ArraySlice<'_>>::to_napi_value(env, copy) }
     }
 }
 

@@ -1,5 +1,5 @@
-// The operations by path that change or report single files: each checks its arguments and names
-// its call of the addon.
+// The operations by path that change or read single files: each checks its arguments and names its
+// call of the addon.
 
 import { constants } from "node:fs";
 import * as native from "@devdev/native";
@@ -14,33 +14,33 @@ import {
   pathBytes,
   timeOf,
 } from "./arguments.js";
-import {
-  call,
-  hasCode,
-  nothing,
-  rescued,
-  type Call,
-  type EngineRef,
-  type Operation,
-} from "./call.js";
+import { call, nothing, rescued, type Call, type EngineRef, type Operation } from "./call.js";
 import { tooLarge } from "./errors.js";
 import { flagBits } from "./flags.js";
-import { statsFsOf, statsOf } from "./stats.js";
 
 /** Options that may be an encoding. */
 function asOptions<T extends object>(options: T | string | null | undefined): Partial<T> {
   return typeof options === "object" && options !== null ? options : {};
 }
 
+/** Content up to this length becomes a string without a Buffer of its own in between. */
+const room = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Sync only: `room` is written and read with nothing in between. */
+function readText(handle: number, path: Uint8Array, flags: number): Buffer {
+  const content = native.readFileIntoSync(handle, path, flags, room);
+  return typeof content === "number" ? room.subarray(0, content) : content;
+}
+
 export const readFile: Operation<"readFile"> = (engine, path, options) => {
   const bytes = pathBytes(path);
   const encoding = encodingOf(options, undefined);
   const flags = flagBits(asOptions(options).flag, "r");
-  const forms = { sync: native.readFileSync, promise: native.readFile };
+  const sync = encoding === undefined ? native.readFileSync : readText;
   const whole = call(
     engine,
     { syscall: "open", path: bytes },
-    forms,
+    { sync, promise: native.readFile },
     [engine.handle, bytes, flags],
     (content) => encoded(content, encoding),
   );
@@ -60,32 +60,6 @@ function written(otherwise: "w" | "a"): Operation<"writeFile"> {
 }
 export const writeFile: Operation<"writeFile"> = written("w");
 export const appendFile: Operation<"appendFile"> = written("a");
-
-function stats(syscall: "stat" | "lstat"): Operation<"stat"> {
-  return (engine, path, options) => {
-    const bytes = pathBytes(path);
-    const args: [number, Uint8Array, boolean] = [engine.handle, bytes, syscall === "stat"];
-    const forms = { sync: native.statSync, promise: native.stat };
-    const found = call(engine, { syscall, path: bytes }, forms, args, (numbers) =>
-      statsOf(numbers, engine.handle, options?.bigint === true),
-    );
-    if (options?.throwIfNoEntry !== false) return found;
-    return rescued(found, (error) => {
-      // Node's signature: undefined stands for a name that means nothing.
-      if (hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR")) return undefined as never;
-      throw error;
-    });
-  };
-}
-export const stat: Operation<"stat"> = stats("stat");
-export const lstat: Operation<"lstat"> = stats("lstat");
-
-export const statfs: Operation<"statfs"> = (engine, path) => {
-  const bytes = pathBytes(path);
-  const forms = { sync: native.statfsSync, promise: native.statfs };
-  const subject = { syscall: "statfs", path: bytes };
-  return call(engine, subject, forms, [engine.handle, bytes], statsFsOf);
-};
 
 export const access: Operation<"access"> = (engine, path, mode) => {
   const bytes = pathBytes(path);

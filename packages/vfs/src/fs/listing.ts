@@ -29,7 +29,15 @@ function joined(directory: string, below: string): string {
 
 /** The names, in the encoding asked for (undefined: Buffers). */
 export function namesOf(packed: Buffer, encoding: BufferEncoding | undefined): string[] | Buffer[] {
-  return unpack(packed).map(({ name }) => encoded(name, encoding)) as string[] | Buffer[];
+  if (encoding === undefined) return unpack(packed).map(({ name }) => name);
+  // Straight from the bytes: a Buffer for each name would cost more than its text.
+  const names: string[] = [];
+  for (let at = 0; at < packed.length;) {
+    const start = at + 5;
+    at = start + packed.readUInt32LE(at + 1);
+    names.push(packed.toString(encoding, start, at));
+  }
+  return names;
 }
 
 /** The entries below `directory` as Dirents. */

@@ -7,6 +7,9 @@ import { FileStats } from "@devdev/protocol";
 const AT = { mode: 0, nlink: 1, uid: 2, gid: 3, rdev: 4, ino: 5, size: 7, blocks: 9 } as const;
 const TIMES = { atime: 11, mtime: 13, ctime: 15, birthtime: 17 } as const;
 
+/** How many they are. */
+export const STAT_NUMBERS = 19;
+
 const BLOCK_SIZE = 4096;
 /** What statfs(2) reports for a FUSE file system. */
 const FUSE_SUPER_MAGIC = 0x65735546;
@@ -16,6 +19,9 @@ function at(numbers: Float64Array, index: number): number {
 }
 function wide(numbers: Float64Array, index: number): bigint {
   return (BigInt(at(numbers, index)) << 32n) | BigInt(at(numbers, index + 1));
+}
+function whole(numbers: Float64Array, index: number): number {
+  return at(numbers, index) * 2 ** 32 + at(numbers, index + 1);
 }
 function ms(numbers: Float64Array, index: number): number {
   return at(numbers, index) * 1000 + at(numbers, index + 1) / 1e6;
@@ -52,9 +58,9 @@ class Stats extends FileStats {
     this.uid = at(numbers, AT.uid);
     this.gid = at(numbers, AT.gid);
     this.rdev = at(numbers, AT.rdev);
-    this.ino = Number(wide(numbers, AT.ino));
-    this.size = Number(wide(numbers, AT.size));
-    this.blocks = Number(wide(numbers, AT.blocks));
+    this.ino = whole(numbers, AT.ino);
+    this.size = whole(numbers, AT.size);
+    this.blocks = whole(numbers, AT.blocks);
     this.atimeMs = ms(numbers, TIMES.atime);
     this.mtimeMs = ms(numbers, TIMES.mtime);
     this.ctimeMs = ms(numbers, TIMES.ctime);

@@ -2,6 +2,7 @@
 
 import type { FsOperations, PathArgument, WorkspaceFs } from "@devdev/protocol";
 import * as byPath from "./by-path.js";
+import * as byStat from "./by-stat.js";
 import * as byTree from "./by-tree.js";
 import type { EngineRef, Operation } from "./call.js";
 import { openFile } from "./file-handle.js";
@@ -10,9 +11,9 @@ const OPERATIONS: { [K in keyof FsOperations]: Operation<K> } = {
   readFile: byPath.readFile,
   writeFile: byPath.writeFile,
   appendFile: byPath.appendFile,
-  stat: byPath.stat,
-  lstat: byPath.lstat,
-  statfs: byPath.statfs,
+  stat: byStat.stat,
+  lstat: byStat.lstat,
+  statfs: byStat.statfs,
   access: byPath.access,
   rmdir: byPath.rmdir,
   unlink: byPath.unlink,
@@ -46,15 +47,21 @@ export function workspaceFs(engine: EngineRef): WorkspaceFs {
   for (const [name, operation] of Object.entries(OPERATIONS)) {
     // Each entry takes the arguments that its key says; the type of the whole states it.
     const prepare = operation as unknown as Operation<"rmdir">;
-    fs[name] = async (...args: [PathArgument]) => prepare(engine, ...args).promise();
+    fs[name] = (...args: [PathArgument]) => {
+      // Not an async function around one that is: each promise in between costs a turn.
+      try {
+        return prepare(engine, ...args).promise();
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
     fs[`${name}Sync`] = (...args: [PathArgument]) => prepare(engine, ...args).sync();
   }
   fs.open = (path: PathArgument, flags?: string | number, mode?: number) =>
     openFile(engine, path, flags, mode);
   fs.existsSync = (path: PathArgument) => {
     try {
-      byPath.access(engine, path).sync();
-      return true;
+      return byStat.exists(engine, path);
     } catch {
       // As in Node: whatever the reason, even an argument that is no path.
       return false;
