@@ -31,6 +31,28 @@ mounting("the benchmark", () => {
   });
 });
 
+mounting("the benchmark of the JavaScript side", () => {
+  test("scripts/bench js --quick writes a table and JSON", { timeout: 300_000 }, async () => {
+    const out = join(base(), "BENCHMARKS-JS.md");
+    await must([join(CHECKOUT, "scripts/bench"), "js", "--quick", "--out", out], {
+      timeoutMs: 280_000,
+    });
+    const rows = readFileSync(out, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("| "));
+    const cell = String.raw` \| [\d.]+`;
+    for (const step of ["writeFile", "stat", "readFile", "readdir of 1000", "rename"]) {
+      const [sync, promise] = rows.filter((row) => row.startsWith(`| ${step} |`));
+      expect(sync).toMatch(new RegExp(`${cell.repeat(3)} \\| -${cell.repeat(2)} \\|$`));
+      expect(promise).toMatch(new RegExp(`${cell.repeat(6)} \\|$`));
+    }
+    const { results } = JSON.parse(readFileSync(out.replace(".md", ".json"), "utf8")) as {
+      results: Record<string, Record<string, Record<string, number[]>>>;
+    };
+    expect(results["promise"]!["stat"]!["ws.fs, mounted"]).toHaveLength(2);
+  });
+});
+
 test("the median of an even number of values lies between the middle two", () => {
   expect(median([4, 1, 3, 2])).toBe(2.5);
   expect(median([3, 1, 2])).toBe(2);

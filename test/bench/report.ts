@@ -25,7 +25,7 @@ export function median(values: number[]): number {
   return (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function show(value: number): string {
+export function show(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
@@ -68,7 +68,7 @@ export interface Circumstances {
   files: number;
 }
 
-function machine(): Record<string, string | number> {
+export function machine(): Record<string, string | number> {
   let commit = "unknown";
   try {
     commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
