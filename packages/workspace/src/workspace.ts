@@ -94,10 +94,7 @@ export class Workspace implements WorkspaceInterface {
     return finished(await reopenedParts(name, options));
   }
 
-  /**
-   * A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. Without a name it
-   * is given a random one that is free.
-   */
+  /** From what `Snapshot.toBytes` gave, with that one snapshot; its name: given, or random. */
   static async fromBytes(
     bytes: Uint8Array,
     options: WorkspaceOptions & ImportOptions = {},
