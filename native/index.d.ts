@@ -148,6 +148,12 @@ export interface EngineUsage {
   dirtyBytes: number
 }
 
+/** How many requests were answered with an error. */
+export interface ErrorCounter {
+  errno: number
+  count: number
+}
+
 /** fchmod(2). */
 export declare function fchmod(engine: number, fd: number, mode: number): Promise<void>
 
@@ -159,6 +165,12 @@ export declare function fchown(engine: number, fd: number, uid?: number | undefi
 
 /** fchown(2). */
 export declare function fchownSync(engine: number, fd: number, uid?: number | undefined | null, gid?: number | undefined | null): void
+
+/** What came from the store for an engine since it was made. */
+export interface FetchedInfo {
+  blocks: number
+  bytes: number
+}
 
 /** Brings stores through shared mappings into the engine. */
 export declare function flush(number: number, deadlineMs: number): Promise<FlushInfo>
@@ -239,6 +251,13 @@ export interface Imported {
 /** Reads a snapshot from a file or from bytes, to its end or until it is cancelled. */
 export declare function importTree(source: string | Uint8Array, config: ImportConfig, cancel: ImportCancel): Promise<Imported>
 
+/** How many took from so many nanoseconds to less than so many. */
+export interface LatencyCounter {
+  from: number
+  below: number
+  count: number
+}
+
 /** link(2). */
 export declare function link(engine: number, existing: Uint8Array, path: Uint8Array): Promise<void>
 
@@ -291,9 +310,6 @@ export interface MountConfig {
   helper?: string
 }
 
-/** What the mount has served so far. */
-export declare function mountCounters(number: number): Array<RequestCounter>
-
 /** What was mounted. */
 export interface MountedInfo {
   /** Absolute. */
@@ -304,11 +320,28 @@ export interface MountedInfo {
   whyClassic?: string
 }
 
+/** What a host mount has counted. */
+export interface MountFigures {
+  /** Milliseconds since the epoch. */
+  since: number
+  requests: Array<RequestCounter>
+  inodesNotified: number
+  entriesNotified: number
+  parked: number
+  parkedNow: number
+}
+
 /** A message of the bridge: level, text. */
 export interface MountMessage {
   level: string
   text: string
 }
+
+/**
+ * What the mount has counted since it began or was last told to begin anew; with `reset` it
+ * then does. Nothing when there is no mount.
+ */
+export declare function mountStats(number: number, reset: boolean): MountFigures | null
 
 /** A process that uses a host mount. */
 export interface MountUserInfo {
@@ -335,6 +368,9 @@ export declare function needsAbandon(): void
 
 /** Says that a need cannot be met: `code` is ENOENT, else it is an I/O error. */
 export declare function needsFail(number: number, need: NeedFromStore, code: string): void
+
+/** How much came from the store since the engine was made. */
+export declare function needsFetched(number: number): FetchedInfo
 
 /**
  * Ends a server; what waits for it fails with EIO. As every answer, it comes too late for an
@@ -437,8 +473,12 @@ export declare function renameSync(engine: number, path: Uint8Array, to: Uint8Ar
 export interface RequestCounter {
   name: string
   count: number
-  bytes: number
+  bytesIn: number
+  bytesOut: number
   nanos: number
+  maxNanos: number
+  errors: Array<ErrorCounter>
+  latency: Array<LatencyCounter>
 }
 
 /** Makes a tree the live state, then brings the kernel's caches in line. */

@@ -18,6 +18,7 @@ const COMMANDS = [
   "diff",
   "ls",
   "status",
+  "stats",
   "rm",
   "daemon",
   "doctor",
@@ -60,6 +61,7 @@ forEachIdentity("the command line", (who, as) => {
     const commands = [
       ["ls"],
       ["status", "-w", devdev().mountPoint],
+      at("stats"),
       at("snapshot", "--name", "one"),
       at("snapshots"),
       at("diff"),

@@ -60,8 +60,39 @@ pub struct MountMessage {
 pub struct RequestCounter {
     pub name: String,
     pub count: f64,
-    pub bytes: f64,
+    pub bytes_in: f64,
+    pub bytes_out: f64,
     pub nanos: f64,
+    pub max_nanos: f64,
+    pub errors: Vec<ErrorCounter>,
+    pub latency: Vec<LatencyCounter>,
+}
+
+/// How many requests were answered with an error.
+#[napi(object)]
+pub struct ErrorCounter {
+    pub errno: i32,
+    pub count: f64,
+}
+
+/// How many took from so many nanoseconds to less than so many.
+#[napi(object)]
+pub struct LatencyCounter {
+    pub from: f64,
+    pub below: f64,
+    pub count: f64,
+}
+
+/// What a host mount has counted.
+#[napi(object)]
+pub struct MountFigures {
+    /// Milliseconds since the epoch.
+    pub since: f64,
+    pub requests: Vec<RequestCounter>,
+    pub inodes_notified: f64,
+    pub entries_notified: f64,
+    pub parked: f64,
+    pub parked_now: u32,
 }
 
 /// A process that uses a host mount.
@@ -163,10 +194,11 @@ pub fn mount_alive(number: u32) -> bool {
     engine(number).is_ok_and(|engine| engine.host_mount.is_alive())
 }
 
-/// What the mount has served so far.
+/// What the mount has counted since it began or was last told to begin anew; with `reset` it
+/// then does. Nothing when there is no mount.
 #[napi(catch_unwind)]
-pub fn mount_counters(number: u32) -> Result<Vec<RequestCounter>, Thrown> {
-    Ok(engine(number)?.host_mount.counters())
+pub fn mount_stats(number: u32, reset: bool) -> Result<Option<MountFigures>, Thrown> {
+    Ok(engine(number)?.host_mount.stats(reset))
 }
 
 /// The devdev mounts of this mount namespace.

@@ -5,6 +5,7 @@
 //! are under way, so nobody waits on those: when the server goes the engine loses its loader,
 //! which fails what was asked and not answered.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use devdev_vfs::{BlockHash, Errno, Loader, NeedKey, Vfs};
@@ -37,11 +38,25 @@ pub struct NeedQueue {
     // The engine's Vfs owns this as its loader.
     vfs: Weak<Vfs>,
     state: Mutex<State>,
+    /// Blocks that came from the store, and their bytes.
+    blocks: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl NeedQueue {
     pub fn new(vfs: &Arc<Vfs>) -> Arc<NeedQueue> {
-        Arc::new(NeedQueue { vfs: Arc::downgrade(vfs), state: Mutex::default() })
+        Arc::new(NeedQueue {
+            vfs: Arc::downgrade(vfs),
+            state: Mutex::default(),
+            blocks: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// A block of so many bytes came from the store.
+    pub fn note_block(&self, len: usize) {
+        self.blocks.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(len as u64, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,6 +113,23 @@ impl Loader for NeedQueue {
             server.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
+}
+
+/// What came from the store for an engine since it was made.
+#[napi(object)]
+pub struct FetchedInfo {
+    pub blocks: f64,
+    pub bytes: f64,
+}
+
+/// How much came from the store since the engine was made.
+#[napi(catch_unwind)]
+pub fn needs_fetched(number: u32) -> Result<FetchedInfo, Thrown> {
+    let needs = engine(number)?.needs.clone();
+    Ok(FetchedInfo {
+        blocks: needs.blocks.load(Ordering::Relaxed) as f64,
+        bytes: needs.bytes.load(Ordering::Relaxed) as f64,
+    })
 }
 
 /// Something the engine needs: a block by `hash`, or a snapshot by `name`.

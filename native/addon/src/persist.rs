@@ -305,7 +305,10 @@ pub fn needs_supply_block(
     // A closed engine waits for nothing.
     let Ok(engine) = engine(number) else { return Ok(()) };
     match unpack_block(encoding, data, raw_length as usize) {
-        Ok(bytes) => engine.vfs.supply_block(hash, bytes),
+        Ok(bytes) => {
+            engine.needs.note_block(bytes.len());
+            engine.vfs.supply_block(hash, bytes);
+        }
         Err(_) => engine.vfs.fail_need(&NeedKey::Block(hash), Errno::Io),
     }
     Ok(())

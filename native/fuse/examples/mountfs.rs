@@ -97,7 +97,8 @@ fn drop_and_report(session: Session, stats: bool) {
     if stats {
         for count in counters {
             let each = count.nanos / count.count;
-            eprintln!("{:16} {:9} {:12} bytes {each:7} ns", count.name, count.count, count.bytes);
+            let bytes = count.bytes_in + count.bytes_out;
+            eprintln!("{:16} {:9} {bytes:12} bytes {each:7} ns", count.name, count.count);
         }
     }
 }

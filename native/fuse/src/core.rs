@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::abi::{InHeader, op, op_name};
 use crate::classic::DeviceFile;
-use crate::counters::Counters;
+use crate::counters::{Counters, Event, Served, Tally};
 use crate::handshake::Agreed;
 use crate::notify::refresh_attributes;
 use crate::ops::{Context, dispatch};
@@ -140,12 +140,14 @@ pub(crate) struct Worker {
     core: Arc<Core>,
     reply: Reply,
     slot: Option<usize>,
+    tally: Arc<Tally>,
 }
 
 impl Worker {
     /// `slot`: its place in `Core::progress`, its own; none if it keeps record elsewhere.
     pub fn new(core: Arc<Core>, slot: Option<usize>) -> Worker {
-        Worker { core, reply: Reply::new(), slot }
+        let tally = core.counters.tally();
+        Worker { core, reply: Reply::new(), slot, tally }
     }
 
     /// Serves a request that has just arrived.
@@ -207,34 +209,42 @@ impl Worker {
         let header = &header;
         // Nothing refers to the request any more: the reply may take its place.
         let port = exchange.port();
-        let (sent, payload) = match outcome {
+        let mut served = Served::default();
+        let sent = match outcome {
             Ok(Answer::Wait(needs)) => return Some((Until::Arrived(needs), header.unique)),
             Ok(Answer::Sync) => {
-                self.core.counters.add(header.opcode, 0, start.elapsed().as_nanos() as u64);
+                let nanos = start.elapsed().as_nanos() as u64;
+                self.tally.add(header.opcode, Served { nanos, ..Served::default() });
                 return Some((Until::Durable, header.unique));
             }
-            Ok(Answer::Silence) => (Ok(()), 0),
+            Ok(Answer::Silence) => Ok(()),
             Ok(Answer::Buffer) => {
                 if let Some(node) = self.reply.outdated() {
+                    self.core.counters.note(Event::InodeNotified);
                     // Before the reply. If it fails, so will that.
                     let _ = refresh_attributes(self.core.device.as_ref(), node);
                 }
-                let payload = payload_of(header.opcode, written, self.reply.len());
-                (self.reply.send(port, header.unique), payload)
+                served.bytes_in = written;
+                if matches!(header.opcode, op::READDIR | op::READDIRPLUS) {
+                    served.bytes_out = self.reply.len() as u64;
+                }
+                self.reply.send(port, header.unique)
             }
-            Ok(Answer::Data(pieces)) => match send_data(port, header.unique, &pieces) {
-                Ok(len) => (Ok(()), len),
-                Err(error) => (Err(error), 0),
-            },
-            Err(errno) => (send_error(port, header.unique, errno), 0),
+            Ok(Answer::Data(pieces)) => {
+                send_data(port, header.unique, &pieces).map(|len| served.bytes_out = len)
+            }
+            Err(errno) => {
+                served.errno = errno;
+                send_error(port, header.unique, errno)
+            }
         };
         if let Err(SendError::Refused(_)) = sent {
             // Better an error than a caller who waits for ever.
             let _ = send_error(port, header.unique, EIO);
         }
         self.sent(header, sent);
-        let nanos = start.elapsed().as_nanos() as u64;
-        self.core.counters.add(header.opcode, payload, nanos);
+        served.nanos = start.elapsed().as_nanos() as u64;
+        self.tally.add(header.opcode, served);
         None
     }
 
@@ -300,14 +310,6 @@ impl Worker {
 
 fn has_no_reply(opcode: u32) -> bool {
     matches!(opcode, op::FORGET | op::BATCH_FORGET | op::INTERRUPT)
-}
-
-fn payload_of(opcode: u32, written: u64, reply: usize) -> u64 {
-    match opcode {
-        op::WRITE => written,
-        op::READDIR | op::READDIRPLUS => reply as u64,
-        _ => 0,
-    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

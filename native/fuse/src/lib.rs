@@ -18,6 +18,7 @@ mod flush;
 mod handshake;
 mod hidden;
 mod host_mount;
+mod latency;
 mod mappings;
 mod mount_table;
 mod notify;
@@ -33,9 +34,10 @@ mod uring;
 mod watchdog;
 
 pub use busy::{MountUse, MountUser, mount_users};
-pub use counters::OpCount;
+pub use counters::{Counted, OpCount};
 pub use errors::{HostMountError, UnmountError};
 pub use flush::FlushReport;
+pub use latency::LatencyBucket;
 pub use mount_table::{HostMount, clear_dead_mount, devdev_mounts};
 pub use options::{
     EndReason, EndSink, LogLevel, LogSink, MountOptions, Permissions, RequestHook, SyncHook,

@@ -15,6 +15,7 @@ use crate::abi::{
     OutHeader,
 };
 use crate::core::Core;
+use crate::counters::Event;
 use crate::options::LogLevel;
 use crate::transport::{Port, SendError};
 
@@ -49,6 +50,7 @@ impl Notifier {
 
     // Length 0: to the end. Dirty pages in the range are written and waited for before they go.
     fn send_inode(&self, node: NodeId, off: i64, len: i64) {
+        self.core.counters.note(Event::InodeNotified);
         let body = NotifyInvalInode { ino: node.0, off, len };
         self.told(send(self.core.device.as_ref(), NOTIFY_INVAL_INODE, &body, &[]));
     }
@@ -58,6 +60,7 @@ impl Notifier {
         let mut with_nul = Vec::with_capacity(name.len() + 1);
         with_nul.extend_from_slice(name);
         with_nul.push(0);
+        self.core.counters.note(Event::EntryNotified);
         self.told(send(self.core.device.as_ref(), NOTIFY_INVAL_ENTRY, &body, &with_nul));
     }
 

@@ -11,6 +11,7 @@ use devdev_vfs::Need;
 use parking_lot::{Condvar, Mutex};
 
 use crate::core::{Core, Worker};
+use crate::counters::Event;
 use crate::doomed::is_doomed;
 use crate::options::LogLevel;
 use crate::reply::send_error;
@@ -74,6 +75,7 @@ impl Parking {
 
     /// Lets a request wait.
     pub fn park(&self, core: &Core, parked: Parked, until: Until) {
+        core.counters.note(Event::Parked);
         let ticket = {
             let mut state = self.shared.0.lock();
             if state.closed {
@@ -102,6 +104,11 @@ impl Parking {
             (Until::Durable, Some(sync)) => sync(Box::new(waker)),
             (Until::Durable, None) => waker(Ok(())),
         }
+    }
+
+    /// How many requests wait now.
+    pub fn waiting(&self) -> usize {
+        self.shared.0.lock().waiting.len()
     }
 
     /// Takes no more, and fails what waits.

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::busy::mount_users;
 use crate::classic::{ClassicChannel, DeviceFile};
 use crate::core::{Core, Progress, Worker};
-use crate::counters::{Counters, OpCount};
+use crate::counters::{Counted, Counters, OpCount};
 use crate::errors::{HostMountError, UnmountError};
 use crate::flush::{Barrier, FlushReport};
 use crate::handshake::{Agreed, MAX_WRITE, shake_hands};
@@ -313,7 +313,17 @@ impl Session {
 
     /// Counters per kind of request, those that occurred.
     pub fn counters(&self) -> Vec<OpCount> {
-        self.inner.core.counters.read()
+        self.counted(false).requests
+    }
+
+    /// Everything that was counted since the last reset; with `reset` the figures begin anew.
+    pub fn counted(&self, reset: bool) -> Counted {
+        self.inner.core.counters.read(reset)
+    }
+
+    /// Requests that wait for the store now.
+    pub fn parked_now(&self) -> usize {
+        self.inner.core.parking.waiting()
     }
 
     // Threads that do not end in time stay behind: they hold nothing but the connection, which

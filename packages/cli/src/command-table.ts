@@ -72,6 +72,19 @@ function workspaceCommands(add: Add, act: Act): void {
   add("status", "show a workspace: usage, what a crash would lose, commands that run", [
     "devdev status",
   ]).action(act(async () => (await import("./commands/status.js")).status));
+  add("stats", "what a mount serves: requests with times and bytes, by kind", [
+    "devdev stats",
+    "devdev stats --watch",
+    "devdev stats --watch 0.5 --json | jq -c '.requests[] | [.name, .count]'",
+    "devdev stats --reset",
+  ])
+    .option(
+      "--watch [seconds]",
+      "what happened in each interval (default: 2), until Ctrl-C",
+      seconds,
+    )
+    .option("--reset", "begin anew behind these figures")
+    .action(act(async () => (await import("./commands/stats.js")).stats));
   add("rm <workspace>", "remove a workspace with its snapshots", ["devdev rm scratch"], "general")
     .option("-f, --force", "also when it is mounted")
     .option("-y, --yes", "do not ask")

@@ -1,7 +1,7 @@
 // What people see: sizes, times.
 
 import { expect, test } from "vitest";
-import { duration, size } from "./print.js";
+import { duration, size, span } from "./print.js";
 
 test("sizes and durations in the unit a person would choose", () => {
   expect([0, 1023, 1024, 1536, 5 * 1024 ** 3].map(size)).toEqual([
@@ -17,5 +17,14 @@ test("sizes and durations in the unit a person would choose", () => {
     "1.5 s",
     "1 min",
     "2 h 1 min",
+  ]);
+  expect([0, 950, 8100, 22_540, 140_200, 3_400_000, 5e12].map(span)).toEqual([
+    "0 ns",
+    "950 ns",
+    "8.1 µs",
+    "22.5 µs",
+    "140 µs",
+    "3.4 ms",
+    "5000 s",
   ]);
 });

@@ -1,6 +1,7 @@
 // What most commands do first: reach the daemon, find the workspace, show progress, end cleanly on
 // Ctrl-C.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { type CallOptions, type ConnectOptions, RpcClient } from "@devdev/client";
 import type { Method, Params, Results, WorkspaceSummary } from "@devdev/protocol";
 import { Interrupted, warning } from "./failure.js";
@@ -48,7 +49,7 @@ export class Session implements Disposable {
     const options: CallOptions = { onProgress: this.#progress.report, signal };
     const calling = this.#rpc.call(method, params, options);
     const interrupted = Promise.withResolvers<never>();
-    signal.addEventListener("abort", () => {
+    const interrupt = (): void => {
       const limit = CANCELLABLE.has(method) ? CANCEL_LIMIT_MS : 0;
       this.#progress.report({ token: "", stage: "cancelling" });
       if (GOES_ON.has(method)) {
@@ -56,15 +57,24 @@ export class Session implements Disposable {
         warning("the daemon completes this all the same", { json: this.#options.json ?? false });
       }
       setTimeout(() => interrupted.reject(new Interrupted()), limit).unref();
-    });
+    };
+    signal.addEventListener("abort", interrupt);
     try {
       return await Promise.race([calling, interrupted.promise]);
     } catch (error) {
       if (signal.aborted) throw new Interrupted();
       throw error;
     } finally {
+      signal.removeEventListener("abort", interrupt);
       this.#progress.wipe();
     }
+  }
+
+  /** Lets time pass; Ctrl-C ends it. */
+  async pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#interrupted.signal }).catch(() => {
+      throw new Interrupted();
+    });
   }
 
   /** The workspace this command is for. */

@@ -20,9 +20,11 @@ import type {
   SnapshotInfo,
   SnapshotOptions,
   SnapshotResult,
+  StatsOptions,
   Workspace,
   WorkspaceFs,
   WorkspaceOptions,
+  WorkspaceStats,
   WorkspaceUsage,
 } from "@devdev/protocol";
 import { resolve } from "node:path";
@@ -190,6 +192,10 @@ export class RemoteWorkspace implements Workspace {
 
   usage(): Promise<WorkspaceUsage> {
     return this.#call("workspace/usage", {});
+  }
+
+  stats(options: StatsOptions = {}): Promise<WorkspaceStats> {
+    return this.#call("workspace/stats", options);
   }
 
   async checkpoint(): Promise<void> {

@@ -66,6 +66,8 @@ export function createHandlers(context: HandlerContext): Handlers {
     },
     "workspace/status": async ({ workspace }) => status(host, await opened(workspace)),
     "workspace/usage": async ({ workspace }) => (await opened(workspace)).usage(),
+    "workspace/stats": async ({ workspace, reset }) =>
+      (await opened(workspace)).stats(defined({ reset })),
     "workspace/processes": async ({ workspace }) => (await opened(workspace)).processes(),
     "workspace/checkpoint": async ({ workspace }) => {
       await (await opened(workspace)).checkpoint();

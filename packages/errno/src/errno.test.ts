@@ -7,6 +7,7 @@ import {
   DevdevError,
   devdevError,
   errorFromPlain,
+  errnoName,
   errorToPlain,
   FsError,
 } from "@devdev/errno";
@@ -75,4 +76,9 @@ describe("errors as plain JSON", () => {
     ring.cause = ring;
     expect(JSON.stringify(errorToPlain(ring)).length).toBeLessThan(2000);
   });
+});
+
+it("numbers have names, and those that have none stay numbers", () => {
+  expect([2, 28, 116].map(errnoName)).toEqual(["ENOENT", "ENOSPC", "ESTALE"]);
+  expect(errnoName(2000)).toBe("errno 2000");
 });

@@ -38,3 +38,9 @@ export function canonicalCode(code: string): string {
 export function errnoEntry(code: string): ErrnoEntry | undefined {
   return TABLE.get(canonicalCode(code));
 }
+
+/** The name of an errno number (positive, this host's). */
+export function errnoName(errno: number): string {
+  const found = [...TABLE].find(([, entry]) => entry.errno === -errno);
+  return found?.[0] ?? `errno ${errno}`;
+}

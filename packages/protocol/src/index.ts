@@ -24,6 +24,15 @@ export type {
   ExecWord,
   ExitStatus,
 } from "./workspace-exec.js";
+export {
+  type LatencyBucket,
+  quantile,
+  type RequestCounts,
+  type RequestStats,
+  requestStats,
+  statsBetween,
+  type WorkspaceStats,
+} from "./stats.js";
 export type {
   BytePath,
   ChangeKind,
@@ -40,6 +49,7 @@ export type {
   SnapshotInfo,
   SnapshotOptions,
   SnapshotResult,
+  StatsOptions,
   Workspace,
   WorkspaceOptions,
   WorkspaceUsage,

@@ -2,6 +2,7 @@
 // and results.
 
 import { z } from "zod";
+import type { WorkspaceStats } from "./stats.js";
 import type { ExecRecord } from "./workspace-exec.js";
 import type {
   DiffResult,
@@ -53,6 +54,7 @@ export const requestSchemas = {
   "workspace/remove": z.object({ workspace, force: z.boolean().optional() }),
   "workspace/status": z.object({ workspace }),
   "workspace/usage": z.object({ workspace }),
+  "workspace/stats": z.object({ workspace, reset: z.boolean().optional() }),
   "workspace/checkpoint": z.object({ workspace }),
   "workspace/processes": z.object({ workspace }),
   "snapshot/take": z.object({
@@ -165,6 +167,7 @@ export interface Results {
   "workspace/remove": { id: string; name: string };
   "workspace/status": WorkspaceStatus;
   "workspace/usage": WorkspaceUsage;
+  "workspace/stats": WorkspaceStats;
   "workspace/checkpoint": null;
   "workspace/processes": ExecRecord[];
   "snapshot/take": SnapshotInfo & { durationMs: number; pauseMs: number; filesChanged: number };

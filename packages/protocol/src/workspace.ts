@@ -1,6 +1,7 @@
 // The Workspace interface: what the in-process library (@devdev/workspace) and the client of a
 // daemon (@devdev/client) both implement, so that code written against one runs against the other.
 
+import type { WorkspaceStats } from "./stats.js";
 import type {
   ExecOptions,
   ExecProcess,
@@ -160,6 +161,11 @@ export interface WorkspaceUsage {
   lastCheckpointAt?: number;
 }
 
+export interface StatsOptions {
+  /** Begin anew behind the figures that this call gives. */
+  reset?: boolean;
+}
+
 /**
  * A workspace: a tree that can be changed through `fs`, mounted at a host path, snapshotted and
  * restored.
@@ -193,6 +199,8 @@ export interface Workspace extends AsyncDisposable {
   /** Between two snapshots; `b` defaults to the live state, `a` to the newest snapshot. */
   diff(a?: string, b?: string, options?: DiffOptions): Promise<DiffResult>;
   usage(): Promise<WorkspaceUsage>;
+  /** What its host mount has served; ERR_NOT_MOUNTED when there is none. */
+  stats(options?: StatsOptions): Promise<WorkspaceStats>;
   /** Makes everything done so far durable. */
   checkpoint(): Promise<void>;
   /**

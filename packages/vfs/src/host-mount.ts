@@ -3,8 +3,9 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { devdevError } from "@devdev/errno";
+import { devdevError, errnoName } from "@devdev/errno";
 import * as native from "@devdev/native";
+import type { RequestCounts, WorkspaceStats } from "@devdev/protocol";
 import { Syncs } from "./syncs.js";
 
 export type MountLogLevel = "debug" | "info" | "warn" | "error";
@@ -41,17 +42,10 @@ export interface MountUser {
   what: string;
 }
 
-/** What was served of one kind of request. */
-export interface RequestCounter {
-  count: number;
-  /** Payload. */
-  bytes: number;
-  /** Between reading the requests and having answered them. */
-  nanos: number;
+/** What a host mount has counted since it began, or since it was last told to begin anew. */
+export interface MountFigures extends Pick<WorkspaceStats, "since" | "parked" | "notifications"> {
+  requests: RequestCounts[];
 }
-
-/** Counters of a host mount, by kind of request. */
-export type MountCounters = Record<string, RequestCounter>;
 
 /** A devdev mount found on this host. */
 export interface FoundMount {
@@ -149,10 +143,28 @@ export class HostMount {
     return whoUses(this.path);
   }
 
-  counters(): MountCounters {
-    const counters = native.mountCounters(this.#handle);
-    return Object.fromEntries(counters.map(({ name, ...counter }) => [name, counter]));
+  /** Undefined when it has ended; with `reset` the figures begin anew after this. */
+  stats(reset: boolean): MountFigures | undefined {
+    const figures = native.mountStats(this.#handle, reset);
+    if (!figures) return undefined;
+    return {
+      since: figures.since,
+      requests: figures.requests.map(requestCounts),
+      parked: { now: figures.parkedNow, total: figures.parked },
+      notifications: { inodes: figures.inodesNotified, names: figures.entriesNotified },
+    };
   }
+}
+
+function requestCounts(counter: native.RequestCounter): RequestCounts {
+  const { errors, latency, nanos, maxNanos, ...plain } = counter;
+  return {
+    ...plain,
+    totalNs: nanos,
+    maxNs: maxNanos,
+    errors: Object.fromEntries(errors.map(({ errno, count }) => [errnoName(errno), count])),
+    buckets: latency.map(({ from, below, count }) => ({ fromNs: from, belowNs: below, count })),
+  };
 }
 
 /** The devdev mounts of this mount namespace. Touches none of them. */

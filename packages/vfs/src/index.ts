@@ -7,10 +7,9 @@ export { clearDeadMount, helperPath, HostMount, hostMounts, whoUses } from "./ho
 export type {
   FoundMount,
   HostMountConfig,
-  MountCounters,
+  MountFigures,
   MountLogLevel,
   MountUser,
-  RequestCounter,
 } from "./host-mount.js";
 export { Tree } from "./tree.js";
 export type { ImportOptions, StreamMeta } from "./transfer.js";

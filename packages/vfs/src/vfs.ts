@@ -178,6 +178,11 @@ export class Vfs implements Disposable {
     return guarded(() => native.engineUsage(this.handle));
   }
 
+  /** What came from the store since the engine was made. */
+  fetched(): { blocks: number; bytes: number } {
+    return guarded(() => native.needsFetched(this.handle));
+  }
+
   /** Two equal values mean that nothing changed in between. */
   changeCount(): bigint {
     return guarded(() => native.engineChangeCount(this.handle));

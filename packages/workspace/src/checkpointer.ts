@@ -5,6 +5,7 @@ import type { Vfs } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
 import type { Mutex } from "./mutex.js";
+import type { WorkspaceParts } from "./parts.js";
 
 /**
  * How often changes are looked for; with the delay below a checkpoint starts within two seconds.
@@ -40,6 +41,7 @@ export class Checkpointer {
   #notBefore = 0;
   #running: Promise<void> | undefined;
   #lastAt: number | undefined;
+  #made = { count: 0, totalMs: 0 };
   /** While who has the mutex lets checkpoints be made: the last of those. */
   #between: Promise<void> | undefined;
   /** Called when that begins, for those in `sync` who wait for the mutex. */
@@ -55,6 +57,11 @@ export class Checkpointer {
   /** When the store last took a state, milliseconds since the epoch. */
   get lastAt(): number | undefined {
     return this.#lastAt;
+  }
+
+  /** The checkpoints that had something to store. */
+  get made(): { count: number; totalMs: number } {
+    return this.#made;
   }
 
   /** Whether the store has the present state. */
@@ -90,9 +97,13 @@ export class Checkpointer {
     const { vfs, keeper, now } = this.#options;
     const changeCount = vfs.changeCount();
     if (changeCount === this.#kept) return;
+    const began = performance.now();
     using tree = vfs.freeze();
     await keeper.checkpoint(tree, now(), background);
     this.noteKept(changeCount);
+    const { count, totalMs } = this.#made;
+    if (keeper.durable)
+      this.#made = { count: count + 1, totalMs: totalMs + performance.now() - began };
   }
 
   /** Makes everything done so far durable for those who wait for it in fsync. */
@@ -161,4 +172,25 @@ export class Checkpointer {
         this.#running = undefined;
       });
   }
+}
+
+/** The checkpointer of a workspace, which logs what becomes of its checkpoints. */
+export function checkpointerOf(
+  parts: WorkspaceParts,
+  mutex: Mutex,
+  busy: () => boolean,
+): Checkpointer {
+  const { vfs, keeper, now, log, name } = parts;
+  const options: CheckpointerOptions = {
+    vfs,
+    keeper,
+    mutex,
+    now,
+    busy,
+    // Every two seconds where somebody works: for who looks closely.
+    onKept: (ms) => log?.debug({ workspace: name, ms }, "checkpointed"),
+    onFailure: (err) =>
+      log?.warn({ workspace: name, err }, "a checkpoint failed; it is tried again"),
+  };
+  return new Checkpointer(options, parts.keptAt);
 }

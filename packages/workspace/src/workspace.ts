@@ -17,17 +17,20 @@ import type {
   SnapshotInfo,
   SnapshotOptions,
   SnapshotResult,
+  StatsOptions,
   Workspace as WorkspaceInterface,
   WorkspaceFs,
   WorkspaceOptions,
+  WorkspaceStats,
   WorkspaceUsage,
 } from "@devdev/protocol";
 import type { Tree } from "@devdev/vfs";
 
-import { Checkpointer } from "./checkpointer.js";
+import { type Checkpointer, checkpointerOf } from "./checkpointer.js";
 import { Commands } from "./commands.js";
 import { writeExport } from "./export-file.js";
 import type { ExportOptions } from "./export-file.js";
+import { Figures } from "./figures.js";
 import { importedParts, newParts, reopenedParts } from "./making.js";
 import type { ReopenOptions } from "./making.js";
 import { Mounting } from "./mounting.js";
@@ -44,6 +47,7 @@ export class Workspace implements WorkspaceInterface {
   readonly #mounting: Mounting;
   readonly #checkpointer: Checkpointer;
   readonly #timeline: Timeline;
+  readonly #figures: Figures;
   #closing: Promise<void> | undefined;
 
   /** For who has an engine and a keeper; else see `create`. */
@@ -55,24 +59,8 @@ export class Workspace implements WorkspaceInterface {
     this.fs = vfs.fs;
     const commands = this.#commands;
     const mutex = new Mutex();
-    this.#checkpointer = new Checkpointer(
-      {
-        vfs,
-        keeper,
-        mutex,
-        now,
-        busy: () => commands.busy,
-        // Every two seconds where somebody works: for who looks closely.
-        onKept: (ms) => log?.debug({ workspace: parts.name, ms }, "checkpointed"),
-        onFailure: (error) =>
-          log?.warn(
-            { workspace: parts.name, err: error },
-            "a checkpoint failed; it is tried again",
-          ),
-      },
-      parts.keptAt,
-    );
-    const checkpointer = this.#checkpointer;
+    const checkpointer = checkpointerOf(parts, mutex, () => commands.busy);
+    this.#checkpointer = checkpointer;
     this.#mounting = new Mounting({
       ...parts,
       sync: () => checkpointer.sync(),
@@ -81,6 +69,7 @@ export class Workspace implements WorkspaceInterface {
       },
     });
     this.#timeline = new Timeline({ vfs, keeper, mutex, checkpointer, commands, now });
+    this.#figures = new Figures(parts, this.#mounting, checkpointer);
     if (keeper.durable) checkpointer.start();
   }
 
@@ -178,11 +167,11 @@ export class Workspace implements WorkspaceInterface {
   }
 
   async usage(): Promise<WorkspaceUsage> {
-    const { keeper, vfs } = this.#parts;
-    const usage = vfs.usage();
-    if (!keeper.durable) return { ...usage, dirtyBytes: usage.bytes };
-    const { lastAt } = this.#checkpointer;
-    return { ...usage, ...(lastAt !== undefined && { lastCheckpointAt: lastAt }) };
+    return this.#figures.usage();
+  }
+
+  async stats(options: StatsOptions = {}): Promise<WorkspaceStats> {
+    return this.#figures.stats(options);
   }
 
   checkpoint(): Promise<void> {

@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use devdev_fuse::{
-    EndReason, HostMountError, LogLevel, MountOptions, Session, Transport, UnmountError,
+    EndReason, HostMountError, LatencyBucket, LogLevel, MountOptions, OpCount, Session, Transport,
+    UnmountError,
 };
 use devdev_vfs::{Restored, Vfs};
 use napi::Status;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
 
 use super::{
-    FlushInfo, FoundMountInfo, Listeners, MountConfig, MountMessage, MountUserInfo, MountedInfo,
-    RequestCounter,
+    ErrorCounter, FlushInfo, FoundMountInfo, LatencyCounter, Listeners, MountConfig, MountFigures,
+    MountMessage, MountUserInfo, MountedInfo, RequestCounter,
 };
 use crate::engine::Engine;
 use crate::failed::Failed;
@@ -61,15 +62,18 @@ impl HostMountSlot {
         self.session().is_some_and(|session| session.is_alive())
     }
 
-    pub fn counters(&self) -> Vec<RequestCounter> {
-        let counts = self.session().map(|session| session.counters()).unwrap_or_default();
-        let counter = |op: devdev_fuse::OpCount| RequestCounter {
-            name: op.name.to_owned(),
-            count: op.count as f64,
-            bytes: op.bytes as f64,
-            nanos: op.nanos as f64,
-        };
-        counts.into_iter().map(counter).collect()
+    pub fn stats(&self, reset: bool) -> Option<MountFigures> {
+        let session = self.session()?;
+        let counted = session.counted(reset);
+        let since = counted.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some(MountFigures {
+            since: since.as_millis() as f64,
+            requests: counted.requests.into_iter().map(request_counter).collect(),
+            inodes_notified: counted.inodes_notified as f64,
+            entries_notified: counted.entries_notified as f64,
+            parked: counted.parked as f64,
+            parked_now: session.parked_now() as u32,
+        })
     }
 
     pub fn flush(&self, deadline_ms: u32) -> FlushInfo {
@@ -108,6 +112,25 @@ impl HostMountSlot {
             // Past the limit the process goes on ending: see above.
             let _ = wait.recv_timeout(TEARDOWN_LIMIT);
         }
+    }
+}
+
+fn request_counter(op: OpCount) -> RequestCounter {
+    let error = |(errno, count): (i32, u64)| ErrorCounter { errno, count: count as f64 };
+    let bucket = |bucket: LatencyBucket| LatencyCounter {
+        from: bucket.from as f64,
+        below: bucket.below as f64,
+        count: bucket.count as f64,
+    };
+    RequestCounter {
+        name: op.name.to_owned(),
+        count: op.count as f64,
+        bytes_in: op.bytes_in as f64,
+        bytes_out: op.bytes_out as f64,
+        nanos: op.nanos as f64,
+        max_nanos: op.max as f64,
+        errors: op.errors.into_iter().map(error).collect(),
+        latency: op.latency.into_iter().map(bucket).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use devdev_vfs::{Restored, Vfs};
 
 use super::{
-    FlushInfo, FoundMountInfo, Listeners, MountConfig, MountUserInfo, MountedInfo, RequestCounter,
+    FlushInfo, FoundMountInfo, Listeners, MountConfig, MountFigures, MountUserInfo, MountedInfo,
 };
 use crate::engine::Engine;
 use crate::failed::Failed;
@@ -27,8 +27,8 @@ impl HostMountSlot {
         false
     }
 
-    pub fn counters(&self) -> Vec<RequestCounter> {
-        Vec::new()
+    pub fn stats(&self, _reset: bool) -> Option<MountFigures> {
+        None
     }
 
     pub fn flush(&self, _deadline_ms: u32) -> FlushInfo {

@@ -2,6 +2,7 @@
 
 import { commandCases } from "./commands.js";
 import type { ContractCase } from "./contract.js";
+import { figureCases } from "./figures.js";
 import { fileCases } from "./files.js";
 import { timeCases } from "./time.js";
 
@@ -12,4 +13,5 @@ export const workspaceContract: readonly ContractCase[] = [
   ...fileCases,
   ...timeCases,
   ...commandCases,
+  ...figureCases,
 ];
