@@ -98,6 +98,19 @@ export function runners(): Runner[] {
       timeoutMs: 15 * MINUTE,
       count: countCargo,
     },
+    {
+      name: "io_uring",
+      command: [
+        "env",
+        "DEVDEV_TRANSPORT=io_uring",
+        "cargo",
+        "test",
+        "--locked",
+        ...manifest,
+      ].concat(["--package", "devdev-fuse", "--test", "host", "--no-fail-fast"]),
+      timeoutMs: 10 * MINUTE,
+      count: countCargo,
+    },
     vitest("unit", 5 * MINUTE),
     vitest("suites", 50 * MINUTE),
   ];

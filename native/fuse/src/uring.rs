@@ -14,6 +14,7 @@ mod ring;
 mod worker;
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
@@ -22,6 +23,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use crate::core::{Core, Progress};
+use crate::mount_table::mounted_at;
 use entry::Handed;
 use ring::{Ring, Submitted};
 use worker::{Place, QueueWorker};
@@ -34,6 +36,9 @@ const IDLE_DEPTH: usize = 2;
 const RING_ENTRIES: u32 = 256;
 /// Says whether the kernel offers the transport.
 const PARAMETER: &str = "/sys/module/fuse/parameters/enable_uring";
+
+/// Where users find the files that abort their connections.
+const CONTROL: &str = "/sys/fs/fuse/connections";
 
 /// What the kernel says of this transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +58,13 @@ pub fn ring_support() -> RingSupport {
         Ok(_) => RingSupport::Off,
         Err(_) => RingSupport::Absent,
     }
+}
+
+// Only a connection that can be aborted from outside: what is in a ring cannot be answered by the
+// watchdog.
+fn can_abort() -> bool {
+    let control = || mounted_at(Path::new(CONTROL)).ok().flatten();
+    rustix::process::geteuid().is_root() || control().is_some_and(|line| line.kind == "fusectl")
 }
 
 /// What other threads see of a ring's worker.
@@ -92,6 +104,9 @@ impl Rings {
             RingSupport::On => {}
             RingSupport::Off => return Err("the kernel has it switched off".to_owned()),
             RingSupport::Absent => return Err("the kernel does not have it".to_owned()),
+        }
+        if !can_abort() {
+            return Err(format!("fusectl is not mounted on {CONTROL}"));
         }
         let possible = cpus::possible().filter(|all| !all.is_empty());
         let possible = possible.ok_or("the kernel does not say which CPUs there are")?;

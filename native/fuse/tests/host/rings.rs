@@ -62,6 +62,7 @@ fn answer_all(host: &Host, loader: &Slow) {
     }
 }
 
+// S33.
 #[test]
 fn more_requests_wait_than_a_queue_has_entries() {
     // The worker of the queue sleeps in here until everybody has asked: the entries run out, and
@@ -101,6 +102,7 @@ fn more_requests_wait_than_a_queue_has_entries() {
     }
 }
 
+// S33.
 #[test]
 fn beyond_the_bound_the_answer_is_ebusy() {
     const BOUND: usize = 12;
