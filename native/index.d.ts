@@ -302,7 +302,7 @@ export interface MountConfig {
   path: string
   allowOther: boolean
   suidAndDevices: boolean
-  /** "classic" or "io_uring"; without it the addon chooses. */
+  /** "classic" or "io_uring"; without it io_uring where the kernel offers it. */
   transport?: string
   /** fsync waits for the store. */
   durable: boolean

@@ -67,7 +67,7 @@ forEachIdentity("mount", (who, as) => {
     expect((await devdev.json<unknown[]>(["ls"])).length).toBe(1);
   });
 
-  test("requests come in over io_uring where that is asked for and can be had", async () => {
+  test("requests come in over io_uring where that can be had, unless classic is asked for", async () => {
     await using ring = await offerIoUring();
     if (!ring.offered) return;
     await using devdev = await Devdev.create(await who(), "mount");
@@ -80,6 +80,9 @@ forEachIdentity("mount", (who, as) => {
     await devdev.ok(["mount", "--transport", "classic", devdev.mountPoint]);
     expect((await devdev.json<{ transport: string }>(["status"])).transport).toBe("classic");
     expect((await devdev.sh("cat file")).stdout).toBe("hello\n");
+    await devdev.ok(["unmount"]);
+    const chosen = await devdev.json<{ transport: string }>(["mount", devdev.mountPoint]);
+    expect(chosen.transport).toBe(process.env["DEVDEV_TRANSPORT"] ?? "io_uring");
   });
 
   // For the ordinary user, but root must prepare it.

@@ -29,7 +29,7 @@ pub struct MountConfig {
     pub path: String,
     pub allow_other: bool,
     pub suid_and_devices: bool,
-    /// "classic" or "io_uring"; without it the addon chooses.
+    /// "classic" or "io_uring"; without it io_uring where the kernel offers it.
     pub transport: Option<String>,
     /// fsync waits for the store.
     pub durable: bool,

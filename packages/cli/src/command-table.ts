@@ -52,7 +52,7 @@ function workspaceCommands(add: Add, act: Act): void {
     .addOption(
       new Option(
         "--transport <how>",
-        "how requests come in (io_uring: classic where it fails)",
+        "how requests come in (default: io_uring where it can be had)",
       ).choices(["classic", "io_uring"]),
     )
     .option("--no-xattrs", "offer no extended attributes (a new workspace only)")

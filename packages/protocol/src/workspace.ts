@@ -50,7 +50,7 @@ export type MountTransport = "classic" | "io_uring";
 export interface HostMountOptions {
   /** Let other users enter (FUSE's allow_other). */
   allowOther?: boolean;
-  /** How requests are to come in; where io_uring cannot be had, it is classic. */
+  /** How requests are to come in; default: io_uring, classic where that cannot be had. */
   transport?: MountTransport;
   /** Changes whether the workspace is durable, from now on. */
   durable?: boolean;

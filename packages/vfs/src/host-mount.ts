@@ -16,7 +16,7 @@ export type Transport = "classic" | "io_uring";
 export interface HostMountConfig {
   /** Let other users enter (FUSE's allow_other). */
   allowOther?: boolean;
-  /** Default: DEVDEV_TRANSPORT, else what is best here. */
+  /** Default: DEVDEV_TRANSPORT, else io_uring where the kernel offers it. */
   transport?: Transport;
   /** Honour set-user-id bits and devices (root only). */
   suidAndDevices?: boolean;

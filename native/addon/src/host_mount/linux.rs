@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 use devdev_fuse::{
-    EndReason, HostMountError, LatencyBucket, LogLevel, MountOptions, OpCount, Session, Transport,
-    UnmountError,
+    EndReason, HostMountError, LatencyBucket, LogLevel, MountOptions, OpCount, RingSupport,
+    Session, Transport, UnmountError, ring_support,
 };
 use devdev_vfs::{Restored, Vfs};
 use napi::Status;
@@ -165,7 +165,9 @@ pub fn mount(
     options.xattrs = engine.xattrs;
     options.transport = match config.transport.as_deref() {
         Some("io_uring") => Transport::IoUring,
-        _ => Transport::Classic,
+        Some(_) => Transport::Classic,
+        None if ring_support() == RingSupport::On => Transport::IoUring,
+        None => Transport::Classic,
     };
     options.helper = config.helper.map(PathBuf::from);
     let Listeners { log, end, sync } = listeners;
