@@ -13,7 +13,7 @@ use devdev_vfs::{
 use rustix::fs::{AtFlags, OFlags, RenameFlags as Flags, XattrFlags};
 use rustix::io::{self, Errno};
 
-use crate::op::{Op, Path, SLOTS, Time};
+use crate::op::{Kind, Op, Path, SLOTS, Time};
 use crate::tree::Tree;
 use crate::world::{Attrs, Named, Outcome, Seen, Side, Value, check_sparse, pattern};
 
@@ -367,39 +367,12 @@ impl Engine {
 
 impl Side for Engine {
     fn apply(&mut self, op: &Op) -> Outcome {
-        use Op::*;
-        match op {
-            Open { .. }
-            | Close { .. }
-            | Read { .. }
-            | Write { .. }
-            | Pread { .. }
-            | Pwrite { .. }
-            | Truncate { .. }
-            | Ftruncate { .. }
-            | Fallocate { .. }
-            | CopyRange { .. }
-            | SeekData { .. }
-            | SeekHole { .. }
-            | Fsync { .. } => self.io(op),
-            Mkdir { .. }
-            | Rmdir { .. }
-            | Mkfifo { .. }
-            | Mksock { .. }
-            | Symlink { .. }
-            | Readlink { .. }
-            | Link { .. }
-            | LinkSlot { .. }
-            | Rename { .. }
-            | Unlink { .. }
-            | List { .. } => self.names(op),
-            Setxattr { .. } | Fsetxattr { .. } | Getxattr { .. } | Removexattr { .. } => {
-                self.xattrs(op)
-            }
-            Churn { .. } | Map { .. } | MapStore { .. } | MapLoad { .. } | MapSync | Unmap => {
-                unreachable!("`op::for_engine` leaves these out")
-            }
-            _ => self.meta(op),
+        match op.kind() {
+            Kind::Content => self.io(op),
+            Kind::Names => self.names(op),
+            Kind::Attributes => self.meta(op),
+            Kind::Xattrs => self.xattrs(op),
+            Kind::Mapping => unreachable!("`op::for_engine` leaves these out"),
         }
     }
 

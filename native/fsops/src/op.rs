@@ -77,6 +77,54 @@ pub enum Op {
     Unmap,
 }
 
+/// What an operation works on: each side of a comparison has a function for each kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Content,
+    Names,
+    Attributes,
+    Xattrs,
+    Mapping,
+}
+
+impl Op {
+    pub fn kind(&self) -> Kind {
+        use Op::*;
+        match self {
+            Open { .. }
+            | Close { .. }
+            | Read { .. }
+            | Write { .. }
+            | Pread { .. }
+            | Pwrite { .. }
+            | Truncate { .. }
+            | Ftruncate { .. }
+            | Fallocate { .. }
+            | CopyRange { .. }
+            | SeekData { .. }
+            | SeekHole { .. }
+            | Fsync { .. } => Kind::Content,
+            Mkdir { .. }
+            | Rmdir { .. }
+            | Mkfifo { .. }
+            | Mksock { .. }
+            | Symlink { .. }
+            | Readlink { .. }
+            | Link { .. }
+            | LinkSlot { .. }
+            | Rename { .. }
+            | Unlink { .. }
+            | List { .. }
+            | Churn { .. } => Kind::Names,
+            Map { .. } | MapStore { .. } | MapLoad { .. } | MapSync | Unmap => Kind::Mapping,
+            Setxattr { .. } | Fsetxattr { .. } | Getxattr { .. } | Removexattr { .. } => {
+                Kind::Xattrs
+            }
+            _ => Kind::Attributes,
+        }
+    }
+}
+
 impl Op {
     /// The paths an operation may change, so that their attributes are compared around it.
     pub fn paths(&self) -> Vec<&Path> {

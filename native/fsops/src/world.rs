@@ -15,7 +15,7 @@ use rustix::fs::{
 use rustix::io::{self, Errno};
 
 use crate::churn;
-use crate::op::{Op, Path, SLOTS, Time};
+use crate::op::{Kind, Op, Path, SLOTS, Time};
 use crate::tree::{self, Tree};
 
 /// What an operation returned, as far as both sides must agree on it.
@@ -410,38 +410,12 @@ impl World {
 
 impl Side for World {
     fn apply(&mut self, op: &Op) -> Outcome {
-        use Op::*;
-        match op {
-            Open { .. }
-            | Close { .. }
-            | Read { .. }
-            | Write { .. }
-            | Pread { .. }
-            | Pwrite { .. }
-            | Truncate { .. }
-            | Ftruncate { .. }
-            | Fallocate { .. }
-            | CopyRange { .. }
-            | SeekData { .. }
-            | SeekHole { .. }
-            | Fsync { .. } => self.io(op),
-            Mkdir { .. }
-            | Rmdir { .. }
-            | Mkfifo { .. }
-            | Mksock { .. }
-            | Symlink { .. }
-            | Readlink { .. }
-            | Link { .. }
-            | LinkSlot { .. }
-            | Rename { .. }
-            | Unlink { .. }
-            | List { .. }
-            | Churn { .. } => self.names(op),
-            Map { .. } | MapStore { .. } | MapLoad { .. } | MapSync | Unmap => self.mapping(op),
-            Setxattr { .. } | Fsetxattr { .. } | Getxattr { .. } | Removexattr { .. } => {
-                self.xattrs(op)
-            }
-            _ => self.meta(op),
+        match op.kind() {
+            Kind::Content => self.io(op),
+            Kind::Names => self.names(op),
+            Kind::Attributes => self.meta(op),
+            Kind::Xattrs => self.xattrs(op),
+            Kind::Mapping => self.mapping(op),
         }
     }
 
