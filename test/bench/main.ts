@@ -55,8 +55,12 @@ const context = { prepared, quick: options.quick, fsops: await buildFsops() };
 {
   await using contenders = await Contenders.create(also);
   for (const { name } of contenders.all) results.set(name, new Map());
-  for (let number = 0; number < rounds; number++) await round(number, contenders, context);
-  write(results, { rounds, quick: options.quick, files: prepared.files }, options.out);
+  for (let number = 0; number < rounds; number++) {
+    await round(number, contenders, context);
+    // After each one: a run that is ended early leaves what it has.
+    const done = { rounds: number + 1, quick: options.quick, files: prepared.files };
+    write(results, done, options.out);
+  }
 }
 await sweep(base());
 console.log(`written: ${options.out}`);
