@@ -1,6 +1,6 @@
 // Connections to a daemon that no client of ours would make, for tests of what it bears.
 
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import {
   encodeJsonFrame,
@@ -20,6 +20,16 @@ export async function received(socket: Socket, limitMs = 8000): Promise<string> 
   await once(socket, "close").catch(() => undefined);
   clearTimeout(timer);
   return Buffer.concat(chunks).toString("latin1");
+}
+
+/** What comes until `part` is among it, as characters of one byte each. */
+export async function answered(socket: Socket, part: string): Promise<string> {
+  let answer = "";
+  for await (const chunk of on(socket, "data", { close: ["close"] })) {
+    answer += (chunk[0] as Buffer).toString("latin1");
+    if (answer.includes(part)) return answer;
+  }
+  throw new Error(`ended before ${part} came: ${answer}`);
 }
 
 /** Sends bytes and returns what comes back until the daemon ends the connection. */
