@@ -158,7 +158,9 @@ impl World {
             Op::Open { slot, path, flags, mode } => {
                 self.slots[*slot] = None;
                 let flags = *flags | OFlags::CLOEXEC;
-                let fd = fs::openat(&self.root, self.at(path), flags, Mode::from_raw_mode(*mode))?;
+                let mode = Mode::from_raw_mode(*mode);
+                let fd = fs::openat(&self.root, self.at(path), flags, mode)
+                    .map_err(|errno| self.as_without_devices(path, errno))?;
                 if self.beside_engine
                     && FileType::from_raw_mode(fs::fstat(&fd)?.st_mode) == FileType::Fifo
                 {
@@ -404,6 +406,22 @@ impl World {
                 self.map = None;
                 Ok(Value::Unit)
             }
+        }
+    }
+}
+
+impl World {
+    // A whiteout is a device without a driver; where no device may be opened, as in a workspace
+    // (SEMANTICS S1), it is refused before anybody looks for one.
+    fn as_without_devices(&self, path: &Path, errno: Errno) -> Errno {
+        let is_device = || {
+            let st = fs::statat(&self.root, self.at(path), AtFlags::empty());
+            st.is_ok_and(|st| FileType::from_raw_mode(st.st_mode) == FileType::CharacterDevice)
+        };
+        if errno == Errno::NXIO && !self.beside_engine && is_device() {
+            Errno::ACCESS
+        } else {
+            errno
         }
     }
 }

@@ -394,6 +394,7 @@ flags! {
         SIZE = 3;
         ATIME = 4;
         MTIME = 5;
+        FH = 6;
         ATIME_NOW = 7;
         MTIME_NOW = 8;
         CTIME = 10;

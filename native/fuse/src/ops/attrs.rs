@@ -24,8 +24,25 @@ pub(super) fn setattr(c: &mut Context<'_>, arg: &SetattrIn) -> OpResult {
     if is_bare(arg) && !may_drop_privileges(c)? {
         return Err(Errno::Perm);
     }
-    let attr = ready!(c.vfs.setattr(c.node, &changes(arg)));
+    let mut set = changes(arg);
+    keep_times(c, arg, &mut set)?;
+    let attr = ready!(c.vfs.setattr(c.node, &set));
     c.attr(&attr)
+}
+
+// truncate(2) to the length that a file has moves no times, ftruncate(2) and O_TRUNC do. The latter
+// looks like truncate(2) to 0.
+fn keep_times(c: &Context<'_>, arg: &SetattrIn, set: &mut SetAttr) -> Result<(), Errno> {
+    if let (Some(1..), false) = (set.size, arg.valid & fattr::FH != 0) {
+        let attr = c.vfs.getattr(c.node)?;
+        if set.size == Some(attr.size) {
+            set.size = None;
+            if *set != SetAttr::default() {
+                set.ctime = set.ctime.or(Some(attr.ctime));
+            }
+        }
+    }
+    Ok(())
 }
 
 // chown(-1, -1): nothing to set, but ctime moves and privileges go, as with any chown.

@@ -146,10 +146,10 @@ impl Api {
         let (old, new) = (self.place(from)?, self.place(to)?);
         let (old, new) = (old.named(Errno::Busy)?, new.named(Errno::Busy)?);
         let moved = self.look(&old)?.ok_or(Errno::NoEnt)?;
+        let replaced = self.look(&new)?;
         if (old.slash || new.slash) && !is_dir(&moved) {
             return Err(Errno::NotDir);
         }
-        let replaced = self.look(&new)?;
         let flags = RenameFlags::default();
         self.vfs.rename(old.parent, &old.name, new.parent, &new.name, flags)?;
         self.tell_name(old.parent, &old.name);
