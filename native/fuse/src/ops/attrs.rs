@@ -30,12 +30,12 @@ pub(super) fn setattr(c: &mut Context<'_>, arg: &SetattrIn) -> OpResult {
     c.attr(&attr)
 }
 
-// truncate(2) to the length that a file has moves no times, ftruncate(2) and O_TRUNC do. The latter
-// looks like truncate(2) to 0.
+// On tmpfs truncate(2) to the length that a file has moves no times where nothing is allocated to
+// it; ftruncate(2) and O_TRUNC do. The latter looks like truncate(2) to 0.
 fn keep_times(c: &Context<'_>, arg: &SetattrIn, set: &mut SetAttr) -> Result<(), Errno> {
     if let (Some(1..), false) = (set.size, arg.valid & fattr::FH != 0) {
         let attr = c.vfs.getattr(c.node)?;
-        if set.size == Some(attr.size) {
+        if set.size == Some(attr.size) && attr.blocks == 0 {
             set.size = None;
             if *set != SetAttr::default() {
                 set.ctime = set.ctime.or(Some(attr.ctime));
