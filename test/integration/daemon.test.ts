@@ -156,7 +156,7 @@ forEachIdentity("daemon", (who) => {
     expect(stdout).toBe("kept\n640 2\nd\nhard\nsoft\n");
   });
 
-  test("S46 after kill -9 everyone is told that it is not mounted and what is seen of it", async () => {
+  test("S47 after kill -9 everyone is told that it is not mounted and what is seen of it", async () => {
     await using devdev = await Devdev.create(await who(), "daemon");
     await devdev.mount();
     await devdev.sh("echo old > file");
