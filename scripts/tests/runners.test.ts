@@ -1,6 +1,6 @@
 // The closing count of scripts/test is only as good as what is read from each runner.
 import { expect, test } from "vitest";
-import { countCargo, countChecks } from "./runners.ts";
+import { countCargo, countChecks, countVitest } from "./runners.ts";
 
 test("cargo's counts are summed over its binaries", () => {
   const output = [
@@ -13,6 +13,16 @@ test("cargo's counts are summed over its binaries", () => {
 
 test("a build that failed has no count", () => {
   expect(countCargo("error: could not compile `devdev-vfs`")).toBeUndefined();
+});
+
+test("vitest's last lines are counted", () => {
+  const output = [
+    " Test Files  1 failed | 3 passed (4)",
+    "      Tests  2 failed | 30 passed | 1 skipped (33)",
+  ].join("\n");
+  expect(countVitest(output)).toEqual({ passed: 30, failed: 2, skipped: 1 });
+  expect(countVitest("      Tests  7 passed (7)")).toEqual({ passed: 7, failed: 0, skipped: 0 });
+  expect(countVitest("Error: no such file")).toBeUndefined();
 });
 
 test("a gate counts the parts that failed", () => {

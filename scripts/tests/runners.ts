@@ -73,6 +73,14 @@ export function countCargo(output: string): Counts | undefined {
   return total;
 }
 
+/** What vitest prints at the end; each file that does not load is a failure of its own. */
+export function countVitest(output: string): Counts | undefined {
+  const [, text] = /^ +Tests +(.*)$/m.exec(output) ?? [];
+  if (text === undefined) return undefined;
+  const count = (what: string): number => Number(new RegExp(`(\\d+) ${what}`).exec(text)?.[1] ?? 0);
+  return { passed: count("passed"), failed: count("failed"), skipped: count("skipped") };
+}
+
 /** scripts/check prints one line for each part; unit tests are a runner of their own here. */
 export function countChecks(output: string): Counts | undefined {
   const parts = [...output.matchAll(/^check: \w+ +(ok|FAILED) /gm)];

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { base } from "./base.ts";
 import type { Identity } from "./identity.ts";
+import { expectTransport, type Mounted, transportEnv } from "./io-uring.ts";
 import { clearMounts } from "./mounts.ts";
 import { endProcesses, processesOf } from "./processes.ts";
 import { describe, must, run, type RunOptions, type RunResult } from "./run.ts";
@@ -29,10 +30,8 @@ export class Devdev implements AsyncDisposable {
     this.directory = directory;
     this.home = join(directory, "devdev-home");
     this.mountPoint = join(directory, "ws");
-    // Whole suites can be run on either transport.
-    const transport = process.env["DEVDEV_TRANSPORT"];
     this.env = {
-      ...(transport !== undefined && { DEVDEV_TRANSPORT: transport }),
+      ...transportEnv(),
       PATH: identity.path,
       HOME: join(directory, "home"),
       USER: identity.user,
@@ -82,8 +81,10 @@ export class Devdev implements AsyncDisposable {
     return JSON.parse(result.stdout) as T;
   }
 
+  /** Over the transport of this run, if there is one: what is tested must not be another. */
   async mount(...args: string[]): Promise<string> {
-    await this.ok(["mount", ...args, this.mountPoint]);
+    const mounted = await this.json<Mounted>(["mount", ...args, this.mountPoint]);
+    expectTransport(mounted);
     return this.mountPoint;
   }
 

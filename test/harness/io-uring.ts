@@ -1,4 +1,5 @@
-// Has the kernel offer FUSE over io_uring for the length of a test, where that is possible.
+// FUSE over io_uring in the suites: offered by the kernel for the length of a test, where that is
+// possible; and made sure of in a run that is meant to go over it, for mounts fall back silently.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,4 +30,23 @@ export async function offerIoUring(): Promise<Offered> {
       await ended;
     },
   };
+}
+
+/** DEVDEV_TRANSPORT for daemons of tests, when this run has one. */
+export function transportEnv(): Record<string, string> {
+  const wanted = process.env["DEVDEV_TRANSPORT"];
+  return wanted === undefined ? {} : { DEVDEV_TRANSPORT: wanted };
+}
+
+/** What a mount says of itself. */
+export interface Mounted {
+  transport?: string | undefined;
+}
+
+/** Fails a run with DEVDEV_TRANSPORT whose mount has come to use another one. */
+export function expectTransport({ transport }: Mounted): void {
+  const wanted = process.env["DEVDEV_TRANSPORT"];
+  if (wanted !== undefined && transport !== wanted) {
+    throw new Error(`the mount's transport is ${transport}, not ${wanted} as in DEVDEV_TRANSPORT`);
+  }
 }

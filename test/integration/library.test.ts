@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Workspace } from "@devdev/workspace";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { base } from "../harness/base.ts";
+import { expectTransport } from "../harness/io-uring.ts";
 import { mountAt } from "../harness/mounts.ts";
 import { Peer } from "../harness/peer.ts";
 import { until } from "../harness/run.ts";
@@ -20,6 +21,7 @@ async function mounted(options: Parameters<typeof Workspace.create>[0] = {}): Pr
   const ws = await Workspace.create(options);
   open.push(ws);
   await ws.mount();
+  expectTransport(ws);
   return ws;
 }
 
@@ -118,12 +120,13 @@ mounting("the library on a mount", () => {
     await ws.snapshot({ name: "one" });
     const script = "while :; do echo tick >> ticks; sleep 0.01; done";
     const command = await ws.spawn("sh", ["-c", script]);
-    await until("a tick", () => ws.fs.existsSync("/ticks"));
+    const hasTicks = () => ws.fs.existsSync("/ticks") && ws.fs.statSync("/ticks").size > 0;
+    await until("a tick", hasTicks);
     await expect(ws.restore("one")).rejects.toThrow(code("EBUSY"));
     expect(ws.fs.existsSync("/ticks")).toBe(true);
     const { before } = await ws.restore("one", { live: true });
     // It goes on where it was, in the restored state.
-    await until("a tick after the restore", () => ws.fs.existsSync("/ticks"));
+    await until("a tick after the restore", hasTicks);
     const ticked = await ws.fs.readFile("/ticks", "utf8");
     await ws.restore(before.id, { kill: true });
     expect((await command.wait()).exitCode).toBeGreaterThan(128);

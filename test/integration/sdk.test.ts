@@ -9,6 +9,7 @@ import { fileOutcomes, workspaceContract, type WorkspaceMaker } from "@devdev/te
 import { Workspace } from "@devdev/workspace";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { base, CHECKOUT } from "../harness/base.ts";
+import { transportEnv } from "../harness/io-uring.ts";
 import { mounting } from "../harness/suite.ts";
 
 const BIN = join(CHECKOUT, "bin/devdev");
@@ -21,7 +22,9 @@ beforeAll(() => {
   mkdirSync(base(), { recursive: true });
   directory = mkdtempSync(join(base(), "sdk-"));
   dataDir = join(directory, "data");
-  env = { PATH: process.env["PATH"] ?? "", DEVDEV_HOME: join(directory, "home"), DEVDEV_BIN: BIN };
+  const home = join(directory, "home");
+  const path = process.env["PATH"] ?? "";
+  env = { ...transportEnv(), PATH: path, DEVDEV_HOME: home, DEVDEV_BIN: BIN };
 });
 
 afterAll(() => {

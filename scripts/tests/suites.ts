@@ -1,0 +1,126 @@
+// scripts/suites: runs the suites once for each transport and identity that was asked for, and adds
+// up what vitest counts. Separate from run.ts, whose runners each run once, as whoever calls.
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { base, CHECKOUT } from "../../test/harness/base.ts";
+import { sweep } from "../../test/harness/global-setup.ts";
+import { type Identity, identity, identityNames } from "../../test/harness/identity.ts";
+import { run } from "../../test/harness/run.ts";
+import { buildFsops } from "../../test/property/fsops.ts";
+import { countVitest, type Counts } from "./runners.ts";
+
+/** What with-io-uring exits with where the kernel's switch cannot be moved. */
+const UNAVAILABLE = 77;
+
+const TRANSPORTS = ["classic", "io_uring"] as const;
+type Transport = (typeof TRANSPORTS)[number];
+
+interface Combination {
+  transport: Transport;
+  as: "root" | "user";
+}
+
+interface Wanted {
+  combinations: Combination[];
+  short: boolean;
+  patterns: string[];
+}
+
+class UsageError extends Error {}
+
+function wanted(argv: string[]): Wanted {
+  const options = {
+    transport: { type: "string" },
+    as: { type: "string" },
+    short: { type: "boolean", default: false },
+  } as const;
+  const { values, positionals } = parseArgs({ args: argv, options, allowPositionals: true });
+  const transports = TRANSPORTS.filter((one) => (values.transport ?? one) === one);
+  const names = (["root", "user"] as const).filter((one) => (values.as ?? one) === one);
+  if (transports.length === 0) throw new UsageError(`no transport ${values.transport}`);
+  if (names.length === 0) throw new UsageError(`--as root or --as user, not ${values.as}`);
+  const possible = names.filter((name) => identityNames.includes(name));
+  if (possible.length === 0) throw new UsageError("only root can run them as root");
+  const combinations = transports.flatMap((transport) => possible.map((as) => ({ transport, as })));
+  return { combinations, short: values.short, patterns: positionals };
+}
+
+/** The command that runs vitest as that identity, in an environment of its own. */
+async function command({ transport, as }: Combination, all: Wanted): Promise<string[]> {
+  const who = await identity(as);
+  const home = mkdtempSync(join(base(), `home-${as}-`));
+  const env: Record<string, string | undefined> = {
+    ...(as === identityNames[0] ? process.env : clean(who, home)),
+    DEVDEV_TRANSPORT: transport,
+    DEVDEV_TEST_BASE: undefined,
+    DEVDEV_HOME: undefined,
+    DEVDEV_REQUIRE_MOUNT: process.env["DEVDEV_REQUIRE_MOUNT"],
+    DEVDEV_TEST_SHORT: all.short ? "1" : undefined,
+    DEVDEV_TEST_FSOPS: await buildFsops(),
+    FORCE_COLOR: undefined,
+    NO_COLOR: "1",
+  };
+  await run(["chown", `${who.uid}:${who.gid}`, home]);
+  const set = Object.entries(env).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  );
+  const node = process.execPath.replace(CHECKOUT, who.checkout);
+  const vitest = join(who.checkout, "node_modules/vitest/vitest.mjs");
+  // Whoever runs them need not be able to write here: no bundled configuration, no cache.
+  const args = ["run", "--root", who.checkout, "--configLoader", "runner", "--no-cache"];
+  const suites = [...args, "--project", "suites", ...all.patterns];
+  const argv = who.wrap(["env", "-i", ...set, node, vitest, ...suites]);
+  const ring = [join(CHECKOUT, "scripts/with-io-uring"), ...argv];
+  return transport === "io_uring" && process.getuid?.() === 0 ? ring : argv;
+}
+
+function clean(who: Identity, home: string): Record<string, string> {
+  const path = who.rustBin === undefined ? who.path : `${who.rustBin}:${who.path}`;
+  mkdirSync(home, { recursive: true });
+  return { PATH: path, HOME: home, USER: who.user, LOGNAME: who.user, LANG: "C.UTF-8" };
+}
+
+function execute(argv: string[]): Promise<{ code: number | null; output: string }> {
+  const [file, ...args] = argv as [string, ...string[]];
+  const child = spawn(file, args, { cwd: "/", stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+    process.stdout.write(chunk);
+  });
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, output })));
+}
+
+async function main(): Promise<void> {
+  const all = wanted(process.argv.slice(2));
+  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const told: string[] = [];
+  for (const combination of all.combinations) {
+    const { transport, as } = combination;
+    console.log(`\n== suites over ${transport} as ${as}`);
+    const { code, output } = await execute(await command(combination, all));
+    if (code === UNAVAILABLE) {
+      told.push(`over ${transport} as ${as}: skipped: io_uring not available`);
+      total.skipped++;
+      continue;
+    }
+    const counts = countVitest(output) ?? { passed: 0, failed: 1, skipped: 0 };
+    if (code !== 0 && counts.failed === 0) counts.failed = 1;
+    for (const name of ["passed", "failed", "skipped"] as const) total[name] += counts[name];
+    const { passed, failed, skipped } = counts;
+    told.push(`over ${transport} as ${as}: ${passed} ok, ${failed} not, ${skipped} skipped`);
+  }
+  await sweep(base());
+  rmSync(base(), { recursive: true, force: true });
+  console.log(`\n${told.join("\n")}`);
+  console.log(`suites: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  process.exitCode = total.failed === 0 ? 0 : 1;
+}
+
+await main().catch((error: unknown) => {
+  if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
+  console.error(`suites: ${error.message}; see the head of scripts/suites`);
+  process.exitCode = 2;
+});
