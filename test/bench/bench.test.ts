@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { base, CHECKOUT } from "../harness/base.ts";
 import { must } from "../harness/run.ts";
 import { mounting } from "../harness/suite.ts";
-import { median } from "./report.ts";
+import { median } from "./statistics.ts";
 
 mounting("the benchmark", () => {
   test("scripts/bench --quick writes a table and JSON", { timeout: 300_000 }, async () => {

@@ -1,65 +1,103 @@
-// scripts/bench: the steps on tmpfs, on the disk and in a workspace, one after the other within
-// each round, so that a machine that changes its mind changes it for all of them.
+// scripts/bench: the steps on each file system in turn, one mounted at a time, in rounds whose
+// order rotates, so that a machine that changes its mind changes it for all of them.
 
 import { parseArgs } from "node:util";
 import { join } from "node:path";
 import { base, CHECKOUT } from "../harness/base.ts";
 import { sweep } from "../harness/global-setup.ts";
+import { offerIoUring } from "../harness/io-uring.ts";
+import { must } from "../harness/run.ts";
 import { buildFsops } from "../property/fsops.ts";
-import { Contenders } from "./contenders.ts";
+import type { Contender } from "./contenders.ts";
+import { chosen } from "./matrix.ts";
 import { prepare } from "./prepare.ts";
-import { record, type Results, write } from "./report.ts";
-import { STEPS } from "./steps.ts";
+import { write } from "./report.ts";
+import { record, type Results } from "./statistics.ts";
+import { type Sample, type StepContext, STEPS } from "./steps.ts";
+import { warmMemory } from "./warm-up.ts";
+import { type Who, Worker } from "./workers.ts";
 import { execSteps, snapshotSteps } from "./workspace-steps.ts";
 
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "5" },
     quick: { type: "boolean", default: false },
+    workspace: { type: "string", multiple: true, default: [] },
     also: { type: "string", multiple: true, default: [] },
+    "also-command": { type: "string", multiple: true, default: [] },
+    matrix: { type: "boolean", default: false },
+    prototype: { type: "string" },
+    contenders: { type: "string" },
+    "as-user": { type: "string" },
     only: { type: "string" },
     out: { type: "string", default: join(CHECKOUT, "docs/BENCHMARKS.md") },
   },
 });
 
-const also = Object.fromEntries(options.also.map((pair) => pair.split("=", 2) as [string, string]));
+if (options["as-user"] !== undefined) process.env["DEVDEV_TEST_USER"] = options["as-user"];
 const rounds = Number(options.rounds);
+const started = Date.now();
 const steps = STEPS.filter(({ name }) => options.only === undefined || name.match(options.only));
-
-async function round(number: number, contenders: Contenders, context: Context): Promise<void> {
-  for (const step of steps) {
-    // Each contender is first in turn.
-    const { all } = contenders;
-    const order = all.map((_, i) => all[(i + number) % all.length]!);
-    for (const contender of order) {
-      await contender.settle();
-      const samples = await step.run(contender.directory, context);
-      record(results, contender.name, samples);
-      const shown = samples.map(({ step, value, unit }) => `${step} ${value.toFixed(2)} ${unit}`);
-      console.error(`bench: round ${number + 1} ${contender.name}: ${shown.join(", ")}`);
-    }
-  }
-  if (options.only !== undefined) return;
-  record(results, "devdev", await snapshotSteps(contenders.devdev, context.prepared));
-  record(results, "devdev", await execSteps(contenders.devdev));
-}
-
 const results: Results = new Map();
-interface Context {
-  prepared: Awaited<ReturnType<typeof prepare>>;
-  quick: boolean;
-  fsops: string;
+const workers = new Map<Who, Worker>();
+
+function say(text: string): void {
+  const minutes = (Date.now() - started) / 60_000;
+  console.error(`bench ${minutes.toFixed(1).padStart(5)} min: ${text}`);
 }
+
+/** All steps on one fresh file system. */
+async function measure(one: Contender, context: StepContext): Promise<Sample[]> {
+  const worker = workers.get(one.who)!;
+  const samples: Sample[] = [];
+  await using running = await one.start(worker);
+  for (const step of steps) {
+    samples.push(...(await step.run(worker, running.directory, context)));
+  }
+  if (one === snapshotted && running.devdev !== undefined && options.only === undefined) {
+    record(results, "devdev", await snapshotSteps(running.devdev, context.prepared));
+    record(results, "devdev", await execSteps(running.devdev));
+  }
+  return samples;
+}
+
+async function round(number: number, context: StepContext): Promise<void> {
+  // Each begins at another place.
+  const first = Math.floor((number * contenders.length) / rounds);
+  const order = contenders.map((_, i) => contenders[(i + first) % contenders.length]!);
+  for (const [i, one] of order.entries()) {
+    const samples = await measure(one, context);
+    record(results, one.name, samples);
+    const shown = samples.map(({ step, value, unit }) => `${step} ${value.toFixed(2)} ${unit}`);
+    say(`round ${number + 1}/${rounds}, ${i + 1}/${order.length} ${one.name}: ${shown.join(", ")}`);
+  }
+}
+
 const prepared = await prepare(options.quick);
 const context = { prepared, quick: options.quick, fsops: await buildFsops() };
+const contenders = chosen(options);
+/** Keeps what it has, so that there is something to snapshot. */
+const snapshotted = contenders.find(
+  ({ about, who }) => about.startsWith("`devdev mount") && !/--ephemeral|@/.test(about + who),
+);
+for (const { name, who } of contenders) {
+  results.set(name, new Map());
+  if (!workers.has(who)) workers.set(who, await Worker.create(who, prepared));
+}
+say(`${rounds} rounds of ${contenders.map(({ name }) => name).join(", ")}`);
 {
-  await using contenders = await Contenders.create(also);
-  for (const { name } of contenders.all) results.set(name, new Map());
+  const wanted = contenders.some(({ transport }) => transport === "io_uring");
+  await using offered = wanted ? await offerIoUring() : undefined;
+  if (offered?.offered === false) throw new Error("bench: no FUSE over io_uring here");
+  if (!options.quick) await warmMemory();
+  // Everything that is read lies in the page cache from then on.
+  const warm = contenders.find(({ kind }) => kind === "tmpfs");
+  if (warm !== undefined && !options.quick) await measure(warm, context);
   for (let number = 0; number < rounds; number++) {
-    await round(number, contenders, context);
+    await must(["sync"], { timeoutMs: 120_000 });
+    await round(number, context);
     // After each one: a run that is ended early leaves what it has.
-    const done = { rounds: number + 1, quick: options.quick, files: prepared.files };
-    write(results, done, options.out);
+    write(results, { rounds: number + 1, contenders, context, steps }, options.out);
   }
 }
 await sweep(base());

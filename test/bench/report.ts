@@ -1,71 +1,93 @@
-// The results as a table for people (docs/BENCHMARKS.md) and as JSON beside it.
+// The results as tables for people (docs/BENCHMARKS.md) and as JSON beside it: one table for each
+// transport and user, so that the columns to be compared stand together.
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
-import type { Sample } from "./steps.ts";
-
-/** contender -> step -> the samples of all rounds. */
-export type Results = Map<string, Map<string, { unit: Sample["unit"]; values: number[] }>>;
-
-export function record(results: Results, contender: string, samples: Sample[]): void {
-  const steps = results.get(contender) ?? new Map();
-  results.set(contender, steps);
-  for (const { step, unit, value } of samples) {
-    const known = steps.get(step) ?? { unit, values: [] };
-    known.values.push(value);
-    steps.set(step, known);
-  }
-}
-
-export function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle]!;
-  return (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-export function show(value: number): string {
-  if (value >= 100) return value.toFixed(0);
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
-/** How much longer than on tmpfs; of rates, how much less. */
-function ratio(unit: Sample["unit"], value: number, of: number): string {
-  const more = unit === "MB/s" || unit === "kIOPS" ? of / value : value / of;
-  return `${more.toFixed(2)} x`;
-}
-
-function table(results: Results): string[] {
-  const names = [...results.keys()].filter((name) => name !== "devdev");
-  const others = names.filter((name) => name !== "tmpfs");
-  const head = ["step", "unit", ...names, ...others.map((name) => `${name} / tmpfs`)];
-  const rows = [head, head.map((_, i) => (i === 0 ? "---" : "---:"))];
-  for (const [step, { unit, values }] of results.get("tmpfs") ?? []) {
-    const of = median(values);
-    const cells = names.map((name) => results.get(name)?.get(step)?.values ?? []);
-    const shown = cells.map((all) => (all.length === 0 ? "-" : show(median(all))));
-    const ratios = others.map((name) => {
-      const all = results.get(name)?.get(step)?.values ?? [];
-      return all.length === 0 ? "-" : ratio(unit, median(all), of);
-    });
-    rows.push([step, unit, ...shown, ...ratios]);
-  }
-  return rows.map((cells) => `| ${cells.join(" | ")} |`);
-}
-
-function single(results: Results): string[] {
-  const rows = ["| step | ms |", "| --- | ---: |"];
-  for (const [step, { values }] of results.get("devdev") ?? []) {
-    rows.push(`| ${step} | ${show(median(values))} |`);
-  }
-  return rows;
-}
+import type { Contender } from "./contenders.ts";
+import { limits, limitsText } from "./limits.ts";
+import { median, ratio, type Results, show } from "./statistics.ts";
+import type { Step, StepContext } from "./steps.ts";
 
 export interface Circumstances {
   rounds: number;
-  quick: boolean;
-  files: number;
+  contenders: Contender[];
+  context: StepContext;
+  steps: Step[];
+}
+
+interface Group {
+  title: string;
+  columns: Contender[];
+}
+
+/** What has a transport, grouped, each group with what has none. */
+function groups(contenders: Contender[]): Group[] {
+  const plain = contenders.filter(({ transport }) => transport === undefined);
+  const keys = new Map<string, Contender[]>();
+  for (const one of contenders) {
+    if (one.transport === undefined) continue;
+    const { transport, who } = one;
+    const title = `FUSE ${transport === "classic" ? "over read and write" : "over io_uring"}, ${who}`;
+    keys.set(title, [...(keys.get(title) ?? []), one]);
+  }
+  if (keys.size === 0) return [{ title: "Workloads", columns: plain }];
+  return [...keys].map(([title, own]) => {
+    const beside = plain.filter(
+      ({ kind, who }) =>
+        who === own[0]!.who || !plain.some((p) => p.kind === kind && p.who === own[0]!.who),
+    );
+    const distinct = beside.filter((one, i) => beside.findIndex((b) => b.kind === one.kind) === i);
+    return { title, columns: [...distinct, ...own] };
+  });
+}
+
+/** The pairs of kinds whose ratio is a column. */
+function ratios(columns: Contender[]): [Contender, Contender][] {
+  const of = (kind: string): Contender | undefined => columns.find((one) => one.kind === kind);
+  const [base, prototype, bare, usual] = ["tmpfs", "prototype", "bare", "default"].map(of);
+  const out: [Contender, Contender][] = [];
+  if (bare && prototype) out.push([bare, prototype]);
+  if (bare && usual) out.push([usual, bare]);
+  const rest = columns.filter((one) => one !== base && one !== prototype);
+  if (base) out.push(...rest.map((one) => [one, base] as [Contender, Contender]));
+  return out;
+}
+
+function table(results: Results, { title, columns }: Group): string[] {
+  const pairs = ratios(columns);
+  const values = (one: Contender, step: string): number[] =>
+    results.get(one.name)?.get(step)?.values ?? [];
+  const names = columns.map(({ kind }) => kind);
+  const head = ["step", "unit", ...names, ...pairs.map(([a, b]) => `${a.kind} / ${b.kind}`)];
+  const rows = [head, head.map((_, i) => (i < 2 ? "---" : "---:"))];
+  const known = new Map(columns.flatMap((one) => [...(results.get(one.name) ?? [])]));
+  for (const [step, { unit }] of known) {
+    const cells = columns.map((one) => {
+      const all = values(one, step);
+      return all.length === 0 ? "-" : show(median(all));
+    });
+    const shown = pairs.map(([a, b]) => {
+      const [of, to] = [values(a, step), values(b, step)];
+      if (of.length === 0 || to.length === 0) return "-";
+      return `${ratio(unit, median(of), median(to)).toFixed(2)} x`;
+    });
+    rows.push([step, unit, ...cells, ...shown]);
+  }
+  return ["", `## ${title}`, "", ...rows.map((cells) => `| ${cells.join(" | ")} |`)];
+}
+
+function single(results: Results): string[] {
+  const steps = results.get("devdev");
+  if (steps === undefined) return [];
+  const rows = [...steps].map(([step, { values }]) => `| ${step} | ${show(median(values))} |`);
+  return ["", "## Snapshots and commands", "", "| step | ms |", "| --- | ---: |", ...rows];
+}
+
+function workloads({ steps, context }: Circumstances): string[] {
+  const rows = steps.map((step) => `| ${step.name} | ${step.about(context)} |`);
+  const named = ["| step | workload |", "| --- | --- |", ...rows];
+  return ["", "## What the steps do", "", ...named];
 }
 
 export function machine(): Record<string, string | number> {
@@ -84,30 +106,56 @@ export function machine(): Record<string, string | number> {
   };
 }
 
-export function write(results: Results, circumstances: Circumstances, file: string): void {
+function introduction({ rounds, contenders, context }: Circumstances): string[] {
   const at = machine();
-  const { rounds, quick, files } = circumstances;
-  const size = quick ? " (--quick: small sizes, for a look only)" : "";
-  const text = [
+  const size = context.quick ? " (--quick: small sizes, for a look only)" : "";
+  return [
     "# Benchmarks",
     "",
-    "Written by `scripts/bench`; not edited by hand. Medians; smaller is better but for MB/s and",
-    "kIOPS. A ratio says how much longer than on tmpfs it takes.",
+    "Written by `scripts/bench`; not edited by hand. Medians of the rounds (the JSON beside this has every",
+    "value, least and most); smaller is better but for MB/s and kIOPS. A ratio says how much longer the first",
+    "takes than the second for the step of its row, of rates how much less it does.",
     "",
-    `Rounds: ${rounds}${size}. A project of ${files} files; commit ${at["commit"]}, Linux`,
-    `${at["kernel"]}, ${at["cores"]} cores (${at["cpu"]}), ${at["memoryGiB"]} GiB.`,
+    `Rounds: ${rounds}${size}, each with a fresh file system for each column, one mounted at a time, in an`,
+    "order that rotates; memory was touched before. At the end of a column's steps its daemon stops and the",
+    "disk is synced; between steps nothing waits, so that checkpoints of one fall into the next.",
     "",
-    ...table(results),
+    `Commit ${at["commit"]}, Linux ${at["kernel"]}, ${at["cores"]} cores (${at["cpu"]}), ${at["memoryGiB"]} GiB.`,
     "",
-    "## Snapshots and commands",
-    "",
+    "| column | what |",
+    "| --- | --- |",
+    ...contenders.map(({ name, about }) => `| ${name} | ${about} |`),
+  ];
+}
+
+export function write(results: Results, circumstances: Circumstances, file: string): void {
+  const steps = Object.fromEntries([...results].map(([name, all]) => [name, spread(all)]));
+  const contenders = circumstances.contenders.map(({ name, kind, transport, who, about }) => {
+    return { name, kind, transport, who, about };
+  });
+  const { rounds, context } = circumstances;
+  const { quick, prepared } = context;
+  const facts = { rounds, quick, files: prepared.files, bytes: prepared.bytes };
+  const json = { machine: machine(), circumstances: facts, contenders, results: steps };
+  writeFileSync(file.replace(/\.md$/, ".json"), `${JSON.stringify(json, null, 2)}\n`);
+  const checked = limits(json);
+  const text = [
+    ...introduction(circumstances),
+    ...groups(circumstances.contenders).flatMap((group) => table(results, group)),
     ...single(results),
+    ...(checked.length === 0 ? [] : ["", "## Limits", "", ...limitsText(checked)]),
+    ...workloads(circumstances),
     "",
   ];
   writeFileSync(file, text.join("\n"));
-  const steps = Object.fromEntries(
-    [...results].map(([name, all]) => [name, Object.fromEntries(all)]),
-  );
-  const json = { machine: at, circumstances, results: steps };
-  writeFileSync(file.replace(/\.md$/, ".json"), `${JSON.stringify(json, null, 2)}\n`);
+}
+
+type Steps = Results extends Map<string, infer S> ? S : never;
+
+function spread(steps: Steps): Record<string, object> {
+  const entries = [...steps].map(([step, { unit, values }]) => {
+    const [min, max] = [Math.min(...values), Math.max(...values)];
+    return [step, { unit, median: median(values), min, max, values }];
+  });
+  return Object.fromEntries(entries);
 }

@@ -9,7 +9,7 @@ import { CHECKOUT } from "./base.ts";
 import { mountAt } from "./mounts.ts";
 import { must, run } from "./run.ts";
 
-const USER = "devdevtest";
+const USER = process.env["DEVDEV_TEST_USER"] ?? "devdevtest";
 const FUSE = "/dev/fuse";
 /** Apart from what a run sweeps with rm: behind these mounts is the checkout itself. */
 export const BIND_DIRECTORY = "/run/devdev-test-bind";

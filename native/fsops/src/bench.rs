@@ -70,6 +70,24 @@ pub fn small(dir: &Path, files: u64) -> io::Result<String> {
     Ok(report.json())
 }
 
+/// Asks the server for the attributes of one file, over and over, from one thread: what a round
+/// trip costs. The median of several series, since what a series costs depends on where the
+/// scheduler puts both sides.
+pub fn getattr(dir: &Path, calls: u64) -> io::Result<String> {
+    const SERIES: u64 = 5;
+    let path = dir.join("getattr");
+    open(&path, OFlags::CREATE | OFlags::WRONLY)?;
+    let ask =
+        |_| fs::statx(CWD, &path, AtFlags::STATX_FORCE_SYNC, fs::StatxFlags::BASIC_STATS).map(drop);
+    let mut series: Vec<f64> =
+        (0..SERIES).map(|_| each(calls / SERIES, ask)).collect::<io::Result<_>>()?;
+    series.sort_by(f64::total_cmp);
+    fs::unlink(&path)?;
+    let mut report = Report(Vec::new());
+    report.add("getattr, uncached", "µs", series[series.len() / 2]);
+    Ok(report.json())
+}
+
 /// Writes and reads one large file in order, then in random places 4 KiB at a time.
 pub fn io(dir: &Path, mib: u64) -> io::Result<String> {
     let path = dir.join("large");
@@ -91,12 +109,12 @@ pub fn io(dir: &Path, mib: u64) -> io::Result<String> {
     fs::fsync(&fd)?;
     fs::fadvise(&fd, 0, None, Advice::DontNeed)?;
     report.add(
-        "sequential read, dropped",
+        "sequential read, cold",
         "MB/s",
         rate(each(mib, |i| io::pread(fd.as_fd(), &mut big[..], i << 20).map(drop))?),
     );
     let mut r = Rng::new(7);
-    let count = 100 * mib.min(1024);
+    let count = 50 * mib.min(1024);
     let mut small = [1u8; 4096];
     let blocks = mib << 8;
     let random = each(count, |_| io::pwrite(&fd, &small, r.below(blocks) << 12).map(drop))?;

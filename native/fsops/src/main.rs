@@ -29,8 +29,8 @@ use devdev_vfs::api::API_UMASK;
 use differ::Pair;
 use op::Caps;
 
-const USAGE: &str =
-    "usage: devdev-fsops diff A B | engine A | conform A B | race DIR | small DIR | io DIR
+const USAGE: &str = "usage: devdev-fsops diff A B | engine A | conform A B | race DIR
+    | small DIR | io DIR | getattr DIR
   --seed N       first seed (default: from the clock)
   --seconds S    how long (default 10)
   --sequences N  stop after so many sequences
@@ -39,6 +39,7 @@ const USAGE: &str =
   --threads N    threads, each with directories of its own; in race, all in one (default 1, 4)
   --umask OCTAL  the umask of the test (default 0)
   --files N      in small: how many files (default 20000)
+  --calls N      in getattr: how many (default 50000)
   --part N       in conform: make every Nth call of the table (default 1)
   --mib N        in io: how large the file is (default 1024)";
 
@@ -52,6 +53,7 @@ struct Options {
     umask: u32,
     files: u64,
     mib: u64,
+    calls: u64,
     part: usize,
 }
 
@@ -67,6 +69,7 @@ fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
         umask: 0,
         files: 20_000,
         mib: 1024,
+        calls: 50_000,
         part: 1,
     };
     let mut paths = Vec::new();
@@ -89,6 +92,7 @@ fn parse(args: &[String]) -> Result<(Vec<PathBuf>, Options), String> {
             "--files" => o.files = value.max(1),
             "--mib" => o.mib = value.max(1),
             "--part" => o.part = value.max(1) as usize,
+            "--calls" => o.calls = value.max(5),
             "--umask" => o.umask = value as u32,
             _ => return Err(format!("unknown option {arg}")),
         }
@@ -109,6 +113,9 @@ fn main() -> ExitCode {
             ("conform", [a, b]) => conform::conform(a, b, o.seed, o.part),
             ("small", [dir]) => bench::small(dir, o.files).map_err(|e| format!("small: {e:?}")),
             ("io", [dir]) => bench::io(dir, o.mib).map_err(|e| format!("io: {e:?}")),
+            ("getattr", [dir]) => {
+                bench::getattr(dir, o.calls).map_err(|e| format!("getattr: {e:?}"))
+            }
             ("race", [dir]) => race::race(dir, o.seed, o.seconds, o.threads.max(4)),
             _ => Err(USAGE.into()),
         },
