@@ -16,6 +16,7 @@ use crate::core::{Core, Progress, Worker};
 use crate::counters::{Counted, Counters, OpCount};
 use crate::errors::{HostMountError, UnmountError};
 use crate::flush::{Barrier, FlushReport};
+use crate::follow::Follower;
 use crate::handshake::{Agreed, MAX_WRITE, shake_hands};
 use crate::host_mount::{
     DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, remove_created,
@@ -25,7 +26,7 @@ use crate::notify::Notifier;
 use crate::options::{EndReason, LogLevel, MountOptions, Transport};
 use crate::park::Parking;
 use crate::probe::probe;
-use crate::transport::{Channel, Message, Received};
+use crate::transport::{Channel, Exchange, Message, Received};
 use crate::uring::Rings;
 use crate::watchdog::Watchdog;
 
@@ -500,12 +501,15 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Joi
 fn read_requests(channel: &mut ClassicChannel, worker: &mut Worker) {
     let mut buffer = vec![0; MAX_WRITE as usize + 4096];
     let mut port = channel.port();
+    let mut follower = Follower::new();
     loop {
         match channel.receive(&mut buffer) {
             Received::Request(len) => {
                 let message = Message { bytes: &buffer[..len], port };
+                let client = message.frame().header().map_or(0, |header| header.pid);
                 worker.serve(&message);
                 port = message.port;
+                follower.served(client);
             }
             Received::Nothing => {}
             Received::Ended => return,

@@ -8,7 +8,6 @@
 //! A request that waits for the store keeps its entry, since its reply can only travel in it. For
 //! each a spare is registered, up to a bound; beyond it the answer is EBUSY.
 
-mod cpus;
 mod entry;
 mod ring;
 mod worker;
@@ -23,6 +22,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use crate::core::{Core, Progress};
+use crate::cpus;
 use crate::mount_table::mounted_at;
 use entry::Handed;
 use ring::{Ring, Submitted};

@@ -5,12 +5,12 @@ use std::fs;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Numbers of all CPUs that this machine may ever have. The kernel has a queue for each.
-pub(super) fn possible() -> Option<Vec<usize>> {
+pub(crate) fn possible() -> Option<Vec<usize>> {
     list("/sys/devices/system/cpu/possible")
 }
 
 /// Those on which threads of this process can run now.
-pub(super) fn usable() -> Vec<usize> {
+pub(crate) fn usable() -> Vec<usize> {
     let online = list("/sys/devices/system/cpu/online").unwrap_or_default();
     let allowed = sched_getaffinity(None).ok();
     let is_allowed =
@@ -19,7 +19,7 @@ pub(super) fn usable() -> Vec<usize> {
 }
 
 /// Binds the calling thread to a CPU; false where that is not permitted.
-pub(super) fn pin(cpu: usize) -> bool {
+pub(crate) fn pin(cpu: usize) -> bool {
     if cpu >= CpuSet::MAX_CPU {
         return false;
     }
