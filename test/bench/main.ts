@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { join } from "node:path";
 import { base, CHECKOUT } from "../harness/base.ts";
 import { sweep } from "../harness/global-setup.ts";
+import { isRoot } from "../harness/identity.ts";
 import { offerIoUring } from "../harness/io-uring.ts";
 import { must } from "../harness/run.ts";
 import { buildFsops } from "../property/fsops.ts";
@@ -39,6 +40,7 @@ const rounds = Number(options.rounds);
 const started = Date.now();
 const steps = STEPS.filter(({ name }) => options.only === undefined || name.match(options.only));
 const results: Results = new Map();
+const failures: string[] = [];
 const workers = new Map<Who, Worker>();
 
 function say(text: string): void {
@@ -66,7 +68,12 @@ async function round(number: number, context: StepContext): Promise<void> {
   const first = Math.floor((number * contenders.length) / rounds);
   const order = contenders.map((_, i) => contenders[(i + first) % contenders.length]!);
   for (const [i, one] of order.entries()) {
-    const samples = await measure(one, context);
+    const samples = await measure(one, context).catch((error: unknown) => {
+      // The others go on: a run takes an hour.
+      failures.push(`${one.name}: ${String(error)}`);
+      say(`round ${number + 1}/${rounds} ${one.name} FAILED: ${String(error)}`);
+      return [];
+    });
     record(results, one.name, samples);
     const shown = samples.map(({ step, value, unit }) => `${step} ${value.toFixed(2)} ${unit}`);
     say(`round ${number + 1}/${rounds}, ${i + 1}/${order.length} ${one.name}: ${shown.join(", ")}`);
@@ -78,7 +85,10 @@ const context = { prepared, quick: options.quick, fsops: await buildFsops() };
 const contenders = chosen(options);
 /** Keeps what it has, so that there is something to snapshot. */
 const snapshotted = contenders.find(
-  ({ about, who }) => about.startsWith("`devdev mount") && !/--ephemeral|@/.test(about + who),
+  ({ about, who }) =>
+    about.startsWith("`devdev mount") &&
+    !about.includes("--ephemeral") &&
+    who === (isRoot() ? "root" : "user"),
 );
 for (const { name, who } of contenders) {
   results.set(name, new Map());
@@ -102,3 +112,5 @@ say(`${rounds} rounds of ${contenders.map(({ name }) => name).join(", ")}`);
 }
 await sweep(base());
 console.log(`written: ${options.out}`);
+for (const failure of failures) console.error(`bench: ${failure}`);
+process.exitCode = failures.length === 0 ? 0 : 1;

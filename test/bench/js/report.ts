@@ -1,7 +1,8 @@
 // The results of scripts/bench js as a table for people and as JSON beside it.
 
 import { writeFileSync } from "node:fs";
-import { machine, median, show } from "../report.ts";
+import { machine } from "../report.ts";
+import { median, show } from "../statistics.ts";
 import type { Form } from "./steps.ts";
 import { CONTENT } from "./steps.ts";
 import { SURFACES } from "./surfaces.ts";
