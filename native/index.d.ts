@@ -69,6 +69,9 @@ export declare function abandonMounts(): void
 /** access(2) for the workspace's owner. */
 export declare function access(engine: number, path: Uint8Array, mode: number): Promise<void>
 
+/** access(2); `false` where it cannot be told at once. */
+export declare function accessAtOnce(number: number, path: Uint8Array, mode: number): boolean
+
 /** access(2) for the workspace's owner. */
 export declare function accessSync(engine: number, path: Uint8Array, mode: number): void
 
@@ -282,6 +285,9 @@ export declare function mkdirAll(engine: number, path: Uint8Array, mode: number)
 /** Makes what is missing of a path; the topmost directory made, if any. */
 export declare function mkdirAllSync(engine: number, path: Uint8Array, mode: number): Buffer | null
 
+/** mkdir(2); `false` where that cannot be done at once. */
+export declare function mkdirAtOnce(number: number, path: Uint8Array, mode: number): boolean
+
 /** mkdir(2). */
 export declare function mkdirSync(engine: number, path: Uint8Array, mode: number): void
 
@@ -417,6 +423,9 @@ export declare function readdirSync(engine: number, path: Uint8Array, recursive:
 /** The whole content of a file. */
 export declare function readFile(engine: number, path: Uint8Array, flags: number): Promise<Buffer>
 
+/** The whole content of a file; null where it is not to be had at once. */
+export declare function readFileAtOnce(number: number, path: Uint8Array, flags: number): Buffer | null
+
 /** As `read_file_sync`; content that fits goes into `room`, and its length is returned. */
 export declare function readFileIntoSync(number: number, path: Uint8Array, flags: number, room: Uint8Array): number | Buffer
 
@@ -465,6 +474,9 @@ export declare function removexattrSync(engine: number, path: Uint8Array, name: 
 
 /** rename(2). */
 export declare function rename(engine: number, path: Uint8Array, to: Uint8Array): Promise<void>
+
+/** rename(2); `false` where that cannot be done at once. */
+export declare function renameAtOnce(number: number, path: Uint8Array, to: Uint8Array): boolean
 
 /** rename(2). */
 export declare function renameSync(engine: number, path: Uint8Array, to: Uint8Array): void
@@ -521,6 +533,9 @@ export interface SnapshotEntry {
 
 /** stat(2), or lstat(2) without `follow`; numbers in the order of packages/vfs. */
 export declare function stat(number: number, path: Uint8Array, follow: boolean): Promise<Float64Array>
+
+/** stat(2) or lstat(2) into `numbers`; `false` where it is not to be had at once. */
+export declare function statAtOnce(number: number, path: Uint8Array, follow: boolean, numbers: Float64Array): boolean
 
 /** statfs(2): blocks, free blocks, inodes, free inodes. */
 export declare function statfs(engine: number, path: Uint8Array): Promise<Array<number>>
@@ -625,6 +640,9 @@ export declare function truncateSync(engine: number, path: Uint8Array, size: num
 /** unlink(2). */
 export declare function unlink(engine: number, path: Uint8Array): Promise<void>
 
+/** unlink(2); `false` where that cannot be done at once. */
+export declare function unlinkAtOnce(number: number, path: Uint8Array): boolean
+
 /** unlink(2). */
 export declare function unlinkSync(engine: number, path: Uint8Array): void
 
@@ -648,6 +666,9 @@ export declare function write(engine: number, fd: number, data: Uint8Array, posi
 
 /** Writes a whole file: creates, truncates or appends as the flags say. */
 export declare function writeFile(engine: number, path: Uint8Array, data: Uint8Array, flags: number, mode: number): Promise<void>
+
+/** Writes a whole file; `false` where that cannot be done at once. */
+export declare function writeFileAtOnce(number: number, path: Uint8Array, data: Uint8Array, flags: number, mode: number): boolean
 
 /** Writes a whole file: creates, truncates or appends as the flags say. */
 export declare function writeFileSync(engine: number, path: Uint8Array, data: Uint8Array, flags: number, mode: number): void

@@ -9,7 +9,7 @@ use crate::by_file::open_flags;
 use crate::failed::{Failed, Thrown};
 use crate::operation::operation;
 use crate::registry::engine;
-use crate::values::{Bytes, Numbers, in_order, packed};
+use crate::values::{Bytes, Numbers, fill_numbers, packed};
 use crate::work::Pooled;
 
 type Nothing = ();
@@ -61,17 +61,10 @@ pub fn stat_sync(
     path: &[u8],
     follow: bool,
     may_miss: bool,
-    mut numbers: Float64ArraySlice<'_>,
+    numbers: Float64ArraySlice<'_>,
 ) -> Result<bool, Thrown> {
     match engine(number)?.api.stat(path, follow) {
-        Ok(attr) => {
-            let all = in_order(&attr);
-            // SAFETY: this thread is JavaScript's, so nothing else touches its memory meanwhile.
-            let room = unsafe { numbers.as_mut() }.get_mut(..all.len());
-            let room = room.ok_or_else(|| Failed::new("ERR_INTERNAL", "too few numbers"))?;
-            room.copy_from_slice(&all);
-            Ok(true)
-        }
+        Ok(attr) => fill_numbers(&attr, numbers).map(|()| true),
         Err(Errno::NoEnt | Errno::NotDir) if may_miss => Ok(false),
         Err(errno) => Err(Failed::from(errno).into()),
     }

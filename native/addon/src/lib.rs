@@ -6,6 +6,7 @@
 // What only the bridge reads.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
+mod at_once;
 mod by_file;
 mod by_path;
 mod clock;

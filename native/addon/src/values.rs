@@ -6,6 +6,8 @@ use devdev_vfs::api::Listed;
 use napi::bindgen_prelude::{Buffer, BufferSlice, Float64ArraySlice, ToNapiValue, TypeName};
 use napi::{Env, ValueType, sys};
 
+use crate::failed::{Failed, Thrown};
+
 /// From this size on a buffer that hands its memory over is cheaper than a copy.
 const EXTERNAL_FROM: usize = 64 * 1024;
 
@@ -35,7 +37,7 @@ impl TypeName for Bytes {
 }
 
 /// Attributes as 19 numbers; `packages/vfs/src/fs/stats.ts` reads the same order.
-pub fn in_order(attr: &Attr) -> [f64; COUNT] {
+fn in_order(attr: &Attr) -> [f64; COUNT] {
     // 64-bit numbers in halves, so that bigint stats are exact.
     let halves = |n: u64| [(n >> 32) as f64, (n & 0xffff_ffff) as f64];
     let time = |t: devdev_vfs::Timespec| [t.secs as f64, f64::from(t.nanos)];
@@ -52,6 +54,16 @@ pub fn in_order(attr: &Attr) -> [f64; COUNT] {
 }
 
 const COUNT: usize = 19;
+
+/// Puts them into an array of JavaScript's.
+pub fn fill_numbers(attr: &Attr, mut numbers: Float64ArraySlice<'_>) -> Result<(), Thrown> {
+    let all = in_order(attr);
+    // SAFETY: this thread is JavaScript's, so nothing else touches its memory meanwhile.
+    let room = unsafe { numbers.as_mut() }.get_mut(..all.len());
+    let room = room.ok_or_else(|| Failed::new("ERR_INTERNAL", "too few numbers"))?;
+    room.copy_from_slice(&all);
+    Ok(())
+}
 
 /// The numbers of `in_order` as a new Float64Array.
 pub struct Numbers([f64; COUNT]);

@@ -70,9 +70,11 @@ export function writeJs(results: JsResults, circumstances: JsCircumstances, file
     "",
     ...table(results.promise),
     "",
-    "Promises of a workspace and of node:fs settle with work done on another thread: most of their",
-    "time is the way there and back, during which JavaScript goes on. Those of the others do the",
-    "work on the JavaScript thread. @secure-exec/core has no sync form.",
+    "Promises of node:fs settle with work done on another thread: most of their time is the way there",
+    "and back. Those of a workspace do small calls on the JavaScript thread, as the JavaScript file",
+    "systems do, but one in 32 on the other thread, so that events get their turn; there they do all",
+    "that is large, waits for the store, or changes a mounted workspace. @secure-exec/core has no sync",
+    "form.",
     "",
   ];
   writeFileSync(file, text.join("\n"));

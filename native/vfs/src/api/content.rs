@@ -2,7 +2,7 @@
 
 use super::files::{Fd, OpenFile};
 use super::open::OpenFlags;
-use super::wait::Waiting;
+use super::wait::{Waiting, at_once};
 use super::walk::is_dir_mode;
 use super::{Api, Failure};
 use crate::errno::{Errno, Result};
@@ -23,6 +23,23 @@ impl Api {
     ) -> std::result::Result<Vec<u8>, Failure> {
         let file = self.open_file(path, flags, 0o666).map_err(Failure::at("open"))?;
         self.read_open(&file).map_err(Failure::at("read"))
+    }
+
+    /// As `read_file`, of a file that is in memory and no longer than `most`; `None` of others.
+    pub fn read_file_at_once(
+        &self,
+        path: &[u8],
+        most: u64,
+    ) -> std::result::Result<Option<Vec<u8>>, Failure> {
+        let read = || {
+            let flags = OpenFlags { read: true, ..OpenFlags::default() };
+            let file = self.open_file(path, flags, 0).map_err(Failure::at("open"))?;
+            if self.vfs.getattr(file.node).is_ok_and(|attr| attr.size > most) {
+                return Ok(None);
+            }
+            self.read_open(&file).map(Some).map_err(Failure::at("read"))
+        };
+        at_once(read).unwrap_or(Ok(None))
     }
 
     /// What follows the position of an open file.

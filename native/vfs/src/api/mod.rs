@@ -31,7 +31,7 @@ pub use frozen::FrozenTree;
 pub use names::Listed;
 pub use open::OpenFlags;
 pub use trees::CopyTree;
-pub use wait::Waiting;
+pub use wait::{Waiting, at_once};
 
 /// Taken from the mode of what the API creates: it has no process whose umask would apply.
 pub const API_UMASK: u32 = 0o022;

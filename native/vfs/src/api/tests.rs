@@ -290,6 +290,22 @@ fn bytes_come_from_the_store_or_the_call_fails() {
 }
 
 #[test]
+fn what_is_read_at_once_is_in_memory_and_short() {
+    let content = b"kept in the store";
+    let api = with_store(content, Some(content.to_vec()));
+    assert_eq!(api.read_file_at_once(b"/f", 100), Ok(None));
+    assert_eq!(get(&api, "/f").unwrap().as_bytes(), content);
+    // It was not remembered that the thread declined to wait, and the content has come.
+    assert_eq!(api.read_file_at_once(b"/f", 100), Ok(Some(content.to_vec())));
+    assert_eq!(api.read_file_at_once(b"/f", content.len() as u64), Ok(Some(content.to_vec())));
+    assert_eq!(api.read_file_at_once(b"/f", content.len() as u64 - 1), Ok(None));
+    let failure = api.read_file_at_once(b"/none", 100).unwrap_err();
+    assert_eq!((failure.errno, failure.step), (Errno::NoEnt, "open"));
+    let failure = api.read_file_at_once(b"/", 100).unwrap_err();
+    assert_eq!((failure.errno, failure.step), (Errno::IsDir, "read"));
+}
+
+#[test]
 fn frozen_trees_are_read_by_path() {
     let api = api();
     api.mkdir(b"/d", 0o777).unwrap();

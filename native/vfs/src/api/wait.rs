@@ -1,5 +1,6 @@
 //! Waiting for the store on a thread that may block.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,26 @@ use crate::outcome::{Need, Outcome, Waitable};
 
 /// How long an operation waits for the store before it fails with EIO.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Whether the operation that this thread runs may wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    Declines,
+    Declined,
+}
+
+thread_local! {
+    static PATIENCE: Cell<Patience> = const { Cell::new(Patience::Waits) };
+}
+
+/// Runs an operation that shall not wait for the store; `None` if it would have had to. For
+/// operations that take one step: of several, those before the wait have been done.
+pub fn at_once<T>(run: impl FnOnce() -> T) -> Option<T> {
+    PATIENCE.set(Patience::Declines);
+    let result = run();
+    (PATIENCE.replace(Patience::Waits) == Patience::Declines).then_some(result)
+}
 
 #[derive(Default)]
 struct Latch {
@@ -35,6 +56,10 @@ impl Waiting<'_> {
 
     /// Waits until all of `needs` have arrived.
     pub fn arrival(&self, needs: Vec<Need>) -> Result<()> {
+        if PATIENCE.get() != Patience::Waits {
+            PATIENCE.set(Patience::Declined);
+            return Err(Errno::Again);
+        }
         let latch = Arc::new(Latch::default());
         let waker = Arc::clone(&latch);
         self.0.wait_for(

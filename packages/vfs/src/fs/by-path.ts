@@ -14,7 +14,16 @@ import {
   pathBytes,
   timeOf,
 } from "./arguments.js";
-import { call, nothing, rescued, type Call, type EngineRef, type Operation } from "./call.js";
+import {
+  call,
+  doneAtOnce,
+  type Forms,
+  nothing,
+  rescued,
+  type Call,
+  type EngineRef,
+  type Operation,
+} from "./call.js";
 import { tooLarge } from "./errors.js";
 import { flagBits } from "./flags.js";
 
@@ -32,6 +41,11 @@ function readText(handle: number, path: Uint8Array, flags: number): Buffer {
   return typeof content === "number" ? room.subarray(0, content) : content;
 }
 
+function contentAtOnce(handle: number, path: Uint8Array, flags: number) {
+  const result = native.readFileAtOnce(handle, path, flags);
+  return result === null ? undefined : { result };
+}
+
 export const readFile: Operation<"readFile"> = (engine, path, options) => {
   const bytes = pathBytes(path);
   const encoding = encodingOf(options, undefined);
@@ -40,7 +54,7 @@ export const readFile: Operation<"readFile"> = (engine, path, options) => {
   const whole = call(
     engine,
     { syscall: "open", path: bytes },
-    { sync, promise: native.readFile },
+    { sync, promise: native.readFile, atOnce: contentAtOnce },
     [engine.handle, bytes, flags],
     (content) => encoded(content, encoding),
   );
@@ -53,7 +67,11 @@ function written(otherwise: "w" | "a"): Operation<"writeFile"> {
     const { flag, mode, encoding } = asOptions(options);
     const content = dataBytes(data, typeof options === "string" ? options : encoding);
     const flags = flagBits(flag, otherwise);
-    const forms = { sync: native.writeFileSync, promise: native.writeFile };
+    const forms = {
+      sync: native.writeFileSync,
+      promise: native.writeFile,
+      atOnce: doneAtOnce(native.writeFileAtOnce),
+    };
     const args = [engine.handle, bytes, content, flags, modeOf(mode, "mode", 0o666)] as const;
     return call(engine, { syscall: "open", path: bytes }, forms, [...args], nothing);
   };
@@ -64,7 +82,8 @@ export const appendFile: Operation<"appendFile"> = written("a");
 export const access: Operation<"access"> = (engine, path, mode) => {
   const bytes = pathBytes(path);
   const wanted = integer(mode ?? constants.F_OK, "mode", 0, 7);
-  const forms = { sync: native.accessSync, promise: native.access };
+  const atOnce = doneAtOnce(native.accessAtOnce);
+  const forms = { sync: native.accessSync, promise: native.access, atOnce };
   const subject = { syscall: "access", path: bytes };
   return call(engine, subject, forms, [engine.handle, bytes, wanted], nothing);
 };
@@ -72,10 +91,7 @@ export const access: Operation<"access"> = (engine, path, mode) => {
 /** An operation on one path and nothing else. */
 function onPath(
   syscall: string,
-  forms: {
-    sync: (engine: number, path: Uint8Array) => void;
-    promise: (engine: number, path: Uint8Array) => Promise<void>;
-  },
+  forms: Forms<[engine: number, path: Uint8Array], void>,
 ): (engine: EngineRef, path: PathArgument) => Call<void> {
   return (engine, path) => {
     const bytes = pathBytes(path);
@@ -89,16 +105,14 @@ export const rmdir: Operation<"rmdir"> = onPath("rmdir", {
 export const unlink: Operation<"unlink"> = onPath("unlink", {
   sync: native.unlinkSync,
   promise: native.unlink,
+  atOnce: doneAtOnce(native.unlinkAtOnce),
 });
 
 /** An operation on two paths. */
 function onPaths(
   syscall: string,
   names: [string, string],
-  forms: {
-    sync: (engine: number, path: Uint8Array, dest: Uint8Array) => void;
-    promise: (engine: number, path: Uint8Array, dest: Uint8Array) => Promise<void>;
-  },
+  forms: Forms<[engine: number, path: Uint8Array, dest: Uint8Array], void>,
 ): (engine: EngineRef, from: PathArgument, to: PathArgument) => Call<void> {
   return (engine, from, to) => {
     const path = pathBytes(from, names[0]);
@@ -109,6 +123,7 @@ function onPaths(
 export const rename: Operation<"rename"> = onPaths("rename", ["oldPath", "newPath"], {
   sync: native.renameSync,
   promise: native.rename,
+  atOnce: doneAtOnce(native.renameAtOnce),
 });
 export const link: Operation<"link"> = onPaths("link", ["existingPath", "newPath"], {
   sync: native.linkSync,
@@ -121,10 +136,7 @@ export const symlink: Operation<"symlink"> = onPaths("symlink", ["target", "path
 
 function resolved(
   syscall: "readlink" | "realpath",
-  forms: {
-    sync: (engine: number, path: Uint8Array) => Buffer;
-    promise: (engine: number, path: Uint8Array) => Promise<Buffer>;
-  },
+  forms: Forms<[engine: number, path: Uint8Array], Buffer>,
 ): Operation<"readlink"> {
   return (engine, path, options) => {
     const bytes = pathBytes(path);

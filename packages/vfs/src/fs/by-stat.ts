@@ -7,13 +7,17 @@ import { pathBytes } from "./arguments.js";
 import { call, hasCode, type EngineRef, type Operation } from "./call.js";
 import { STAT_NUMBERS, statsFsOf, statsOf } from "./stats.js";
 
-/** What a sync stat fills, and reads before anything else can run. */
+/** What a stat on this thread fills, and reads before anything else can run. */
 const numbers = new Float64Array(STAT_NUMBERS);
 
 /** An array of its own for each sync stat would cost more than the stat. */
 function filled(handle: number, path: Uint8Array, follow: boolean): Float64Array {
   native.statSync(handle, path, follow, false, numbers);
   return numbers;
+}
+
+function filledAtOnce(handle: number, path: Uint8Array, follow: boolean) {
+  return native.statAtOnce(handle, path, follow, numbers) ? { result: numbers } : undefined;
 }
 
 function filledIfAny(handle: number, path: Uint8Array, follow: boolean): Float64Array | undefined {
@@ -27,7 +31,7 @@ function stats(syscall: "stat" | "lstat"): Operation<"stat"> {
     const args: [number, Uint8Array, boolean] = [engine.handle, bytes, syscall === "stat"];
     const subject = { syscall, path: bytes };
     if (options?.throwIfNoEntry !== false) {
-      const forms = { sync: filled, promise: native.stat };
+      const forms = { sync: filled, promise: native.stat, atOnce: filledAtOnce };
       return call(engine, subject, forms, args, (of) => statsOf(of, engine.handle, bigint));
     }
     // Node's signature: undefined stands for a name that means nothing.

@@ -5,7 +5,7 @@ import { FsError } from "@devdev/errno";
 import * as native from "@devdev/native";
 import type { PathArgument } from "@devdev/protocol";
 import { dataBytes, encodingOf, invalidType, modeOf, pathBytes } from "./arguments.js";
-import { call, hasCode, nothing, rescued, type Operation } from "./call.js";
+import { call, doneAtOnce, hasCode, nothing, rescued, type Operation } from "./call.js";
 import { operationError } from "./errors.js";
 import { direntsOf, namesOf } from "./listing.js";
 
@@ -33,7 +33,8 @@ export const mkdir: Operation<"mkdir"> = (engine, path, options) => {
   const subject = { syscall: "mkdir", path: bytes };
   const args: [number, Uint8Array, number] = [engine.handle, bytes, mode];
   if (recursive !== true) {
-    const forms = { sync: native.mkdirSync, promise: native.mkdir };
+    const atOnce = doneAtOnce(native.mkdirAtOnce);
+    const forms = { sync: native.mkdirSync, promise: native.mkdir, atOnce };
     return call(engine, subject, forms, args, () => undefined);
   }
   const forms = { sync: native.mkdirAllSync, promise: native.mkdirAll };

@@ -52,11 +52,44 @@ export function guarded<T>(run: () => T): T {
   }
 }
 
-/** A call of the addon: `sync` and `promise` are its two forms of one operation. */
+/** The forms of one operation in the addon. */
+export interface Forms<A extends unknown[], R> {
+  sync: (...args: A) => R;
+  promise: (...args: A) => Promise<R>;
+  /**
+   * What a promise tries first: the same on this thread, where it neither waits nor takes long;
+   * else undefined, and nothing has been done. The way to the pool and back costs many times what
+   * a small call does.
+   */
+  atOnce?: (...args: A) => { result: R } | undefined;
+}
+
+const DONE = { result: undefined };
+
+/** For what has no result: the addon says whether it was done. */
+export function doneAtOnce<A extends unknown[]>(
+  run: (...args: A) => boolean,
+): (...args: A) => { result: void } | undefined {
+  return (...args) => (run(...args) ? DONE : undefined);
+}
+
+/**
+ * One in so many goes to the pool all the same, so that a program that awaits one call after the
+ * other without end still gets its timers and events, as with node:fs.
+ */
+const AT_ONCE_IN_A_ROW = 32;
+let atOnceInARow = 0;
+
+function mayAnswerAtOnce(): boolean {
+  atOnceInARow = (atOnceInARow + 1) % AT_ONCE_IN_A_ROW;
+  return atOnceInARow !== 0;
+}
+
+/** A call of the addon in both forms. */
 export function call<A extends unknown[], R, T>(
   engine: EngineRef,
   subject: Subject,
-  forms: { sync: (...args: A) => R; promise: (...args: A) => Promise<R> },
+  forms: Forms<A, R>,
   args: A,
   finish: (result: R) => T,
 ): Call<T> {
@@ -75,7 +108,8 @@ export function call<A extends unknown[], R, T>(
       engine.tick();
       let result: R;
       try {
-        result = await forms.promise(...args);
+        const now = mayAnswerAtOnce() ? forms.atOnce?.(...args) : undefined;
+        result = now === undefined ? await forms.promise(...args) : now.result;
       } catch (error) {
         throw thrownBy(error, subject);
       }
