@@ -28,6 +28,7 @@ mod ops;
 mod options;
 mod park;
 mod probe;
+mod readers;
 mod reply;
 mod request;
 mod session;

@@ -16,8 +16,7 @@ use crate::core::{Core, Progress, Worker};
 use crate::counters::{Counted, Counters, OpCount};
 use crate::errors::{HostMountError, UnmountError};
 use crate::flush::{Barrier, FlushReport};
-use crate::follow::Follower;
-use crate::handshake::{Agreed, MAX_WRITE, shake_hands};
+use crate::handshake::{Agreed, shake_hands};
 use crate::host_mount::{
     DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, remove_created,
 };
@@ -26,7 +25,7 @@ use crate::notify::Notifier;
 use crate::options::{EndReason, LogLevel, MountOptions, Transport};
 use crate::park::Parking;
 use crate::probe::probe;
-use crate::transport::{Channel, Exchange, Message, Received};
+use crate::readers::{Forgets, read_requests};
 use crate::uring::Rings;
 use crate::watchdog::Watchdog;
 
@@ -235,8 +234,9 @@ impl Session {
         for (slot, mut channel) in channels.into_iter().enumerate() {
             let mut worker = Worker::new(self.inner.core.clone(), Some(slot));
             let inner = Arc::downgrade(&self.inner);
+            let forgets = rings.is_some().then(|| Forgets::new(self.inner.core.vfs.clone()));
             threads.push(spawn("devdev-fuse", move || {
-                read_requests(&mut channel, &mut worker);
+                read_requests(&mut channel, &mut worker, forgets.as_ref());
                 drop(channel);
                 drop(worker);
                 reader_ended(&inner);
@@ -496,25 +496,6 @@ fn new_core(
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run)
-}
-
-fn read_requests(channel: &mut ClassicChannel, worker: &mut Worker) {
-    let mut buffer = vec![0; MAX_WRITE as usize + 4096];
-    let mut port = channel.port();
-    let mut follower = Follower::new();
-    loop {
-        match channel.receive(&mut buffer) {
-            Received::Request(len) => {
-                let message = Message { bytes: &buffer[..len], port };
-                let client = message.frame().header().map_or(0, |header| header.pid);
-                worker.serve(&message);
-                port = message.port;
-                follower.served(client);
-            }
-            Received::Nothing => {}
-            Received::Ended => return,
-        }
-    }
 }
 
 // The last reader tells that the connection is over.
