@@ -48,6 +48,18 @@ mounting("options and references", () => {
     expect([beyond.code, beyond.stderr]).toEqual([1, expect.stringMatching(/no snapshot -99/)]);
   });
 
+  test("names and messages stay on their line and are escaped, but for programs", async () => {
+    const message = "a\nb \u001b[31mred";
+    await ok("snapshot", "-m", message);
+    const shown = String.raw`a\nb \033[31mred`;
+    expect(await ok("status")).toContain(`${shown}\n`);
+    expect((await ok("snapshots")).split("\n").at(-2)).toContain(shown);
+    const list = await devdev().json<{ message?: string }[]>(["snapshots"]);
+    expect(list.map((one) => one.message)).toContain(message);
+    const refused = await devdev().cli(["status", "-w", message]);
+    expect(refused.stderr).toContain(`devdev: there is no workspace ${shown}\n`);
+  });
+
   test.for([
     [["restore", "nothing"], 1, "ERR_NO_SNAPSHOT"],
     [["restore", "--nope"], 2, "ERR_USAGE"],

@@ -232,6 +232,10 @@ forEachIdentity("daemon", (who) => {
 
   test("without DEVDEV_HOME everything is below HOME and the runtime directory", async () => {
     await using devdev = await Devdev.create(await who(), "daemon");
+    const inFile = await devdev.cli(["ls"], { env: { DEVDEV_HOME: "/dev/null/x" } });
+    expect(inFile.stderr).toMatch(
+      /^devdev: cannot make the directory \/dev\/null\/x: not a directory\n.*\(DEVDEV_HOME\)\n$/,
+    );
     const nowhere = await devdev.cli(["ls"], { env: { DEVDEV_HOME: "/proc/nowhere" } });
     expect(nowhere.stderr).toMatch(/^devdev: cannot make the directory \/proc\/nowhere: .+\n/);
     const runtime = join(devdev.directory, "runtime");

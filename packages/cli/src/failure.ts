@@ -1,6 +1,7 @@
 // How a command fails: one line on stderr (a hint on the next), one exit code, decided here.
 
 import { errorToPlain } from "@devdev/errno";
+import { onOneLine } from "@devdev/protocol";
 
 /** The command line makes no sense: exit code 2. */
 export class UsageError extends Error {
@@ -29,8 +30,8 @@ export function failure(error: unknown, { json, exec }: Wanted): number {
   const plain = errorToPlain(error);
   if (json) process.stderr.write(`${JSON.stringify({ error: plain })}\n`);
   else {
-    process.stderr.write(`devdev: ${plain.message}\n`);
-    if (plain.hint !== undefined) process.stderr.write(`        ${plain.hint}\n`);
+    process.stderr.write(`devdev: ${onOneLine(plain.message)}\n`);
+    if (plain.hint !== undefined) process.stderr.write(`        ${onOneLine(plain.hint)}\n`);
   }
   if (process.env["DEVDEV_DEBUG"] && error instanceof Error)
     process.stderr.write(`${error.stack ?? ""}\n`);
@@ -40,7 +41,7 @@ export function failure(error: unknown, { json, exec }: Wanted): number {
 
 /** Says what a person should know though the command goes on. */
 export function warning(text: string, { json }: Pick<Wanted, "json">): void {
-  const line = json ? JSON.stringify({ warning: text }) : `devdev: ${text}`;
+  const line = json ? JSON.stringify({ warning: text }) : `devdev: ${onOneLine(text)}`;
   process.stderr.write(`${line}\n`);
 }
 

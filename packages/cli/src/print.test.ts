@@ -1,7 +1,26 @@
-// What people see: sizes, times.
+// What people see: sizes, times, names.
 
-import { expect, test } from "vitest";
-import { duration, size, span } from "./print.js";
+import { expect, test, vi } from "vitest";
+import { duration, line, size, span, table } from "./print.js";
+
+test("a line stays one, and a name moves no cursor", () => {
+  const written: string[] = [];
+  const write = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    written.push(String(text));
+    return true;
+  });
+  try {
+    line("at /a\nb \u001b[31mred\u009b0m ü\\");
+    table(["NAME", "AT"], [["a\tb", "/x"]]);
+  } finally {
+    write.mockRestore();
+  }
+  expect(written).toEqual([
+    "at /a\\nb \\033[31mred\\302\\2330m ü\\\n",
+    "NAME  AT\n",
+    "a\\tb  /x\n",
+  ]);
+});
 
 test("sizes and durations in the unit a person would choose", () => {
   expect([0, 1023, 1024, 1536, 5 * 1024 ** 3].map(size)).toEqual([

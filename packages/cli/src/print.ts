@@ -1,15 +1,19 @@
 // Printing for people: tables, sizes, times; and JSON for programs.
 
+import { onOneLine } from "@devdev/protocol";
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
+/** One line, whatever is in the names of which it speaks. */
 export function line(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${onOneLine(text)}\n`);
 }
 
 /** Columns as wide as their widest cell. */
-export function table(head: string[], rows: string[][]): void {
+export function table(head: string[], cells: string[][]): void {
+  const rows = cells.map((row) => row.map(onOneLine));
   const widths = head.map((cell, n) =>
     Math.max(cell.length, ...rows.map((row) => (row[n] ?? "").length)),
   );

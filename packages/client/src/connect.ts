@@ -3,7 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, lstatSync } from "node:fs";
+import { existsSync, lstatSync, type Stats } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -72,16 +72,29 @@ async function tryConnect(path: string): Promise<Socket | undefined> {
     return socket;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    if (["ENOENT", "ENOTDIR", "ECONNREFUSED"].includes(code ?? "")) return undefined;
     throw new DevdevError(code ?? "ERR_CONNECT", `cannot connect to the daemon at ${path}`, {
       cause: error,
     });
   }
 }
 
+/** Undefined where nothing is, or nothing can be: then the daemon that is started says why. */
+function statsOf(directory: string): Stats | undefined {
+  try {
+    return lstatSync(directory);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as { code: string }).code)) return undefined;
+    throw new DevdevError("ERR_RUNTIME_DIR", `${directory} cannot be used`, {
+      cause: error,
+      hint: "set DEVDEV_HOME to a directory of your own",
+    });
+  }
+}
+
 // Whoever made the directory answers on the socket, and would be sent commands and variables.
 function refuseForeign(directory: string): void {
-  const stats = lstatSync(directory, { throwIfNoEntry: false });
+  const stats = statsOf(directory);
   if (!stats || (stats.isDirectory() && stats.uid === process.getuid?.())) return;
   throw new DevdevError("ERR_RUNTIME_DIR", `${directory} does not belong to this user`, {
     hint: "remove it, or set DEVDEV_HOME to a directory of your own",

@@ -42,6 +42,12 @@ export function gitPath(path: BytePath, prefix = ""): string {
   return shown === text ? `${prefix}${text}` : `"${prefix}${shown}"`;
 }
 
+/** Text on one line, with the escapes of `gitPath` for what a terminal would obey. */
+export function onOneLine(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- they are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, escapedChar);
+}
+
 function escapedChar(char: string): string {
   const code = char.charCodeAt(0);
   if (code < 0x80) return escapedByte(code);

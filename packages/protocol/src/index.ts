@@ -1,7 +1,7 @@
 // The Workspace interface, and the messages, schemas and framing between daemon and clients.
 // Separate because the in-process library and the client implement the same interface.
 
-export { gitPath, pathBytes } from "./byte-path.js";
+export { gitPath, onOneLine, pathBytes } from "./byte-path.js";
 export { collectOutput, gatherOutput } from "./collect-output.js";
 export {
   type Data,
