@@ -312,6 +312,8 @@ export interface MountConfig {
   transport?: string
   /** fsync waits for the store. */
   durable: boolean
+  /** The kernel may keep writes back. */
+  writeback: boolean
   /** The helper binary that watches over this process. */
   helper?: string
 }
@@ -324,6 +326,8 @@ export interface MountedInfo {
   transport: string
   /** Why io_uring was wished and is not used. */
   whyClassic?: string
+  /** Whether the kernel keeps writes back. */
+  writeback: boolean
 }
 
 /** What a host mount has counted. */

@@ -30,8 +30,10 @@ export class Devdev implements AsyncDisposable {
     this.directory = directory;
     this.home = join(directory, "devdev-home");
     this.mountPoint = join(directory, "ws");
+    // Whole suites can be run on either transport, and with writeback.
     this.env = {
       ...transportEnv(),
+      ...(process.env["DEVDEV_WRITEBACK"] === "1" && { DEVDEV_WRITEBACK: "1" }),
       PATH: identity.path,
       HOME: join(directory, "home"),
       USER: identity.user,

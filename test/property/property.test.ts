@@ -22,6 +22,16 @@ function expectOk(result: RunResult): void {
   expect(result.stdout).toMatch(/^ok: [1-9]\d* /m);
 }
 
+// With writeback the kernel keeps times itself: S54 names the one call that moves none.
+function expectConformity(result: RunResult): void {
+  if (process.env["DEVDEV_WRITEBACK"] !== "1" || result.code === 0) return expectOk(result);
+  const said = result.stdout.split("\n");
+  const calls = said.filter((line) => /^(Root|Owner|Group|Other)\b.*: /.test(line));
+  const unexpected = calls.filter((line) => !line.includes(": truncate same "));
+  if (calls.length === 0 || unexpected.length > 0) expect.fail(report(result));
+  expect(said.some((line) => line.startsWith(`DIFFERENT: ${calls.length} of `))).toBe(true);
+}
+
 forEachIdentity("random operations", (who, as) => {
   const longer = as === "root" ? 1 : 0.6;
 
@@ -51,7 +61,7 @@ forEachIdentity("random operations", (who, as) => {
     const fsops = await buildFsops();
     await using devdev = await Devdev.create(await who(), "property");
     const mount = await devdev.mount("--allow-other");
-    expectOk(await conform(fsops, devdev, mount, { seed, part: 8 }));
+    expectConformity(await conform(fsops, devdev, mount, { seed, part: 8 }));
   });
 
   test("racing threads leave a consistent tree", async () => {

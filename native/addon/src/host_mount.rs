@@ -33,6 +33,8 @@ pub struct MountConfig {
     pub transport: Option<String>,
     /// fsync waits for the store.
     pub durable: bool,
+    /// The kernel may keep writes back.
+    pub writeback: bool,
     /// The helper binary that watches over this process.
     pub helper: Option<String>,
 }
@@ -46,6 +48,8 @@ pub struct MountedInfo {
     pub transport: String,
     /// Why io_uring was wished and is not used.
     pub why_classic: Option<String>,
+    /// Whether the kernel keeps writes back.
+    pub writeback: bool,
 }
 
 /// A message of the bridge: level, text.

@@ -258,6 +258,10 @@ structures! {
     NotifyInvalInode = "fuse_notify_inval_inode_out" { ino: u64, off: i64, len: i64, }
     /// FUSE_NOTIFY_INVAL_ENTRY; the name follows with its NUL.
     NotifyInvalEntry = "fuse_notify_inval_entry_out" { parent: u64, namelen: u32, flags: u32, }
+    /// FUSE_NOTIFY_STORE; the bytes follow.
+    NotifyStore = "fuse_notify_store_out" { nodeid: u64, offset: u64, size: u32, padding: u32, }
+    /// FUSE_NOTIFY_PRUNE (7.45); the node ids follow.
+    NotifyPrune = "fuse_notify_prune_out" { count: u32, padding: u32, spare: u64, }
     /// Rings (7.42): what belongs to one request beside the structures of its operation.
     RingEntInOut = "fuse_uring_ent_in_out" {
         flags: u64, commit_id: u64, payload_sz: u32, padding: u32, reserved: u64,
@@ -371,6 +375,7 @@ flags! {
         DO_READDIRPLUS = 13;
         READDIRPLUS_AUTO = 14;
         ASYNC_DIO = 15;
+        WRITEBACK_CACHE = 16;
         NO_OPEN_SUPPORT = 17;
         PARALLEL_DIROPS = 18;
         MAX_PAGES = 22;
@@ -415,6 +420,10 @@ pub const FOPEN_NOFLUSH: u32 = 1 << 5;
 pub const NOTIFY_INVAL_INODE: i32 = 2;
 /// Notification: a name changed its meaning.
 pub const NOTIFY_INVAL_ENTRY: i32 = 3;
+/// Notification: these bytes of a file, which becomes as long as they reach.
+pub const NOTIFY_STORE: i32 = 4;
+/// Notification (7.45): inodes of which the kernel is to keep nothing that nobody uses.
+pub const NOTIFY_PRUNE: i32 = 9;
 /// Rings: hands the kernel a pair of buffers, to wait for a request in.
 pub const RING_REGISTER: u32 = 1;
 /// Rings: the buffers hold a reply; wait for the next request in them.

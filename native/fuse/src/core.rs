@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use devdev_vfs::{Caller, Errno, NodeId, Vfs};
+use devdev_vfs::{Caller, Errno, NodeId, Vfs, Waker};
 use parking_lot::Mutex;
 
 use crate::abi::{InHeader, op, op_name};
@@ -22,6 +22,7 @@ use crate::request::{Frame, Malformed, Op, Request, decode};
 use crate::transport::{Exchange, Port, SendError};
 use crate::uring::RingView;
 use crate::watchdog::Nudger;
+use crate::writeback::{Job, Writeback};
 
 const EIO: i32 = 5;
 const EBUSY: i32 = 16;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub sync: Option<SyncHook>,
     /// Set when the host mount was taken away from processes that still use it: they get errors.
     pub refusing: AtomicBool,
+    /// There when the kernel keeps writes back.
+    pub writeback: Option<Writeback>,
     /// During a restore: nodes whose old pages are gone from the kernel's cache already.
     pub refreshed: Mutex<HashSet<NodeId>>,
     /// Where notifications go.
@@ -65,6 +68,14 @@ impl Core {
     /// Whether a write from the page cache has content from before a restore that goes on now.
     pub fn is_stale(&self, node: NodeId) -> bool {
         self.vfs.restoring(node) && !self.refreshed.lock().contains(&node)
+    }
+
+    /// Has another thread flush a node, and then call the waker.
+    pub fn flush_later(&self, node: NodeId, waker: Waker) {
+        match &self.writeback {
+            Some(writeback) => writeback.order(Job::Flush(node, waker)),
+            None => waker(Ok(())),
+        }
     }
 
     /// Waits until every request that is being served now has been answered, so that no reply
@@ -141,13 +152,15 @@ pub(crate) struct Worker {
     reply: Reply,
     slot: Option<usize>,
     tally: Arc<Tally>,
+    /// What it serves has waited for something, which has come.
+    again: bool,
 }
 
 impl Worker {
     /// `slot`: its place in `Core::progress`, its own; none if it keeps record elsewhere.
     pub fn new(core: Arc<Core>, slot: Option<usize>) -> Worker {
         let tally = core.counters.tally();
-        Worker { core, reply: Reply::new(), slot, tally }
+        Worker { core, reply: Reply::new(), slot, tally, again: false }
     }
 
     /// Serves a request that has just arrived.
@@ -169,7 +182,10 @@ impl Worker {
 
     /// Serves a parked request again.
     pub fn serve_parked(&mut self, parked: Parked) {
-        if let Some((until, _)) = self.attempt(parked.exchange.as_ref()) {
+        self.again = true;
+        let until = self.attempt(parked.exchange.as_ref());
+        self.again = false;
+        if let Some((until, _)) = until {
             self.core.parking.park(&self.core, parked, until);
         }
     }
@@ -216,6 +232,9 @@ impl Worker {
                 let nanos = start.elapsed().as_nanos() as u64;
                 self.tally.add(header.opcode, Served { nanos, ..Served::default() });
                 return Some((Until::Durable, header.unique));
+            }
+            Ok(Answer::Flush) => {
+                return Some((Until::Flushed(NodeId(header.nodeid)), header.unique));
             }
             Ok(Answer::Silence) => Ok(()),
             Ok(Answer::Buffer) => {
@@ -272,6 +291,7 @@ impl Worker {
             node: NodeId(header.nodeid),
             caller: Caller { uid: header.uid, gid: header.gid, pid: header.pid },
             reply: &mut self.reply,
+            again: self.again,
         };
         dispatch(&mut context, request).map_err(Errno::code)
     }

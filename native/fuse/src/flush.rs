@@ -1,6 +1,6 @@
 //! The flush barrier: what processes have stored to shared mappings reaches the engine.
 //!
-//! In write-through mode only inodes that somebody maps shared right now can be dirty: munmap, exit
+//! With writeback any file that the kernel knows may be dirty: each is flushed. Else only inodes that somebody maps shared right now can be dirty: munmap, exit
 //! and exec write back and wait. `syncfs` is no barrier on FUSE. Invalidating an inode writes its
 //! dirty pages and waits for the replies.
 
@@ -43,6 +43,8 @@ pub(crate) struct Barrier {
     device: (u32, u32),
     /// The uid that mounted.
     uid: u32,
+    /// Whether every file that is open for writing may have something to flush.
+    writeback: bool,
     /// Whether processes can be inside whose mappings this one may not see.
     others_inside: bool,
     /// Hidden processes as they were when nothing of theirs was dirty. LOCKS: for a whole flush.
@@ -59,8 +61,16 @@ impl Barrier {
     ) -> Arc<Barrier> {
         let uid = rustix::process::geteuid().as_raw();
         let others_inside = uid != 0 && allow_other;
-        let barrier =
-            Barrier { vfs, notifier, device, uid, others_inside, clean: Mutex::default() };
+        let writeback = notifier.core().writeback.is_some();
+        let barrier = Barrier {
+            vfs,
+            notifier,
+            device,
+            uid,
+            writeback,
+            others_inside,
+            clean: Mutex::default(),
+        };
         if !others_inside {
             *barrier.clean.lock() = barrier.scan(&mut FlushReport::default()).hidden;
         }
@@ -90,16 +100,19 @@ impl Barrier {
     fn run(&self, progress: &mut dyn FnMut(FlushReport)) {
         let mut clean = self.clean.lock();
         let mut report = FlushReport::default();
-        let scan = if self.others_inside { Scan::default() } else { self.scan(&mut report) };
+        let scan = if self.others_inside || self.writeback {
+            Scan::default()
+        } else {
+            self.scan(&mut report)
+        };
         let changed = |(pid, now): (&u32, &Activity)| clean.get(pid) != Some(now);
         report.hidden = scan.hidden.iter().filter(|one| changed(*one)).count() as u32;
-        report.all_held = self.others_inside || report.hidden > 0;
+        report.all_held = self.others_inside || self.writeback || report.hidden > 0;
         let nodes = if report.all_held { self.held_files() } else { scan.nodes() };
-        for node in nodes {
-            self.notifier.flush_inode(node);
+        self.notifier.settle_files(&nodes, || {
             report.inodes += 1;
             progress(report);
-        }
+        });
         // As they were before: who had faults since then is looked after next time.
         *clean = scan.hidden;
         report.complete = true;

@@ -40,6 +40,11 @@ const WANTED: u64 = init::ASYNC_READ
     | init::INIT_EXT
     | init::HAS_RESEND;
 
+/// The first minor version in which the kernel can be told to prune inodes. It keeps length and
+/// times of a file that it writes back for as long as it knows the inode: without pruning what the
+/// API changes would not be seen through the mount.
+const WRITEBACK_MINOR: u32 = 45;
+
 /// What both sides speak.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Agreed {
@@ -55,17 +60,24 @@ impl Agreed {
         self.flags & init::OVER_IO_URING != 0
     }
 
+    /// Whether the kernel keeps writes back.
+    pub fn writeback(&self) -> bool {
+        self.flags & init::WRITEBACK_CACHE != 0
+    }
+
     /// Whether SETXATTR has its long form.
     pub fn long_setxattr(&self) -> bool {
         self.flags & init::SETXATTR_EXT != 0
     }
 }
 
-/// Waits for INIT and answers it; `rings`: whether they are there to be used.
+/// Waits for INIT and answers it; `rings`: whether they are there to be used; `writeback`: whether
+/// the kernel may keep writes back.
 pub(crate) fn shake_hands(
     file: &DeviceFile,
     channel: &mut dyn Channel,
     rings: bool,
+    writeback: bool,
 ) -> Result<Agreed, HostMountError> {
     let failed = |reason: &str| HostMountError::Handshake(reason.to_owned());
     let mut buffer = vec![0; MAX_WRITE as usize + 4096];
@@ -86,7 +98,10 @@ pub(crate) fn shake_hands(
         let Op::Init(offer) = request.op else {
             return Err(failed("its first request was not INIT"));
         };
-        let wanted = if rings { WANTED | init::OVER_IO_URING } else { WANTED };
+        let mut wanted = if rings { WANTED | init::OVER_IO_URING } else { WANTED };
+        if writeback && offer.minor >= WRITEBACK_MINOR {
+            wanted |= init::WRITEBACK_CACHE;
+        }
         let (reply, agreed) = answer(&offer, wanted);
         send(file, request.header.unique, &reply)?;
         match agreed {

@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod abi;
+mod align;
 mod busy;
 mod classic;
 mod core;
@@ -35,6 +36,7 @@ mod session;
 mod transport;
 mod uring;
 mod watchdog;
+mod writeback;
 
 pub use busy::{MountUse, MountUser, mount_users};
 pub use counters::{Counted, OpCount};

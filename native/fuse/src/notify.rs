@@ -79,6 +79,20 @@ impl Notifier {
         node == NodeId::ROOT || self.core.vfs.is_held(node)
     }
 
+    /// What the session's threads share.
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Sends a notification of which nothing is known here.
+    pub(crate) fn send_notice(&self, code: i32, body: &[u8]) {
+        self.core.counters.note(Event::InodeNotified);
+        let mut header = [0; OutHeader::SIZE];
+        let len = (OutHeader::SIZE + body.len()) as u32;
+        OutHeader { len, error: code, unique: 0 }.put(&mut header);
+        self.told(self.core.device.send(&[IoSlice::new(&header), IoSlice::new(body)]));
+    }
+
     /// Writes the dirty pages of an inode back and waits for it.
     pub fn flush_inode(&self, node: NodeId) {
         self.send_inode(node, 0, 0);
@@ -110,6 +124,9 @@ impl Notifier {
         }
         self.core.vfs.restore_done();
         self.core.refreshed.lock().clear();
+        if let Some(writeback) = &self.core.writeback {
+            self.align(writeback, &restored.inodes.iter().map(|one| one.0).collect::<Vec<_>>());
+        }
     }
 }
 
@@ -127,6 +144,28 @@ impl Invalidator for Notifier {
             );
         } else {
             self.send_inode(node, ATTRIBUTES_ONLY, 0);
+            // Of a file it keeps ctime, and mtime, for as long as it knows the inode.
+            if let Some(writeback) = &self.core.writeback {
+                self.align(writeback, &[node]);
+            }
+        }
+    }
+
+    fn settle(&self, node: NodeId) {
+        if let Some(writeback) = &self.core.writeback {
+            self.settle_file(writeback, node);
+        }
+    }
+
+    fn editing(&self, node: NodeId, from: u64, to: u64) {
+        if let Some(writeback) = &self.core.writeback {
+            self.begin_edit(writeback, node, from, to);
+        }
+    }
+
+    fn edited(&self, node: NodeId, from: u64, to: u64) {
+        if let Some(writeback) = &self.core.writeback {
+            self.end_edit(writeback, node, from, to);
         }
     }
 

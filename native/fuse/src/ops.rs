@@ -21,6 +21,8 @@ pub(crate) struct Context<'a> {
     pub node: NodeId,
     pub caller: Caller,
     pub reply: &'a mut Reply,
+    /// The request has waited for something, which has come.
+    pub again: bool,
 }
 
 /// What an operation comes to.

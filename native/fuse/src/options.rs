@@ -76,6 +76,8 @@ pub struct MountOptions {
     pub suid_and_devices: bool,
     /// Whether extended attributes are served; must agree with `VfsOptions::xattrs`.
     pub xattrs: bool,
+    /// Whether the kernel may keep what is written and hand it over later (it needs Linux 6.18).
+    pub writeback: bool,
     /// How requests are to come in.
     pub transport: Transport,
     /// Threads that read requests (classic transport).
@@ -114,6 +116,7 @@ impl MountOptions {
             permissions: Permissions::Auto,
             suid_and_devices: false,
             xattrs: true,
+            writeback: false,
             transport: Transport::default(),
             readers: 2,
             spares: 1024,

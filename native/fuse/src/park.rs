@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use devdev_vfs::Need;
+use devdev_vfs::{Need, NodeId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::core::{Core, Worker};
@@ -28,6 +28,8 @@ pub(crate) enum Until {
     Arrived(Vec<Need>),
     /// Everything that was done so far is in the store; then it is done.
     Durable,
+    /// The kernel has handed over what it holds back of the node; then it is served again.
+    Flushed(NodeId),
 }
 
 /// How often those who wait are looked at.
@@ -67,7 +69,7 @@ impl Parking {
     /// When a request that came now is to fail.
     pub fn deadline(&self, until: &Until) -> Instant {
         let limit = match until {
-            Until::Arrived(_) => self.timeout,
+            Until::Arrived(_) | Until::Flushed(_) => self.timeout,
             Until::Durable => self.sync_timeout,
         };
         Instant::now() + limit
@@ -103,6 +105,7 @@ impl Parking {
             (Until::Arrived(needs), _) => core.vfs.wait_for(needs, Box::new(waker)),
             (Until::Durable, Some(sync)) => sync(Box::new(waker)),
             (Until::Durable, None) => waker(Ok(())),
+            (Until::Flushed(node), _) => core.flush_later(node, Box::new(waker)),
         }
     }
 

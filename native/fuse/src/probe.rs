@@ -19,7 +19,7 @@ pub(crate) fn probe(helper: &Path, path: &Path) -> Result<(), String> {
         .stderr(Stdio::null())
         .spawn();
     let mut child = child.map_err(|error| format!("the helper could not be started: {error}"))?;
-    match wait(&mut child) {
+    match wait(&mut child, LIMIT) {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("a trial of the mount failed ({status})")),
         None => {
@@ -31,8 +31,9 @@ pub(crate) fn probe(helper: &Path, path: &Path) -> Result<(), String> {
     }
 }
 
-fn wait(child: &mut Child) -> Option<ExitStatus> {
-    let end = Instant::now() + LIMIT;
+/// Its exit, if that comes within the limit.
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + limit;
     let mut pause = Duration::from_micros(200);
     while Instant::now() < end {
         match child.try_wait() {

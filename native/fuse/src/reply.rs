@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Wait(Vec<Need>),
     /// Done when everything that was done so far is durable.
     Sync,
+    /// Again when the kernel has handed over what it holds back of the node.
+    Flush,
 }
 
 /// A reply in the making. Reused for every request of a worker.

@@ -28,6 +28,7 @@ use crate::probe::probe;
 use crate::readers::{Forgets, read_requests};
 use crate::uring::Rings;
 use crate::watchdog::Watchdog;
+use crate::writeback::Writeback;
 
 /// Threads that serve parked requests.
 const POOL: usize = 2;
@@ -40,6 +41,8 @@ const DETACH_LIMIT: Duration = Duration::from_secs(20);
 /// How long those who still use a detached mount are left alone.
 const GRACE: Duration = Duration::from_secs(2);
 const FORCED_GRACE: Duration = Duration::from_millis(200);
+/// How long what the kernel holds back may take to come when the connection is to be aborted.
+const LATE_FLUSH: Duration = Duration::from_secs(5);
 /// How long threads may take to end once the connection is over.
 const JOIN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -132,7 +135,7 @@ impl Session {
         let undo = Undo::of(&mounted, options);
         let file = DeviceFile::new(mounted.device_file);
         let mut first = ClassicChannel::new(file.clone());
-        let agreed = shake_hands(&file, &mut first, rings.is_some())?;
+        let agreed = shake_hands(&file, &mut first, rings.is_some(), options.writeback)?;
         if rings.is_some() && !agreed.over_rings() {
             return Err(Failure::Rings("the kernel does not offer it".to_owned()));
         }
@@ -145,7 +148,9 @@ impl Session {
         };
         let watchdog = options.helper.as_ref().map(start).transpose();
         let watchdog = watchdog.map_err(|e| HostMountError::System("starting the watchdog", e))?;
-        let core = Arc::new(new_core(vfs, agreed, options, channels.len(), file, rings.as_mut()));
+        let path = mounted.path.clone();
+        let core =
+            Arc::new(new_core(vfs, agreed, options, path, channels.len(), file, rings.as_mut()));
         if let Some(watchdog) = &watchdog {
             core.nudger.get_or_init(|| watchdog.nudger());
         }
@@ -224,6 +229,11 @@ impl Session {
     fn start(&self, channels: Vec<ClassicChannel>, rings: Option<Rings>) -> std::io::Result<()> {
         let readers = channels.len();
         let mut threads = self.threads.lock();
+        let writeback = self.inner.core.writeback.as_ref();
+        if let Some(jobs) = writeback.and_then(Writeback::take_jobs) {
+            let notifier = self.inner.notifier.clone();
+            threads.push(spawn("devdev-late", move || notifier.work(&jobs))?);
+        }
         for slot in readers..readers + POOL {
             let core = self.inner.core.clone();
             threads.push(spawn("devdev-parked", move || {
@@ -252,6 +262,11 @@ impl Session {
     /// How requests come in.
     pub fn transport(&self) -> Transport {
         self.inner.transport
+    }
+
+    /// Whether the kernel keeps writes back: not where it is too old for that.
+    pub fn writeback(&self) -> bool {
+        self.inner.core.writeback.is_some()
     }
 
     /// Why it is not as the options wished, if it is not.
@@ -356,7 +371,11 @@ impl Inner {
         if self.wait_ended(if force { FORCED_GRACE } else { GRACE }) {
             return Ok(());
         }
-        // Detached, but somebody still is in there (or in another mount namespace).
+        // Detached, but somebody still is in there (or in another mount namespace). What they have
+        // written is kept.
+        if self.core.writeback.is_some() {
+            self.barrier.flush(LATE_FLUSH);
+        }
         self.core.refusing.store(true, Ordering::Release);
         self.core.parking.close();
         let held = self.held.lock();
@@ -453,6 +472,7 @@ impl Inner {
         let Some(held) = self.held.lock().take() else { return };
         self.core.vfs.set_invalidator(None);
         self.core.parking.close();
+        self.core.writeback.iter().for_each(Writeback::close);
         if let Some(watchdog) = held.watchdog {
             watchdog.bye();
         }
@@ -472,6 +492,7 @@ fn new_core(
     vfs: &Arc<Vfs>,
     agreed: Agreed,
     options: &MountOptions,
+    path: PathBuf,
     readers: usize,
     device: Arc<DeviceFile>,
     rings: Option<&mut Rings>,
@@ -486,6 +507,7 @@ fn new_core(
         parking: Parking::new(options.park_timeout, options.sync_timeout),
         sync: options.sync.clone(),
         refusing: AtomicBool::new(false),
+        writeback: agreed.writeback().then(|| Writeback::new(path, options.helper.clone())),
         refreshed: Mutex::default(),
         device,
         nudger: OnceLock::new(),

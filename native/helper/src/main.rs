@@ -3,6 +3,7 @@
 //! argument names the role; the roles read the rest on their own.
 #![deny(unsafe_code)]
 
+mod align;
 mod launch;
 mod lookup;
 mod probe;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let role = args.next().unwrap_or_default();
     match role.to_str() {
+        Some("align") => align::run(),
         Some("launch") => launch::run(),
         Some("probe") => probe::run(args),
         Some("watchdog") => watchdog::run(args),
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "devdev-helper: started by devdev, not by hand \
-                 (roles: launch, probe, watchdog, winsize)"
+                 (roles: align, launch, probe, watchdog, winsize)"
             );
             ExitCode::from(HELPER_FAILED)
         }

@@ -161,7 +161,11 @@ impl Vfs {
                     if flags.kill_privileges {
                         kill_privileges(inode);
                     }
-                    content_changed(inode, now);
+                    if flags.keep_times {
+                        crate::xattr::drop_capability(inode);
+                    } else {
+                        content_changed(inode, now);
+                    }
                     if spot.in_live_tree {
                         pass.changed(data.len() as u64);
                     }

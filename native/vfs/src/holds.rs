@@ -40,6 +40,8 @@ impl Hasher for NodeHasher {
 
 struct Held {
     count: u64,
+    /// So many of them are open files of the API.
+    own: u16,
     /// Grows when the directory is removed: the kernel marks its inode dead for good.
     generation: u32,
     /// File type, mode >> 12.
@@ -84,7 +86,8 @@ impl Holds {
     /// Takes one reference; returns the node's generation.
     pub(crate) fn take(&self, node: NodeId, kind: u32) -> u32 {
         let mut locked = self.shard(node);
-        let fresh = Held { count: 0, generation: 0, kind: (kind >> 12) as u8, orphan: None };
+        let kind = (kind >> 12) as u8;
+        let fresh = Held { count: 0, own: 0, generation: 0, kind, orphan: None };
         let held = locked.shard.entry(node).or_insert(fresh);
         held.count += 1;
         held.generation
@@ -98,6 +101,21 @@ impl Holds {
         let left = entry.get().count.saturating_sub(count);
         entry.get_mut().count = left;
         if left > 0 { None } else { entry.remove().orphan }
+    }
+
+    /// One of the references is this process's own.
+    pub(crate) fn note_own(&self, node: NodeId) {
+        self.shard(node).shard.entry(node).and_modify(|held| held.own = held.own.saturating_add(1));
+    }
+
+    /// One of those is about to be given back.
+    pub(crate) fn drop_own(&self, node: NodeId) {
+        self.shard(node).shard.entry(node).and_modify(|held| held.own = held.own.saturating_sub(1));
+    }
+
+    /// Whether there are more references than this process's own.
+    pub(crate) fn is_held_by_others(&self, node: NodeId) -> bool {
+        self.shard(node).shard.get(&node).is_some_and(|held| held.count > u64::from(held.own))
     }
 
     /// Whether anybody holds it.
@@ -151,7 +169,7 @@ impl Holds {
     pub(crate) fn keep_new(&self, node: NodeId, inode: Inode) {
         let mut locked = self.shard(node);
         let kind = (inode.kind() >> 12) as u8;
-        let held = Held { count: 1, generation: 0, kind, orphan: Some(Box::new(inode)) };
+        let held = Held { count: 1, own: 0, generation: 0, kind, orphan: Some(Box::new(inode)) };
         locked.shard.insert(node, held);
     }
 

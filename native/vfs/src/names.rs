@@ -96,6 +96,37 @@ impl Vfs {
         Err(Errno::Io)
     }
 
+    /// A path of a node, by one of its names; none when no name of it is known (an orphan, or a
+    /// file whose last name given is gone).
+    pub fn path_of(&self, node: NodeId) -> Option<Vec<u8>> {
+        let (mut at, mut path) = (node, Vec::new());
+        while at != NodeId::ROOT {
+            let (name, parent) = match at {
+                NodeId::HOME => (b".devdev/home".to_vec(), NodeId::ROOT),
+                NodeId::TMP => (b".devdev/tmp".to_vec(), NodeId::ROOT),
+                _ => {
+                    let parent = self.view(at, |inode| inode.parent).ok()?;
+                    let parent = NodeId::new(at.attachment(), parent);
+                    (self.name_in(parent, at)?, parent)
+                }
+            };
+            path = [b"/", name.as_slice(), &path].concat();
+            at = parent;
+        }
+        Some(path)
+    }
+
+    fn name_in(&self, dir: NodeId, node: NodeId) -> Option<Vec<u8>> {
+        let mut found = None;
+        let look = &mut |entry: crate::DirEntry<'_>| {
+            let is_it = entry.node == node && !matches!(entry.name, b"." | b"..");
+            found = is_it.then(|| entry.name.to_vec());
+            !is_it
+        };
+        self.readdir(dir, 0, look).ok()?;
+        found
+    }
+
     /// The directory that `..` of a directory means.
     pub(crate) fn parent_of(&self, dir: NodeId) -> Result<NodeId> {
         let attachment = dir.attachment();

@@ -112,6 +112,8 @@ pub struct WriteFlags {
     pub append: bool,
     /// Clear set-user-id and set-group-id bits (FUSE_WRITE_KILL_SUIDGID).
     pub kill_privileges: bool,
+    /// Leave mtime and ctime alone: a kernel that writes back later sets them itself.
+    pub keep_times: bool,
 }
 
 /// rename(2) flags.
@@ -174,4 +176,11 @@ pub trait Invalidator: Send + Sync {
     fn inode(&self, node: NodeId, pages: bool, offset: u64, len: u64);
     /// A name of a directory changed its meaning.
     fn entry(&self, parent: NodeId, name: &[u8]);
+    /// Brings in what a kernel that writes back later still holds of a file.
+    fn settle(&self, _node: NodeId) {}
+    /// The caller changes bytes `from..to` of a file, or its length there, until `edited`: what
+    /// the kernel brings of them meanwhile is older.
+    fn editing(&self, _node: NodeId, _from: u64, _to: u64) {}
+    /// The change is done and `inode` was called for it. Once for each `editing`.
+    fn edited(&self, _node: NodeId, _from: u64, _to: u64) {}
 }

@@ -141,6 +141,22 @@ impl Vfs {
         self.control.release(node.attachment(), count);
     }
 
+    /// Of the references to a node one more is this process's, not a kernel's.
+    pub(crate) fn note_own(&self, node: NodeId) {
+        self.holds.note_own(node);
+    }
+
+    /// Gives such a reference back.
+    pub(crate) fn forget_own(&self, node: NodeId) {
+        self.holds.drop_own(node);
+        self.forget(node, 1);
+    }
+
+    /// Whether a kernel holds a node: its references are more than those of open files of the API.
+    pub fn is_held_by_kernel(&self, node: NodeId) -> bool {
+        self.holds.is_held_by_others(node)
+    }
+
     /// Takes one reference to a node that is known to exist (open handles of the API).
     pub fn hold(&self, node: NodeId) -> Result<()> {
         let kind = self.view(node, Inode::kind)?;

@@ -85,7 +85,11 @@ fn operate(vfs: &Vfs, random: &mut Random, held: &mut Vec<NodeId>) -> Result<(),
         9 => vfs.link(node, other, new_name, Hold::None).map(drop),
         10..=11 => {
             let data = vec![7; random.below(150_000) as usize];
-            let flags = WriteFlags { append: random.below(2) == 0, kill_privileges: false };
+            let flags = WriteFlags {
+                append: random.below(2) == 0,
+                kill_privileges: false,
+                keep_times: false,
+            };
             done(vfs.write(node, random.below(200_000), &data, flags)).map(drop)
         }
         12 => {

@@ -41,6 +41,7 @@ function workspaceCommands(add: Add, act: Act): void {
       "devdev mount ./ws",
       "devdev mount --name scratch --ephemeral /tmp/scratch",
       "devdev mount --limit 4g ./ws",
+      "devdev mount --writeback ./ws",
     ],
     "general",
   )
@@ -48,6 +49,11 @@ function workspaceCommands(add: Add, act: Act): void {
     .option("--ephemeral", "keep nothing in the store: the state ends with the daemon")
     .option("--durable", "fsync waits for the store, from now on (--no-durable takes it back)")
     .addOption(new Option("--no-durable").hideHelp())
+    .option(
+      "--writeback",
+      "the kernel may hand over writes later, from now on (--no-writeback takes it back)",
+    )
+    .addOption(new Option("--no-writeback").hideHelp())
     .option("--allow-other", "let other users enter")
     .addOption(
       new Option(

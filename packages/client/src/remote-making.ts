@@ -72,8 +72,9 @@ function makingParams(options: WorkspaceOptions): MakingParams {
     const message = `${name} is an option of workspaces in this process, not of a daemon's`;
     throw argumentError("TypeError", "ERR_INVALID_ARG_VALUE", message);
   }
-  const { name, ephemeral, xattrs, durable, maxBytes, maxInodes, uid, gid } = options;
-  const given = Object.entries({ name, ephemeral, xattrs, durable, maxBytes, maxInodes, uid, gid });
+  const { name, ephemeral, xattrs, durable, writeback, maxBytes, maxInodes, uid, gid } = options;
+  const all = { name, ephemeral, xattrs, durable, writeback, maxBytes, maxInodes, uid, gid };
+  const given = Object.entries(all);
   return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as MakingParams;
 }
 

@@ -55,6 +55,7 @@ export class RemoteWorkspace implements Workspace {
   #ownMount = false;
   #mountPoint: string | undefined;
   #transport: MountTransport | undefined;
+  #writeback: boolean;
   #closing: Promise<void> | undefined;
 
   private constructor({ rpc, summary, connect, ownEphemeral }: RemoteParts) {
@@ -65,6 +66,7 @@ export class RemoteWorkspace implements Workspace {
     this.name = summary.name;
     this.#mountPoint = summary.mountPoint;
     this.#transport = summary.transport;
+    this.#writeback = summary.writeback;
     this.#files = new FileChannel(summary.id, connect);
     this.#sync = new SyncChannel(summary.id, connect);
     this.fs = remoteFs(this.#files, this.#sync);
@@ -113,12 +115,16 @@ export class RemoteWorkspace implements Workspace {
     return this.#mountPoint === undefined ? undefined : this.#transport;
   }
 
+  get writeback(): boolean {
+    return this.#writeback;
+  }
+
   #call<M extends Method>(method: M, params: Omit<Params<M>, "workspace">): Promise<Results[M]> {
     return this.#rpc.call(method, { workspace: this.id, ...params } as Params<M>);
   }
 
   async mount(path?: string, options: HostMountOptions = {}): Promise<string> {
-    const { mountPoint, transport } = await this.#rpc.call("workspace/mount", {
+    const { mountPoint, transport, writeback } = await this.#rpc.call("workspace/mount", {
       name: this.id,
       ...(path !== undefined && { path: resolve(path) }),
       ...options,
@@ -127,6 +133,7 @@ export class RemoteWorkspace implements Workspace {
     this.#ownMount = true;
     this.#mountPoint = mountPoint;
     this.#transport = transport;
+    this.#writeback = writeback;
     return mountPoint;
   }
 

@@ -33,7 +33,7 @@ export class Mounter {
 
   async #mount(params: MountParams, call: CallContext): Promise<Results["workspace/mount"]> {
     const started = performance.now();
-    const { path, name, allowOther, durable, transport, ...options } = params;
+    const { path, name, allowOther, durable, writeback, transport, ...options } = params;
     const all = await this.#host.list();
     if (path !== undefined) refuseTaken(all, path);
     const known =
@@ -43,11 +43,11 @@ export class Mounter {
     call.progress(known ? "bringing the workspace back" : "making a workspace");
     const workspace = known
       ? await this.#host.open(known.id)
-      : await this.#host.create(defined({ ...options, durable, name, mountPath: path }));
+      : await this.#host.create(defined({ ...options, durable, writeback, name, mountPath: path }));
     try {
       if (known) await refuseOther(known, workspace, options);
       refuseCancelled(call);
-      await mountAt(workspace, path, defined({ allowOther, durable, transport }), call);
+      await mountAt(workspace, path, defined({ allowOther, durable, writeback, transport }), call);
     } catch (error) {
       if (!known) await this.#host.remove(workspace.id, { force: true });
       throw error;

@@ -22,6 +22,7 @@ const making = {
   ephemeral: z.boolean().optional(),
   xattrs: z.boolean().optional(),
   durable: z.boolean().optional(),
+  writeback: z.boolean().optional(),
   maxBytes: z.number().optional(),
   maxInodes: z.number().optional(),
   uid: z.number().optional(),
@@ -116,6 +117,8 @@ export interface WorkspaceSummary {
   ephemeral: boolean;
   /** fsync waits for the store. */
   durable: boolean;
+  /** The kernel keeps writes back, or may when it is mounted. */
+  writeback: boolean;
   createdAt: number;
   snapshots: number;
 }

@@ -31,6 +31,11 @@ export interface WorkspaceOptions {
    * the workspace; not for ephemeral ones.
    */
   durable?: boolean;
+  /**
+   * The kernel may keep what is written to the mount and hand it over later: faster, with weaker
+   * promises (docs/SEMANTICS.md, S48 to S55). Kept with the workspace.
+   */
+  writeback?: boolean;
   /** Directory of the store of a persistent workspace. */
   dataDir?: string;
   /** In-process only: the clock, milliseconds since the epoch as a bigint of nanoseconds. */
@@ -54,6 +59,8 @@ export interface HostMountOptions {
   transport?: MountTransport;
   /** Changes whether the workspace is durable, from now on. */
   durable?: boolean;
+  /** Changes whether the kernel may keep writes back, from now on. */
+  writeback?: boolean;
 }
 
 /** One snapshot of a workspace. */
@@ -180,6 +187,8 @@ export interface Workspace extends AsyncDisposable {
   readonly mountPoint: string | undefined;
   /** How requests come in, while it is mounted. */
   readonly transport: MountTransport | undefined;
+  /** Whether the kernel keeps writes back; unmounted, whether it may. */
+  readonly writeback: boolean;
   /**
    * Mounts it; without a path at a fresh `devdev-ws-XXXX` in the temp directory. Returns the
    * absolute path.

@@ -18,6 +18,8 @@ export interface HostMountConfig {
   allowOther?: boolean;
   /** Default: DEVDEV_TRANSPORT, else io_uring where the kernel offers it. */
   transport?: Transport;
+  /** The kernel may keep writes back; default: DEVDEV_WRITEBACK=1, else it may not. */
+  writeback?: boolean;
   /** Honour set-user-id bits and devices (root only). */
   suidAndDevices?: boolean;
   /**
@@ -84,6 +86,8 @@ export class HostMount {
   readonly transport: Transport;
   /** Why io_uring was wished and is not used. */
   readonly whyClassic: string | undefined;
+  /** Whether the kernel keeps writes back: it may be too old for that. */
+  readonly writeback: boolean;
   readonly #handle: number;
   #ended = false;
 
@@ -92,6 +96,7 @@ export class HostMount {
     this.path = mounted.path;
     this.transport = mounted.transport as Transport;
     this.whyClassic = mounted.whyClassic;
+    this.writeback = mounted.writeback;
   }
 
   /** Mounts the engine `handle`. */
@@ -105,6 +110,7 @@ export class HostMount {
       allowOther: config.allowOther ?? false,
       suidAndDevices: config.suidAndDevices ?? false,
       durable: config.sync !== undefined,
+      writeback: config.writeback ?? process.env.DEVDEV_WRITEBACK === "1",
       ...(existsSync(helper) && { helper }),
     };
     const syncs = config.sync && new Syncs(handle, config.sync);

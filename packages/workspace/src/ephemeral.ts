@@ -29,7 +29,9 @@ export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): Workspac
   checkWorkspaceName(name);
   const vfsOptions = vfsOptionsOf(options);
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
-  return { id: freshId(), name, vfs, keeper: new MemoryKeeper(), now: nowOf(options) };
+  const { writeback } = options;
+  const parts = { id: freshId(), name, vfs, keeper: new MemoryKeeper(), now: nowOf(options) };
+  return { ...parts, ...(writeback !== undefined && { writeback }) };
 }
 
 /** From an exported file or its bytes. */

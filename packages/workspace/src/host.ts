@@ -11,7 +11,7 @@ import type { Host, HostOptions } from "./host-interface.js";
 import { refuseInMount, refuseInUse } from "./host-refusals.js";
 import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
-import { type ImportRun, increasingTime, type WorkspaceParts } from "./parts.js";
+import { defined, type ImportRun, increasingTime, type WorkspaceParts } from "./parts.js";
 import { regularFile } from "./regular-file.js";
 import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
@@ -65,13 +65,17 @@ export class WorkspaceHost implements Host {
     const stored = rows.map((row): WorkspaceSummary => {
       const { id, name, createdAt, mountPath, snapshots, options } = row;
       const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
-      const places = { ...this.#live(id), ...last, ...this.#interrupted.of(id) };
+      const places = {
+        ...this.#live(id, options.writeback === true),
+        ...last,
+        ...this.#interrupted.of(id),
+      };
       const kept = { ephemeral: false, durable: options.durable === true, snapshots };
       return { id, name, ...places, ...kept, createdAt };
     });
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
       const snapshots = (await this.#ready.get(each.id)?.snapshots())?.length ?? 0;
-      return { ...each, ...this.#live(each.id), ephemeral: true, durable: false, snapshots };
+      return { ...each, ...this.#live(each.id, false), ephemeral: true, durable: false, snapshots };
     });
     const all = [...stored, ...(await Promise.all(beside))];
     return all.toSorted((a, b) => a.createdAt - b.createdAt);
@@ -232,12 +236,12 @@ export class WorkspaceHost implements Host {
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
   }
 
-  #live(id: string): Pick<WorkspaceSummary, "mountPoint" | "transport"> {
-    const { mountPoint, transport } = this.#ready.get(id) ?? {};
-    return {
-      ...(mountPoint !== undefined && { mountPoint }),
-      ...(transport !== undefined && { transport }),
-    };
+  #live(
+    id: string,
+    kept: boolean,
+  ): Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback"> {
+    const { mountPoint, transport, writeback = kept } = this.#ready.get(id) ?? {};
+    return { writeback, ...defined({ mountPoint, transport }) };
   }
 
   #refuseWhenClosing(): void {

@@ -13,7 +13,14 @@ import type { WorkspaceParts } from "./parts.js";
 
 export interface MountingParts extends Pick<
   WorkspaceParts,
-  "vfs" | "name" | "isDurable" | "keepDurable" | "onMounted" | "onUnmounted" | "interruptedAt"
+  | "vfs"
+  | "name"
+  | "isDurable"
+  | "writeback"
+  | "keepOptions"
+  | "onMounted"
+  | "onUnmounted"
+  | "interruptedAt"
 > {
   /** What fsync of a durable workspace waits for. */
   sync: () => Promise<void>;
@@ -28,17 +35,23 @@ export class Mounting {
   #noted = false;
   #interruptedAt: string | undefined;
   #isDurable: boolean;
+  #writeback: boolean | undefined;
 
   constructor(parts: MountingParts) {
     this.#parts = parts;
     this.#interruptedAt = parts.interruptedAt;
     this.#isDurable = parts.isDurable ?? false;
+    this.#writeback = parts.writeback;
     this.#syncThroughStore(this.#isDurable);
   }
 
   get path(): string | undefined {
     const { hostMount } = this.#parts.vfs;
     return hostMount?.alive ? hostMount.path : undefined;
+  }
+
+  get writeback(): boolean {
+    return this.#parts.vfs.hostMount?.writeback ?? this.#writeback ?? false;
   }
 
   get transport(): MountTransport | undefined {
@@ -63,16 +76,20 @@ export class Mounting {
   }
 
   async mount(path: string | undefined, options: HostMountOptions): Promise<string> {
-    const { vfs, name, onMounted, keepDurable, onLog } = this.#parts;
-    const { durable = this.#isDurable, ...mounting } = options;
+    const { vfs, name, onMounted, keepOptions, onLog } = this.#parts;
+    const { durable = this.#isDurable, writeback = this.#writeback, ...mounting } = options;
     if (this.path !== undefined) {
       throw new DevdevError("EBUSY", `workspace ${name} is already mounted at ${this.path}`);
     }
-    if (durable && !keepDurable) throw notDurable();
+    if (durable && !keepOptions) throw notDurable();
     const at = path === undefined ? await mkdtemp(join(tmpdir(), "devdev-ws-")) : resolve(path);
     this.#syncThroughStore(durable);
     try {
-      await vfs.mount(at, { ...mounting, ...(onLog && { onLog }) });
+      await vfs.mount(at, {
+        ...mounting,
+        ...(writeback !== undefined && { writeback }),
+        ...(onLog && { onLog }),
+      });
     } catch (error) {
       this.#syncThroughStore(this.#isDurable);
       if (path === undefined) await rmdir(at);
@@ -84,8 +101,11 @@ export class Mounting {
       this.#noted = true;
       await onMounted?.(at);
     }
-    if (durable !== this.#isDurable) await keepDurable?.(durable);
+    if (durable !== this.#isDurable || writeback !== this.#writeback) {
+      await keepOptions?.({ durable, ...(writeback !== undefined && { writeback }) });
+    }
     this.#isDurable = durable;
+    this.#writeback = writeback;
     return at;
   }
 

@@ -23,7 +23,9 @@ export interface WorkspaceParts {
   /** fsync waits for the keeper. */
   isDurable?: boolean;
   /** Keeps whether it does. */
-  keepDurable?: (durable: boolean) => Promise<void>;
+  keepOptions?: (change: { durable?: boolean; writeback?: boolean }) => Promise<void>;
+  /** Whether the kernel may keep writes back; undefined: as it is usual here. */
+  writeback?: boolean;
   /** Told where it was mounted. */
   onMounted?: (path: string) => Promise<void>;
   /** Told that it no longer is. */

@@ -29,7 +29,7 @@ export type StoredOptions = WorkspaceOptions & {
 /** What is kept of the options of a workspace. */
 type KeptOptions = Pick<
   WorkspaceOptions,
-  "maxBytes" | "maxInodes" | "xattrs" | "durable" | "uid" | "gid"
+  "maxBytes" | "maxInodes" | "xattrs" | "durable" | "writeback" | "uid" | "gid"
 >;
 
 /** A new workspace. EEXIST when its name is taken; a name that it is given by us is made unique. */
@@ -94,8 +94,16 @@ async function made(
   checkWorkspaceName(name);
   if (taken.has(name))
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
-  const { maxBytes, maxInodes, xattrs, durable, uid, gid, mountPath } = options;
-  const kept: KeptOptions = defined({ maxBytes, maxInodes, xattrs, durable, uid, gid });
+  const { maxBytes, maxInodes, xattrs, durable, writeback, uid, gid, mountPath } = options;
+  const kept: KeptOptions = defined({
+    maxBytes,
+    maxInodes,
+    xattrs,
+    durable,
+    writeback,
+    uid,
+    gid,
+  });
   const row: NewWorkspace = {
     id: freshId(),
     name,
@@ -122,6 +130,7 @@ async function assemble(
   tree: Tree | undefined,
   release: () => void,
 ): Promise<WorkspaceParts> {
+  let kept = row.options;
   const vfsOptions = vfsOptionsOf(options);
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
   return {
@@ -132,8 +141,11 @@ async function assemble(
     now: nowOf(options),
     ...(row.checkpoint && { keptAt: row.checkpoint.at }),
     isDurable: options.durable ?? false,
-    keepDurable: async (durable) =>
-      store.updateWorkspace(row.id, { options: { ...row.options, durable } }),
+    ...(options.writeback !== undefined && { writeback: options.writeback }),
+    keepOptions: async (change) => {
+      kept = { ...kept, ...change };
+      await store.updateWorkspace(row.id, { options: kept });
+    },
     ...(row.mounted && row.mountPath !== undefined && { interruptedAt: row.mountPath }),
     onMounted: (mountPath) => store.updateWorkspace(row.id, { mountPath, mounted: true }),
     onUnmounted: () => store.updateWorkspace(row.id, { mounted: false }),

@@ -117,6 +117,7 @@ export class Timeline {
     const all = await this.snapshots();
     const from = a === undefined ? all.at(-1) : findSnapshot(all, a);
     const to = b === undefined ? undefined : findSnapshot(all, b);
+    if (!to && this.#parts.vfs.hostMount?.writeback) await flush(this.#parts.vfs);
     using after = to ? await this.#load(to) : this.#parts.vfs.freeze();
     using before = from ? await this.#parts.keeper.tree(from.sequence, after) : emptyTree();
     const entries = await before.diff(after);

@@ -103,6 +103,10 @@ export class Workspace implements WorkspaceInterface {
     return this.#mounting.path;
   }
 
+  get writeback(): boolean {
+    return this.#mounting.writeback;
+  }
+
   get transport(): WorkspaceInterface["transport"] {
     return this.#mounting.transport;
   }

@@ -163,6 +163,7 @@ pub fn mount(
     options.allow_other = config.allow_other;
     options.suid_and_devices = config.suid_and_devices;
     options.xattrs = engine.xattrs;
+    options.writeback = config.writeback;
     options.transport = match config.transport.as_deref() {
         Some("io_uring") => Transport::IoUring,
         Some(_) => Transport::Classic,
@@ -197,6 +198,7 @@ pub fn mount(
         path: session.mount_point().to_string_lossy().into_owned(),
         transport: transport_name(session.transport()).to_owned(),
         why_classic: session.why_classic().map(str::to_owned),
+        writeback: session.writeback(),
     };
     *slot.slot() = Some(Arc::new(session));
     Ok(mounted)

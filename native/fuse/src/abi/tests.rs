@@ -54,6 +54,8 @@ fn old_structures() -> Vec<Layout> {
         layout::<CopyFileRangeIn>(),
         layout::<NotifyInvalInode>(),
         layout::<NotifyInvalEntry>(),
+        layout::<NotifyStore>(),
+        layout::<NotifyPrune>(),
     ]
 }
 

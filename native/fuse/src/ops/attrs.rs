@@ -1,12 +1,14 @@
 //! Attributes: GETATTR, STATX, SETATTR, ACCESS, STATFS.
 
 use devdev_vfs::{
-    Attr, Caller, Errno, NAME_MAX, S_IFDIR, S_IFMT, S_ISGID, S_ISUID, SetAttr, SetTime, Timespec,
+    Attr, Caller, Errno, NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID, SetAttr, SetTime,
+    Timespec,
 };
 
 use super::{Context, OpResult, ready};
 use crate::abi::{Kstatfs, SetattrIn, StatxOut, fattr};
 use crate::reply::{Answer, FOREVER, abi_statx};
+use crate::writeback::Writeback;
 
 pub(super) fn getattr(c: &mut Context<'_>) -> OpResult {
     let attr = c.vfs.getattr(c.node)?;
@@ -25,9 +27,29 @@ pub(super) fn setattr(c: &mut Context<'_>, arg: &SetattrIn) -> OpResult {
         return Err(Errno::Perm);
     }
     let mut set = changes(arg);
+    if let Some(writeback) = &c.core.writeback {
+        if writeback.is_alignment(c.caller.pid) {
+            return getattr(c);
+        }
+        own_times(c, writeback, &mut set)?;
+    }
     keep_times(c, arg, &mut set)?;
     let attr = ready!(c.vfs.setattr(c.node, &set));
     c.attr(&attr)
+}
+
+// A kernel that writes back keeps the times of regular files itself: where it sends none, none move.
+fn own_times(c: &Context<'_>, writeback: &Writeback, set: &mut SetAttr) -> Result<(), Errno> {
+    let attr = c.vfs.getattr(c.node)?;
+    if attr.mode & S_IFMT == S_IFREG {
+        if set.mtime.is_some() {
+            writeback.note_timed(c.node);
+        } else if set.size.is_some() {
+            set.mtime = Some(SetTime::At(attr.mtime));
+        }
+        set.ctime = set.ctime.or(Some(attr.ctime));
+    }
+    Ok(())
 }
 
 // On tmpfs truncate(2) to the length that a file has moves no times where nothing is allocated to
@@ -45,10 +67,10 @@ fn keep_times(c: &Context<'_>, arg: &SetattrIn, set: &mut SetAttr) -> Result<(),
     Ok(())
 }
 
-// chown(-1, -1): nothing to set, but ctime moves and privileges go, as with any chown.
+// chown(-1, -1): nothing to set but what a kernel that writes back says of ctime, which moves and privileges go, as with any chown.
 fn is_bare(arg: &SetattrIn) -> bool {
     let fields = fattr::MODE | fattr::UID | fattr::GID | fattr::SIZE;
-    arg.valid & (fields | fattr::ATIME | fattr::MTIME | fattr::CTIME) == 0
+    arg.valid & (fields | fattr::ATIME | fattr::MTIME) == 0
 }
 
 // Taking set-id bits is a change of mode, which the kernel leaves unchecked here: the owner's

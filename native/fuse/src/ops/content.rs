@@ -8,6 +8,7 @@ use crate::abi::{
     LseekOut, ReadIn, WRITE_CACHE, WRITE_KILL_SUIDGID, WriteIn, WriteOut,
 };
 use crate::reply::Answer;
+use crate::writeback::Writeback;
 
 /// What an open of a regular file is told, where the kernel asks at all.
 pub(super) const OPEN_FLAGS: u32 = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
@@ -25,12 +26,19 @@ pub(super) fn read(c: &mut Context<'_>, arg: &ReadIn) -> OpResult {
 pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult {
     // Of stored pages the kernel takes note of an error only; a system call may be short.
     let cached = arg.write_flags & WRITE_CACHE != 0;
+    if let (true, Some(writeback)) = (cached, &c.core.writeback) {
+        let done = write_back(c, writeback, arg, data);
+        if done.is_err() {
+            writeback.refused(c.node);
+        }
+        return done;
+    }
     let mut size = arg.size;
     if !(cached && c.core.is_stale(c.node)) {
         let kill_privileges = arg.write_flags & WRITE_KILL_SUIDGID != 0;
         // The kernel leaves clearing these bits to us, and then keeps the old mode.
         let outdated = kill_privileges && has_privileges(c, c.node);
-        let flags = WriteFlags { append: false, kill_privileges };
+        let flags = WriteFlags { kill_privileges, ..WriteFlags::default() };
         if cached {
             ready!(c.vfs.write(c.node, arg.offset, data, flags));
         } else {
@@ -42,6 +50,23 @@ pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult
         }
     }
     c.reply.push(&WriteOut { size, padding: 0 });
+    Ok(Answer::Buffer)
+}
+
+// What was written before: its times come apart, with a SETATTR. Of what does not fit as much as
+// does is kept.
+fn write_back(c: &mut Context<'_>, writeback: &Writeback, arg: &WriteIn, data: &[u8]) -> OpResult {
+    if !c.core.is_stale(c.node) {
+        let flags = WriteFlags { keep_times: true, ..WriteFlags::default() };
+        for part in writeback.newer_parts(c.node, arg.offset, data.len()) {
+            let (at, bytes) = (arg.offset + part.start as u64, &data[part]);
+            if ready!(c.vfs.write_what_fits(c.node, at, bytes, flags)) < bytes.len() {
+                return Err(Errno::NoSpc);
+            }
+        }
+        writeback.note_written(c.node);
+    }
+    c.reply.push(&WriteOut { size: arg.size, padding: 0 });
     Ok(Answer::Buffer)
 }
 
@@ -73,6 +98,10 @@ pub(super) fn lseek(c: &mut Context<'_>, arg: &LseekIn) -> OpResult {
         SEEK_HOLE => Whence::Hole,
         _ => return Err(Errno::Inval),
     };
+    // The kernel asks without writing back first.
+    if c.core.writeback.is_some() && !c.again {
+        return Ok(Answer::Flush);
+    }
     let offset = c.vfs.lseek(c.node, arg.offset, whence)?;
     c.reply.push(&LseekOut { offset });
     Ok(Answer::Buffer)

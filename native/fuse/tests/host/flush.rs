@@ -33,8 +33,16 @@ fn mapped(agent: &mut Agent) {
     assert_eq!(agent.ask("close 1"), "ok");
 }
 
+// With writeback every read of the API brings in what it reads (S48): see `writeback`.
+fn reads_flush() -> bool {
+    crate::harness::writeback()
+}
+
 #[test]
 fn stores_to_mappings_are_in_the_engine_after_a_flush() {
+    if reads_flush() {
+        return;
+    }
     let Some((host, slow)) = slow_host() else { return };
     let mut agent = Agent::inside(&host);
     mapped(&mut agent);
@@ -69,6 +77,9 @@ fn a_mapping_made_read_only_is_flushed_too() {
 
 #[test]
 fn a_process_without_its_first_thread_is_looked_into() {
+    if reads_flush() {
+        return;
+    }
     let Some((host, _)) = slow_host() else { return };
     let mut agent = Agent::inside(&host);
     mapped(&mut agent);

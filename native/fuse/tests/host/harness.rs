@@ -74,7 +74,13 @@ pub fn transport() -> Transport {
 pub fn options_for(path: impl Into<PathBuf>) -> MountOptions {
     let mut options = MountOptions::new(path);
     options.transport = transport();
+    options.writeback = writeback();
     options
+}
+
+/// Whether these tests are to be run with writeback: DEVDEV_WRITEBACK=1.
+pub fn writeback() -> bool {
+    std::env::var_os("DEVDEV_WRITEBACK").is_some_and(|value| value == "1")
 }
 
 /// Has the kernel offer io_uring until this process ends, however it ends; false, said aloud, where
@@ -145,6 +151,10 @@ impl Host {
         let sink = log.clone();
         let mut options = options_for(scratch_path());
         options.log = Some(Arc::new(move |_, text: &str| sink.lock().unwrap().push(text.into())));
+        // Another user cannot build it, nor reach it in root's directory.
+        if options.writeback && uid() == 0 {
+            options.helper = Some(helper());
+        }
         choose(&mut options);
         let vfs = new_vfs();
         let session = Session::mount(vfs.clone(), options).unwrap();

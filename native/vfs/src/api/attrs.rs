@@ -12,12 +12,15 @@ use crate::{SetXattr, StatFs};
 impl Api {
     /// stat(2), or lstat(2) when `follow` is false.
     pub fn stat(&self, path: &[u8], follow: bool) -> Result<Attr> {
-        Ok(self.node(path, follow)?.attr)
+        let attr = self.node(path, follow)?.attr;
+        if self.settle(attr.node) { self.vfs.getattr(attr.node) } else { Ok(attr) }
     }
 
     /// fstat(2).
     pub fn fstat(&self, fd: Fd) -> Result<Attr> {
-        self.vfs.getattr(self.file(fd)?.node)
+        let file = self.file(fd)?;
+        self.settle(file.node);
+        self.vfs.getattr(file.node)
     }
 
     /// statfs(2).
@@ -87,7 +90,7 @@ impl Api {
         if is_dir(&entry) {
             return Err(Errno::IsDir);
         }
-        self.resize(entry.attr.node, entry.attr.size, size)
+        self.resize(entry.attr.node, size)
     }
 
     /// ftruncate(2).
@@ -96,11 +99,13 @@ impl Api {
         if !file.flags.write {
             return Err(Errno::Inval);
         }
-        let old = self.vfs.getattr(file.node)?.size;
-        self.resize(file.node, old, size)
+        self.resize(file.node, size)
     }
 
-    pub(super) fn resize(&self, node: NodeId, old: u64, size: u64) -> Result<()> {
+    pub(super) fn resize(&self, node: NodeId, size: u64) -> Result<()> {
+        self.settle(node);
+        let old = self.vfs.getattr(node)?.size;
+        let _edit = self.editing(node, old.min(size), u64::MAX);
         let kill_privileges = !self.may_keep_privileges();
         let set = SetAttr { size: Some(size), kill_privileges, ..SetAttr::default() };
         Waiting(&self.vfs).until_done(|| self.vfs.setattr(node, &set))?;

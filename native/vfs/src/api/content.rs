@@ -48,6 +48,7 @@ impl Api {
     }
 
     fn read_open(&self, file: &OpenFile) -> Result<Vec<u8>> {
+        self.settle(file.node);
         let attr = self.vfs.getattr(file.node)?;
         if is_dir_mode(attr.mode) {
             return Err(Errno::IsDir);
@@ -80,6 +81,7 @@ impl Api {
         if is_dir_mode(self.vfs.getattr(file.node)?.mode) {
             return Err(Errno::IsDir);
         }
+        self.settle(file.node);
         let mut bytes = Vec::new();
         match offset {
             Some(offset) => {
@@ -132,8 +134,14 @@ impl Api {
 
     // Returns where it ended and how much was written; an error only if that is nothing.
     fn write_steps(&self, file: &OpenFile, offset: u64, data: &[u8]) -> Result<(u64, usize)> {
+        let append = file.flags.append;
         let flags =
-            WriteFlags { append: file.flags.append, kill_privileges: !self.may_keep_privileges() };
+            WriteFlags { append, kill_privileges: !self.may_keep_privileges(), keep_times: false };
+        let _edit = if append {
+            self.editing_end(file.node)
+        } else {
+            self.editing(file.node, offset, offset.saturating_add(data.len() as u64))
+        };
         let (mut at, mut written) = (offset, 0);
         for step in data.chunks(STEP) {
             let one = || self.vfs.write(file.node, at, step, flags);
@@ -150,15 +158,18 @@ impl Api {
         Ok((at, written))
     }
 
-    /// fsync(2). Nothing is cached above the engine.
+    /// fsync(2). Nothing is cached above the engine but what a kernel writes back later.
     pub fn fsync(&self, fd: Fd) -> Result<()> {
-        self.file(fd).map(drop)
+        let file = self.file(fd)?;
+        self.settle(file.node);
+        Ok(())
     }
 
     /// copy_file(from, to): shares content; the copy gets the mode of the original.
     pub fn copy_file(&self, from: &[u8], to: &[u8], exclusive: bool) -> Result<()> {
         let read = OpenFlags { read: true, ..OpenFlags::default() };
         let source = self.open_file(from, read, 0)?;
+        self.settle(source.node);
         let attr = self.vfs.getattr(source.node)?;
         if is_dir_mode(attr.mode) {
             return Err(Errno::IsDir);
@@ -168,14 +179,14 @@ impl Api {
         if target.node == source.node {
             return Ok(());
         }
-        let old = self.vfs.getattr(target.node)?.size;
-        self.resize(target.node, old, 0)?;
+        self.resize(target.node, 0)?;
         self.copy_content(source.node, target.node)?;
         let mode = crate::attr::SetAttr { mode: Some(attr.mode & 0o7777), ..Default::default() };
         self.set(target.node, &mode)
     }
 
     fn copy_content(&self, from: NodeId, to: NodeId) -> Result<()> {
+        let _edit = self.editing(to, 0, u64::MAX);
         let mut at = 0;
         loop {
             let rest = self.vfs.getattr(from)?.size.saturating_sub(at);

@@ -28,13 +28,14 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// Takes over one reference to `node`.
     pub fn new(vfs: Arc<Vfs>, node: NodeId, flags: OpenFlags) -> OpenFile {
+        vfs.note_own(node);
         OpenFile { vfs, node, flags, position: Mutex::new(0) }
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        self.vfs.forget(self.node, 1);
+        self.vfs.forget_own(self.node);
     }
 }
 

@@ -111,7 +111,7 @@ impl Api {
         }
         let file = OpenFile::new(Arc::clone(&self.vfs), attr.node, flags);
         if flags.truncate && !found.made {
-            self.resize(attr.node, attr.size, 0)?;
+            self.resize(attr.node, 0)?;
         }
         Ok(file)
     }

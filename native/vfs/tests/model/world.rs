@@ -345,7 +345,7 @@ impl World {
         let byte = self.random.below(255) as u8 + 1;
         let data: Vec<u8> = (0..len).map(|n| byte.wrapping_add((n / 512) as u8)).collect();
         self.note(format!("write {file:?} {offset}+{len} append: {append}"));
-        let flags = WriteFlags { append, kill_privileges: kill };
+        let flags = WriteFlags { append, kill_privileges: kill, keep_times: false };
         let done = self.settle(|vfs| vfs.write(file, offset, &data, flags));
         let expected = self.model.write(file, (!append).then_some(offset), &data, kill);
         self.expect(done, expected);

@@ -13,6 +13,7 @@ interface MountOptions extends GlobalOptions {
   name?: string;
   ephemeral?: boolean;
   durable?: boolean;
+  writeback?: boolean;
   allowOther?: boolean;
   transport?: MountTransport;
   xattrs: boolean;
@@ -28,6 +29,7 @@ export async function mount(directory: string | undefined, options: MountOptions
   if (name !== undefined) params.name = name;
   if (options.ephemeral) params.ephemeral = true;
   if (options.durable !== undefined) params.durable = options.durable;
+  if (options.writeback !== undefined) params.writeback = options.writeback;
   if (options.allowOther) params.allowOther = true;
   if (options.transport !== undefined) params.transport = options.transport;
   if (!options.xattrs) params.xattrs = false;
@@ -38,6 +40,11 @@ export async function mount(directory: string | undefined, options: MountOptions
   if (options.transport !== undefined && options.transport !== mounted.transport) {
     process.stderr.write(
       "devdev: io_uring cannot be used here (see devdev doctor), so it is classic\n",
+    );
+  }
+  if (options.writeback && !mounted.writeback) {
+    process.stderr.write(
+      "devdev: this kernel is too old for --writeback, so it is write-through\n",
     );
   }
   const what = mounted.created ? "new workspace" : "workspace";

@@ -27,7 +27,8 @@ export async function status(options: GlobalOptions): Promise<void> {
   if (options.json) return printJson(s);
   const { usage } = s;
   line(`workspace    ${s.name}${s.ephemeral ? " (ephemeral)" : s.durable ? " (durable)" : ""}`);
-  const over = s.transport === undefined ? "" : ` (${s.transport})`;
+  const how = [s.transport, s.writeback ? "writeback" : undefined].filter((word) => word);
+  const over = s.mountPoint === undefined || how.length === 0 ? "" : ` (${how.join(", ")})`;
   line(`mounted at   ${s.mountPoint ?? "-"}${over}`);
   const told = interruption(s);
   if (told !== undefined) line(`interrupted  ${told}`);
