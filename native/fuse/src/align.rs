@@ -1,5 +1,5 @@
-//! Keeping a kernel that writes back and the engine the same: bringing in what it holds, and telling
-//! it what it would not ask for.
+//! Keeping a kernel that writes back and the engine the same: bringing in what it holds, and
+//! telling it what it would not ask for.
 //!
 //! Such a kernel believes its own length and times of a regular file for as long as it knows the
 //! inode. What nobody uses it can be told to forget. Of an open or watched file it learns a greater

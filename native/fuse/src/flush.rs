@@ -1,8 +1,9 @@
 //! The flush barrier: what processes have stored to shared mappings reaches the engine.
 //!
-//! With writeback any file that the kernel knows may be dirty: each is flushed. Else only inodes that somebody maps shared right now can be dirty: munmap, exit
-//! and exec write back and wait. `syncfs` is no barrier on FUSE. Invalidating an inode writes its
-//! dirty pages and waits for the replies.
+//! With writeback any file that the kernel knows may be dirty: each is flushed. Else only inodes
+//! that somebody maps shared right now can be dirty: munmap, exit and exec write back and wait.
+//! `syncfs` is no barrier on FUSE. Invalidating an inode writes its dirty pages and waits for the
+//! replies.
 
 use std::collections::BTreeSet;
 use std::fs;

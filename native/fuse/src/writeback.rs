@@ -6,7 +6,6 @@
 //! follows. Apart from `core`, which knows requests but not what they are about.
 
 use std::collections::HashSet;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -107,9 +106,9 @@ impl Writeback {
         Some(edits.swap_remove(at).size)
     }
 
-    /// What of the bytes for `offset` is not shielded, in order.
-    pub fn newer_parts(&self, node: NodeId, offset: u64, len: usize) -> Vec<Range<usize>> {
-        let mut parts = vec![0..len];
+    /// What of the bytes for `offset` is not shielded: starts and ends, in order.
+    pub fn newer_parts(&self, node: NodeId, offset: u64, len: usize) -> Vec<(usize, usize)> {
+        let mut parts = vec![(0, len)];
         if self.editing.load(Ordering::SeqCst) == 0 {
             return parts;
         }
@@ -117,8 +116,8 @@ impl Writeback {
             let within = |at: u64| at.saturating_sub(offset).min(len as u64) as usize;
             let (from, to) = (within(edit.from), within(edit.to));
             let outside =
-                |part: Range<usize>| [part.start..part.end.min(from), part.start.max(to)..part.end];
-            parts = parts.into_iter().flat_map(outside).filter(|part| !part.is_empty()).collect();
+                |(start, end): (usize, usize)| [(start, end.min(from)), (start.max(to), end)];
+            parts = parts.into_iter().flat_map(outside).filter(|part| part.0 < part.1).collect();
         }
         parts
     }
@@ -170,19 +169,19 @@ mod tests {
     #[test]
     fn what_the_api_changes_meanwhile_is_left_out() {
         let writeback = Writeback::new(PathBuf::new(), None);
-        assert_eq!(writeback.newer_parts(NODE, 0, 10), [0..10]);
+        assert_eq!(writeback.newer_parts(NODE, 0, 10), [(0, 10)]);
         writeback.begin_edit(NODE, 4100, 4200, 5);
-        assert_eq!(writeback.newer_parts(NODE, 4096, 4096), [0..4, 104..4096]);
-        assert_eq!(writeback.newer_parts(NODE, 0, 4096), [0..4096]);
-        assert_eq!(writeback.newer_parts(NodeId(21), 4096, 4096), [0..4096]);
+        assert_eq!(writeback.newer_parts(NODE, 4096, 4096), [(0, 4), (104, 4096)]);
+        assert_eq!(writeback.newer_parts(NODE, 0, 4096), [(0, 4096)]);
+        assert_eq!(writeback.newer_parts(NodeId(21), 4096, 4096), [(0, 4096)]);
         assert_eq!(writeback.newer_parts(NODE, 4150, 10), []);
         writeback.begin_edit(NODE, 8000, u64::MAX, 5);
-        assert_eq!(writeback.newer_parts(NODE, 4096, 8192), [0..4, 104..3904]);
+        assert_eq!(writeback.newer_parts(NODE, 4096, 8192), [(0, 4), (104, 3904)]);
         assert_eq!(writeback.end_edit(NODE, 4100, 4200), Some(5));
-        assert_eq!(writeback.newer_parts(NODE, 4096, 4096), [0..3904]);
+        assert_eq!(writeback.newer_parts(NODE, 4096, 4096), [(0, 3904)]);
         assert_eq!(writeback.end_edit(NODE, 8000, u64::MAX), Some(5));
         assert_eq!(writeback.end_edit(NODE, 8000, u64::MAX), None);
-        assert_eq!(writeback.newer_parts(NODE, 4096, 4096), [0..4096]);
+        assert_eq!(writeback.newer_parts(NODE, 4096, 4096), [(0, 4096)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The align role: `devdev-helper align` has the kernel ask for the length and the times of files in
-//! use, by setting what they are already: a kernel that keeps writes back takes them from no one
-//! else. Reads for each file its length and mtime, a NUL, its path, a NUL. The daemon, which answers,
-//! must not ask itself.
+//! The align role: `devdev-helper align` has the kernel ask for the length and the times of files
+//! in use, by setting what they are already: a kernel that keeps writes back takes them from no one
+//! else. Reads for each file its length and mtime, a NUL, its path, a NUL. The daemon, which
+//! answers, must not ask itself.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;

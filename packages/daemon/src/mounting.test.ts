@@ -26,6 +26,7 @@ function host(mounting: () => Promise<void>): { host: WorkspaceHost; done: strin
         name,
         ephemeral: false,
         durable: false,
+        writeback: false,
         createdAt: 0,
         snapshots: 0,
       });

@@ -11,6 +11,7 @@ function summary(name: string, mountPoint?: string, lastMountPoint?: string): Wo
     name,
     ephemeral: false,
     durable: false,
+    writeback: false,
     createdAt: 0,
     snapshots: 0,
     ...(mountPoint !== undefined && { mountPoint }),

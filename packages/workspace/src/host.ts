@@ -20,6 +20,7 @@ import { Workspace } from "./workspace.js";
 
 type CreateOptions = Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string };
 
+type Live = Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback">;
 /** An ephemeral workspace's summary, as far as it does not change. */
 type Beside = Pick<WorkspaceSummary, "id" | "name" | "createdAt" | "lastMountPoint">;
 
@@ -65,11 +66,8 @@ export class WorkspaceHost implements Host {
     const stored = rows.map((row): WorkspaceSummary => {
       const { id, name, createdAt, mountPath, snapshots, options } = row;
       const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
-      const places = {
-        ...this.#live(id, options.writeback === true),
-        ...last,
-        ...this.#interrupted.of(id),
-      };
+      const live = this.#live(id, options.writeback === true);
+      const places = { ...live, ...last, ...this.#interrupted.of(id) };
       const kept = { ephemeral: false, durable: options.durable === true, snapshots };
       return { id, name, ...places, ...kept, createdAt };
     });
@@ -236,10 +234,7 @@ export class WorkspaceHost implements Host {
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
   }
 
-  #live(
-    id: string,
-    kept: boolean,
-  ): Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback"> {
+  #live(id: string, kept: boolean): Live {
     const { mountPoint, transport, writeback = kept } = this.#ready.get(id) ?? {};
     return { writeback, ...defined({ mountPoint, transport }) };
   }

@@ -38,7 +38,8 @@ pub(super) fn setattr(c: &mut Context<'_>, arg: &SetattrIn) -> OpResult {
     c.attr(&attr)
 }
 
-// A kernel that writes back keeps the times of regular files itself: where it sends none, none move.
+// A kernel that writes back keeps the times of regular files itself: where it sends none, none
+// move.
 fn own_times(c: &Context<'_>, writeback: &Writeback, set: &mut SetAttr) -> Result<(), Errno> {
     let attr = c.vfs.getattr(c.node)?;
     if attr.mode & S_IFMT == S_IFREG {
@@ -67,7 +68,8 @@ fn keep_times(c: &Context<'_>, arg: &SetattrIn, set: &mut SetAttr) -> Result<(),
     Ok(())
 }
 
-// chown(-1, -1): nothing to set but what a kernel that writes back says of ctime, which moves and privileges go, as with any chown.
+// chown(-1, -1): nothing to set but what a kernel that writes back says of ctime, which moves and
+// privileges go, as with any chown.
 fn is_bare(arg: &SetattrIn) -> bool {
     let fields = fattr::MODE | fattr::UID | fattr::GID | fattr::SIZE;
     arg.valid & (fields | fattr::ATIME | fattr::MTIME) == 0

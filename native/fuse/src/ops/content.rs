@@ -58,8 +58,8 @@ pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult
 fn write_back(c: &mut Context<'_>, writeback: &Writeback, arg: &WriteIn, data: &[u8]) -> OpResult {
     if !c.core.is_stale(c.node) {
         let flags = WriteFlags { keep_times: true, ..WriteFlags::default() };
-        for part in writeback.newer_parts(c.node, arg.offset, data.len()) {
-            let (at, bytes) = (arg.offset + part.start as u64, &data[part]);
+        for (start, end) in writeback.newer_parts(c.node, arg.offset, data.len()) {
+            let (at, bytes) = (arg.offset + start as u64, &data[start..end]);
             if ready!(c.vfs.write_what_fits(c.node, at, bytes, flags)) < bytes.len() {
                 return Err(Errno::NoSpc);
             }
