@@ -12,6 +12,8 @@ import {
   type DataPaths,
   dataPaths,
   encodeJsonFrame,
+  type Frame,
+  FrameDecoder,
   FrameType,
   type Open,
   PROTOCOL_VERSION,
@@ -55,6 +57,24 @@ export async function connectDaemon(
 export function openFrame(open: Open): Buffer {
   const opener = { version: VERSION, protocol: PROTOCOL_VERSION };
   return encodeJsonFrame(FrameType.open, { ...opener, ...open });
+}
+
+/** Hands over each frame that comes. What cannot be understood ends the connection. */
+export function receiveFrames(
+  socket: Socket,
+  handle: (frame: Frame) => void,
+  fail: (error: unknown) => void,
+): void {
+  const decoder = new FrameDecoder();
+  socket.on("data", (chunk) => {
+    try {
+      for (const frame of decoder.push(chunk)) handle(frame);
+    } catch (error) {
+      fail(error);
+      socket.destroy();
+    }
+  });
+  socket.on("error", fail);
 }
 
 /** What a call fails with whose connection was lost. */

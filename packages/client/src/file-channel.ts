@@ -6,13 +6,18 @@ import { DevdevError, errorFromPlain, type PlainError } from "@devdev/errno";
 import {
   FileCallAssembler,
   type Frame,
-  FrameDecoder,
   FrameType,
   jsonPayload,
   STREAM_PREAMBLE,
   writeFileCall,
 } from "@devdev/protocol";
-import { connectDaemon, type ConnectOptions, daemonGone, openFrame } from "./connect.js";
+import {
+  connectDaemon,
+  type ConnectOptions,
+  daemonGone,
+  openFrame,
+  receiveFrames,
+} from "./connect.js";
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -72,7 +77,6 @@ function copy(view: ArrayBufferView): Buffer {
 /** One connection; once lost it stays so. */
 export class FileConnection {
   readonly #socket: Socket;
-  readonly #decoder = new FrameDecoder();
   readonly #assembler = new FileCallAssembler();
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
@@ -80,8 +84,11 @@ export class FileConnection {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    socket.on("data", (chunk) => this.#receive(chunk));
-    socket.on("error", (error) => this.#fail(error));
+    receiveFrames(
+      socket,
+      (frame) => this.#handle(frame),
+      (error) => this.#fail(error),
+    );
     socket.on("close", () => this.#fail(daemonGone()));
     socket.unref();
   }
@@ -102,15 +109,6 @@ export class FileConnection {
       this.#settled(id)?.reject(error);
     });
     return promise;
-  }
-
-  #receive(chunk: Buffer): void {
-    try {
-      for (const frame of this.#decoder.push(chunk)) this.#handle(frame);
-    } catch (error) {
-      this.#fail(error);
-      this.#socket.destroy();
-    }
   }
 
   #handle(frame: Frame): void {

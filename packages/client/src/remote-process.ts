@@ -9,7 +9,6 @@ import {
   type ExecWord,
   type ExitStatus,
   type Frame,
-  FrameDecoder,
   FrameType,
   jsonPayload,
   type Open,
@@ -22,6 +21,7 @@ import {
   type ConnectOptions,
   daemonGone,
   openFrame,
+  receiveFrames,
 } from "./connect.js";
 import { RemoteInput } from "./remote-input.js";
 
@@ -38,7 +38,6 @@ export interface RemoteCommand {
 export class RemoteProcess implements ExecProcess {
   pid = 0;
   readonly #socket: Socket;
-  readonly #decoder = new FrameDecoder();
   readonly #input: RemoteInput;
   /** Output and, last, the exit status: in order, until somebody takes them. */
   readonly #frames: Frame[] = [];
@@ -53,8 +52,13 @@ export class RemoteProcess implements ExecProcess {
     // Failures belong to whoever waits.
     this.#opened.promise.catch(() => undefined);
     this.#ended.promise.catch(() => undefined);
-    socket.on("data", (chunk) => this.#receive(chunk));
-    socket.on("error", (error) => this.#fail(error));
+    receiveFrames(
+      socket,
+      (frame) => this.#handle(frame),
+      (error) => this.#fail(error),
+    );
+    // After the frames of a chunk, which are taken by then.
+    socket.on("data", () => this.#flow());
     socket.on("close", () => {
       // An exit status that came may still wait behind output.
       if (!this.#frames.some(({ type }) => type === FrameType.exit)) {
@@ -75,16 +79,6 @@ export class RemoteProcess implements ExecProcess {
       throw error;
     }
     return process;
-  }
-
-  #receive(chunk: Buffer): void {
-    try {
-      for (const frame of this.#decoder.push(chunk)) this.#handle(frame);
-    } catch (error) {
-      this.#fail(error);
-      this.#socket.destroy();
-    }
-    this.#flow();
   }
 
   #handle(frame: Frame): void {
