@@ -20,7 +20,9 @@ use crate::handshake::{Agreed, shake_hands};
 use crate::host_mount::{
     DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, remove_created,
 };
-use crate::mount_table::{forget_served, mount_points_of, mounted_at, note_served};
+use crate::mount_table::{
+    clear_dead_mount, forget_served, mount_points_of, mounted_at, note_served,
+};
 use crate::notify::Notifier;
 use crate::options::{EndReason, LogLevel, MountOptions, Transport};
 use crate::park::Parking;
@@ -476,8 +478,14 @@ impl Inner {
         if let Some(watchdog) = held.watchdog {
             watchdog.bye();
         }
-        remove_created(&held.created);
         forget_served(&self.path);
+        if reason == EndReason::Lost {
+            // umount -f ends the connection, but leaves a mount that is in use. Nobody waits there.
+            if let Err(error) = clear_dead_mount(&self.path) {
+                self.core.log(LogLevel::Warn, &format!("fuse: {error}"));
+            }
+        }
+        remove_created(&held.created);
         let on_trial = self.on_trial.load(Ordering::SeqCst);
         if !on_trial {
             self.core.log(LogLevel::Info, &format!("fuse: {} is unmounted", self.path.display()));

@@ -19,7 +19,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -45,6 +46,9 @@ const REQUEST_MAX: usize = (1 << 20) + 4096;
 const FORGET: u32 = 2;
 const INTERRUPT: u32 = 36;
 const BATCH_FORGET: u32 = 42;
+/// Of those that wait each came when a whole queue had been taken since the one before.
+const NUDGES_MAX: usize = 512;
+const NUDGE_STACK: usize = 64 << 10;
 const NOTIFY_RESEND: i32 = 7;
 const ENOTCONN: i32 = 107;
 
@@ -71,7 +75,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(charge) = take_charge(args) else {
         return ExitCode::from(HELPER_FAILED);
     };
-    let nudge = Nudge::start(&charge.mount_point);
+    let nudge = Nudge::new(&charge.mount_point);
     if watch(charge.daemon, &nudge) == Verdict::Act {
         act(&charge);
     }
@@ -144,25 +148,39 @@ fn watch(daemon: Pid, nudge: &Nudge) -> Verdict {
 
 /// With io_uring a request that found no entry is looked at only when the reply to another one goes
 /// out on its CPU; a statfs from there makes sure that there is one.
-struct Nudge(SyncSender<()>);
+struct Nudge {
+    mount_point: PathBuf,
+    /// One was asked for that has not begun yet: it will do for the next too.
+    due: Arc<AtomicBool>,
+    /// Those that go on.
+    running: Arc<AtomicUsize>,
+}
 
 impl Nudge {
-    // On a thread of its own: this process must not wait on the mount that it watches.
-    fn start(mount_point: &Path) -> Nudge {
-        let (send, receive) = sync_channel(1);
-        let path = mount_point.to_owned();
-        std::thread::spawn(move || {
-            while receive.recv().is_ok() {
-                // What it comes to does not matter: the mount may be gone.
-                let _ = ask_from_every_cpu(&path);
-            }
-        });
-        Nudge(send)
+    fn new(mount_point: &Path) -> Nudge {
+        let (due, running) = Default::default();
+        Nudge { mount_point: mount_point.to_owned(), due, running }
     }
 
+    // On a thread of its own each: this process must not wait on the mount that it watches, and one
+    // that comes when others have taken all entries waits itself, until the next one is served.
     fn ask(&self) {
-        // One that has not begun yet will do for this too.
-        let _ = self.0.try_send(());
+        if self.running.load(SeqCst) >= NUDGES_MAX || self.due.swap(true, SeqCst) {
+            return;
+        }
+        self.running.fetch_add(1, SeqCst);
+        let (path, due, running) =
+            (self.mount_point.clone(), self.due.clone(), self.running.clone());
+        let started = std::thread::Builder::new().stack_size(NUDGE_STACK).spawn(move || {
+            due.store(false, SeqCst);
+            // What it comes to does not matter: the mount may be gone.
+            let _ = ask_from_every_cpu(&path);
+            running.fetch_sub(1, SeqCst);
+        });
+        if started.is_err() {
+            self.due.store(false, SeqCst);
+            self.running.fetch_sub(1, SeqCst);
+        }
     }
 }
 

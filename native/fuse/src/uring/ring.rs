@@ -217,6 +217,12 @@ impl Ring {
         }
     }
 
+    /// Whether `pop` would give one.
+    pub fn has_completions(&self) -> bool {
+        let word = |offset| self.memory.word(offset).load(Ordering::Acquire);
+        word(self.params.cq_off.head) != word(self.params.cq_off.tail)
+    }
+
     /// The next completion, if there is one.
     pub fn pop(&mut self) -> Option<Completion> {
         let head = self.memory.word(self.params.cq_off.head);
@@ -266,7 +272,9 @@ mod tests {
             assert!(!submitted.has_passed(published));
             ring.enter(1).unwrap();
             assert!(submitted.has_passed(published));
+            assert!(ring.has_completions());
             let done = ring.pop().unwrap();
+            assert!(!ring.has_completions());
             assert_eq!((done.user_data, done.result, *value), (round, 8, round));
             assert!(ring.pop().is_none());
         }

@@ -253,7 +253,13 @@ impl QueueWorker {
 
     // A spare is used rarely, so what was read through it need not stay in memory. Its reply is
     // out after the next `enter`; from then on it is empty until a completion says otherwise.
+    //
+    // INVARIANT: nothing is given back while there is a completion to be looked at: its request
+    // may lie in there already.
     fn trim(&mut self) {
+        if self.ring.has_completions() {
+            return;
+        }
         for number in self.settled.drain(..) {
             let entry = &self.entries[number];
             if entry.is_sent_back() {

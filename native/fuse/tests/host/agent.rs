@@ -129,6 +129,7 @@ impl State {
             "list" => list(arg(0))?,
             "create" => File::create_new(arg(0)).map(|_| ok())?,
             "mkdir" => fs::create_dir(arg(0)).map(|()| ok())?,
+            "flood" => flood(arg(0), number(1) as usize),
             "statfs" => statfs(arg(0)).map(|()| ok())?,
             "open" => {
                 let file = OpenOptions::new().read(true).write(true).open(arg(1))?;
@@ -245,6 +246,22 @@ fn list(path: &str) -> io::Result<String> {
     }
     names.sort();
     Ok(names.join(","))
+}
+
+// Lists so many directories at once, numbered from 0; how often each outcome came.
+fn flood(prefix: &str, count: usize) -> String {
+    let one = |n: usize| {
+        let path = format!("{prefix}{n}");
+        let start = std::thread::Builder::new().stack_size(128 << 10);
+        start.spawn(move || list(&path).map_or_else(|e| e.raw_os_error().unwrap_or(0), |_| 0))
+    };
+    let threads: Vec<_> = (0..count).map(|n| one(n).unwrap()).collect();
+    let mut outcomes = std::collections::BTreeMap::<i32, usize>::new();
+    for thread in threads {
+        *outcomes.entry(thread.join().unwrap()).or_default() += 1;
+    }
+    let told: Vec<_> = outcomes.iter().map(|(errno, count)| format!("E{errno}x{count}")).collect();
+    told.join(",")
 }
 
 fn statfs(path: &str) -> io::Result<()> {

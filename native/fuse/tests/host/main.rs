@@ -6,6 +6,7 @@ mod basic;
 mod coherence;
 mod dying;
 mod flush;
+mod hardship;
 mod harness;
 mod mounting;
 mod parking;

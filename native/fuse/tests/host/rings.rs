@@ -32,7 +32,7 @@ fn over_rings(choose: impl FnOnce(&mut MountOptions)) -> Option<Host> {
 }
 
 // All requests of such an agent go to one queue.
-fn agent_on_one_cpu(host: &Host) -> Agent {
+pub fn agent_on_one_cpu(host: &Host) -> Agent {
     let mut agent = Agent::start_with(|command| {
         // SAFETY: between fork and exec only one system call is made, on a local variable.
         unsafe {
