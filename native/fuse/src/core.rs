@@ -26,8 +26,11 @@ use crate::writeback::{Job, Writeback};
 
 const EIO: i32 = 5;
 const EBUSY: i32 = 16;
+const ENOSPC: i32 = 28;
 const ENOTCONN: i32 = 107;
 
+/// How long a request that finds no room waits at most for forgets that are on their way.
+const FORGETS_LIMIT: Duration = Duration::from_millis(100);
 /// Requests in flight are waited for at most so long before a notification goes out.
 const QUIESCE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -98,6 +101,24 @@ impl Core {
     }
 }
 
+impl Core {
+    /// With rings: until the one reader of /dev/fuse has served what lies there now.
+    fn let_forgets_pass(&self) {
+        let end = Instant::now() + FORGETS_LIMIT;
+        // Twice: a message that was read is not yet one that is being served.
+        let mut quiet = 0;
+        while quiet < 2 && Instant::now() < end {
+            let reader = self.progress.first().is_some_and(Progress::is_under_way);
+            quiet = if reader || self.device.wait_readable(Duration::ZERO) == Ok(true) {
+                0
+            } else {
+                quiet + 1
+            };
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+}
+
 /// Whether a worker serves a request right now: odd while it does.
 #[derive(Default)]
 pub(crate) struct Progress(AtomicU64);
@@ -109,6 +130,10 @@ impl Progress {
 
     pub fn end(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_under_way(&self) -> bool {
+        !self.seen().is_multiple_of(2)
     }
 
     fn seen(&self) -> u64 {
@@ -277,6 +302,18 @@ impl Worker {
     }
 
     fn dispatch(&mut self, request: &Request<'_>) -> Result<Answer, i32> {
+        let outcome = self.attempt_once(request);
+        if !matches!(outcome, Err(ENOSPC)) || self.core.rings.is_empty() {
+            return outcome;
+        }
+        // What was removed just before takes room until the kernel's FORGET, which comes by another
+        // way here. Nothing has been changed, so the request can be served again.
+        self.core.let_forgets_pass();
+        self.reply.clear();
+        self.attempt_once(request)
+    }
+
+    fn attempt_once(&mut self, request: &Request<'_>) -> Result<Answer, i32> {
         let core = &*self.core;
         let header = &request.header;
         if core.refusing.load(Ordering::Relaxed) && !has_no_reply(header.opcode) {
