@@ -17,10 +17,22 @@ export declare class ImportCancel {
   cancel(): void
 }
 
+/** What an import reads from. */
+export declare class ImportFeed {
+  /** For one import. */
+  constructor()
+  /** Hands a piece over, when there is room for it; false when nobody reads any more. */
+  push(piece: Uint8Array): Promise<boolean>
+  /** No more comes. */
+  end(): void
+}
+
 /** An export under way: a thread makes pieces, JavaScript takes them. Dropped, the thread ends. */
 export declare class NativeExport {
-  /** Starts exporting a tree. */
-  static start(number: number, meta?: StreamMeta | undefined | null): NativeExport
+  /** Starts exporting a tree: as a snapshot, or as a tar archive. */
+  static start(number: number, meta: StreamMeta | undefined | null, tar: boolean): NativeExport
+  /** After the last piece: how many inodes the format has no place for. */
+  skipped(): number
   /** The next piece; null after the last. */
   next(): Promise<Buffer | null>
 }
@@ -236,6 +248,12 @@ export declare function getxattrSync(engine: number, path: Uint8Array, name: Uin
 /** The devdev mounts of this mount namespace. */
 export declare function hostMounts(): Promise<Array<FoundMountInfo>>
 
+/**
+ * The tree of a host directory, with hashes instead of content. Other file systems below it are
+ * left out, and so is what goes away meanwhile.
+ */
+export declare function hostTree(path: Uint8Array): Promise<number>
+
 /** How a snapshot is imported. */
 export interface ImportConfig {
   maxBytes: number
@@ -243,16 +261,24 @@ export interface ImportConfig {
   /** Who owns everything; the stream's owners when absent. */
   uid?: number
   gid?: number
+  /** It is a tar archive, perhaps compressed; else the export format. */
+  tar: boolean
 }
 
 /** A tree that was imported. */
 export interface Imported {
   tree: number
-  meta: StreamMeta
+  /** What its stream says of the snapshot; archives say nothing. */
+  meta?: StreamMeta
+  /** Entries that were left out. */
+  skipped: number
 }
 
-/** Reads a snapshot from a file or from bytes, to its end or until it is cancelled. */
-export declare function importTree(source: string | Uint8Array, config: ImportConfig, cancel: ImportCancel): Promise<Imported>
+/**
+ * Reads a snapshot from a file, from bytes or from what is fed, to its end or until it is
+ * cancelled.
+ */
+export declare function importTree(source: string | Uint8Array | ImportFeed, config: ImportConfig, cancel: ImportCancel): Promise<Imported>
 
 /** How many took from so many nanoseconds to less than so many. */
 export interface LatencyCounter {
@@ -597,6 +623,8 @@ export interface TreeChange {
   oldPath?: Uint8Array
   /** File type bits >> 12, of the new side or of what was removed. */
   fileKind: number
+  /** The same of the old side, when there is one. */
+  oldFileKind?: number
   /** What differs when both sides have it. */
   changed: Array<string>
   oldSize?: number
@@ -610,9 +638,9 @@ export declare function treeContentId(number: number): Promise<Buffer>
 
 /**
  * What differs from the first tree to the second, by path; `times`: also where only the mtime
- * does.
+ * does; `within_renamed`: also everything in directories that were renamed.
  */
-export declare function treeDiff(from: number, to: number, times: boolean): Promise<Array<TreeChange>>
+export declare function treeDiff(from: number, to: number, times: boolean, withinRenamed: boolean): Promise<Array<TreeChange>>
 
 /** Lets a tree go. */
 export declare function treeDispose(number: number): void
@@ -634,6 +662,9 @@ export declare function treeReadFile(number: number, path: Uint8Array): Promise<
 
 /** The target of a symlink in it. */
 export declare function treeReadlink(number: number, path: Uint8Array): Promise<Buffer>
+
+/** Up to `len` bytes of a regular file in it, from `offset` on; fewer at its end. */
+export declare function treeReadRange(number: number, path: Uint8Array, offset: number, len: number): Promise<Buffer>
 
 /** truncate(2). */
 export declare function truncate(engine: number, path: Uint8Array, size: number): Promise<void>

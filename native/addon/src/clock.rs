@@ -24,7 +24,7 @@ impl Clock for SettableClock {
     }
 }
 
-fn system_time() -> Timespec {
+pub fn system_time() -> Timespec {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => Timespec { secs: since.as_secs() as i64, nanos: since.subsec_nanos() },
         // A host clock before 1970: whole seconds are exact enough.

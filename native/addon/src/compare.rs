@@ -1,7 +1,7 @@
 //! Comparing frozen trees: content ids and differences.
 
 use devdev_pack::{Pace, content_id};
-use devdev_vfs::{Attr, Change, ChangeKind, Differences, S_IFMT, path_diff};
+use devdev_vfs::{Attr, Change, ChangeKind, DiffScope, Differences, S_IFMT, path_diff};
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
@@ -20,6 +20,8 @@ pub struct TreeChange {
     pub old_path: Option<Uint8Array>,
     /// File type bits >> 12, of the new side or of what was removed.
     pub file_kind: u32,
+    /// The same of the old side, when there is one.
+    pub old_file_kind: Option<u32>,
     /// What differs when both sides have it.
     pub changed: Vec<String>,
     pub old_size: Option<f64>,
@@ -59,6 +61,7 @@ impl From<Change> for TreeChange {
             path: change.path.into(),
             old_path: change.old_path.map(Uint8Array::from),
             file_kind: kind >> 12,
+            old_file_kind: change.old.as_ref().map(|attr| (attr.mode & S_IFMT) >> 12),
             changed: changed(change.differs),
             old_size: change.old.map(|attr| attr.size as f64),
             new_size: change.new.map(|attr| attr.size as f64),
@@ -76,12 +79,19 @@ pub fn tree_content_id(env: &Env, number: u32) -> Result<Object<'_>, Thrown> {
 }
 
 /// What differs from the first tree to the second, by path; `times`: also where only the mtime
-/// does.
+/// does; `within_renamed`: also everything in directories that were renamed.
 #[napi(catch_unwind, ts_return_type = "Promise<Array<TreeChange>>")]
-pub fn tree_diff(env: &Env, from: u32, to: u32, times: bool) -> Result<Object<'_>, Thrown> {
+pub fn tree_diff(
+    env: &Env,
+    from: u32,
+    to: u32,
+    times: bool,
+    within_renamed: bool,
+) -> Result<Object<'_>, Thrown> {
+    let scope = DiffScope { times, within_renamed };
     let (from, to) = (tree(from)?, tree(to)?);
     long(env, "diff", move || {
-        let changes = path_diff(&from.tree, &to.tree, times);
+        let changes = path_diff(&from.tree, &to.tree, scope);
         Ok(changes.into_iter().map(TreeChange::from).collect::<Vec<_>>())
     })
 }

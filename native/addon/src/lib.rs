@@ -13,7 +13,10 @@ mod clock;
 mod compare;
 mod engine;
 mod failed;
+mod feed;
 mod host_mount;
+#[cfg(target_os = "linux")]
+mod host_tree;
 mod needs;
 mod operation;
 mod persist;

@@ -2,20 +2,23 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
-use devdev_pack::{ExportError, ImportError, ImportErrorKind, ImportOptions, Meta, export, import};
+use devdev_pack::{ExportError, ImportError, ImportErrorKind, ImportOptions, Meta};
+use devdev_pack::{export, export_tar, import, import_tar};
 use devdev_vfs::api::Waiting;
 use devdev_vfs::{Bytes as ChunkBytes, Chunk, Limits, Need};
 use napi::Env;
-use napi::bindgen_prelude::{AsyncTask, Either, Object, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Either3, Object, Uint8Array};
 use napi_derive::napi;
 
+use crate::clock::system_time;
 use crate::engine::{Engine, Time};
 use crate::failed::{Failed, Thrown, caught};
+use crate::feed::{FeedReader, ImportFeed};
 use crate::registry::{TreeHandle, tree};
 use crate::trees::add_tree;
 use crate::values::Bytes;
@@ -65,6 +68,7 @@ impl From<ImportError> for Failed {
         let code = match error.kind {
             ImportErrorKind::Io(_) => return Failed::new("EIO", "read"),
             ImportErrorKind::NotASnapshot => "ERR_IMPORT_NOT_A_SNAPSHOT",
+            ImportErrorKind::NotAnArchive => "ERR_IMPORT_NOT_AN_ARCHIVE",
             ImportErrorKind::Version(_) => "ERR_IMPORT_VERSION",
             ImportErrorKind::Truncated => "ERR_IMPORT_TRUNCATED",
             ImportErrorKind::TooLarge(_) => "ERR_IMPORT_TOO_LARGE",
@@ -80,24 +84,33 @@ type Piece = Result<Vec<u8>, Failed>;
 #[napi]
 pub struct NativeExport {
     pieces: Arc<Mutex<Receiver<Piece>>>,
+    skipped: Arc<AtomicU64>,
 }
 
 #[napi]
 impl NativeExport {
-    /// Starts exporting a tree.
+    /// Starts exporting a tree: as a snapshot, or as a tar archive.
     #[napi(catch_unwind, factory)]
-    pub fn start(number: u32, meta: Option<StreamMeta>) -> Result<NativeExport, Thrown> {
+    pub fn start(number: u32, meta: Option<StreamMeta>, tar: bool) -> Result<NativeExport, Thrown> {
         let handle = tree(number)?;
-        let meta = meta.map(Meta::from).unwrap_or_default();
+        let format = if tar { None } else { Some(meta.map(Meta::from).unwrap_or_default()) };
+        let skipped = Arc::new(AtomicU64::new(0));
+        let skip = skipped.clone();
         let (sender, receiver) = sync_channel(AHEAD);
         let run = move || {
-            if let Err(failed) = caught(|| write_all(&handle, &meta, &sender)) {
+            if let Err(failed) = caught(|| write_all(&handle, format.as_ref(), &skip, &sender)) {
                 // Refused when nobody takes pieces any more.
                 let _ = sender.send(Err(failed));
             }
         };
         thread::Builder::new().name("devdev-export".to_owned()).spawn(run).map_err(Failed::from)?;
-        Ok(NativeExport { pieces: Arc::new(Mutex::new(receiver)) })
+        Ok(NativeExport { pieces: Arc::new(Mutex::new(receiver)), skipped })
+    }
+
+    /// After the last piece: how many inodes the format has no place for.
+    #[napi(catch_unwind)]
+    pub fn skipped(&self) -> f64 {
+        self.skipped.load(Ordering::Relaxed) as f64
     }
 
     /// The next piece; null after the last.
@@ -111,7 +124,12 @@ impl NativeExport {
     }
 }
 
-fn write_all(handle: &TreeHandle, meta: &Meta, sender: &SyncSender<Piece>) -> Result<(), Failed> {
+fn write_all(
+    handle: &TreeHandle,
+    meta: Option<&Meta>,
+    skipped: &AtomicU64,
+    sender: &SyncSender<Piece>,
+) -> Result<(), Failed> {
     let store = handle.store().upgrade();
     let mut piece = Vec::with_capacity(PIECE);
     let send = |piece: Vec<u8>| {
@@ -125,7 +143,13 @@ fn write_all(handle: &TreeHandle, meta: &Meta, sender: &SyncSender<Piece>) -> Re
         send(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)))
     };
     let fetch = |chunk: &Arc<Chunk>| fetch(store.as_deref(), chunk);
-    export(&handle.tree, meta, &fetch, &mut sink)?;
+    match meta {
+        Some(meta) => export(&handle.tree, meta, &fetch, &mut sink)?,
+        None => {
+            let left_out = export_tar(&handle.tree, &fetch, &mut sink)?;
+            skipped.store(left_out, Ordering::Relaxed);
+        }
+    }
     Ok(send(piece)?)
 }
 
@@ -151,13 +175,18 @@ pub struct ImportConfig {
     /// Who owns everything; the stream's owners when absent.
     pub uid: Option<u32>,
     pub gid: Option<u32>,
+    /// It is a tar archive, perhaps compressed; else the export format.
+    pub tar: bool,
 }
 
 /// A tree that was imported.
 #[napi(object)]
 pub struct Imported {
     pub tree: u32,
-    pub meta: StreamMeta,
+    /// What its stream says of the snapshot; archives say nothing.
+    pub meta: Option<StreamMeta>,
+    /// Entries that were left out.
+    pub skipped: f64,
 }
 
 /// Ends an import before it has read everything: that fails with ECANCELED then.
@@ -198,18 +227,20 @@ impl<R: Read> Read for Cancellable<R> {
     }
 }
 
-/// Reads a snapshot from a file or from bytes, to its end or until it is cancelled.
+/// Reads a snapshot from a file, from bytes or from what is fed, to its end or until it is
+/// cancelled.
 #[napi(catch_unwind, ts_return_type = "Promise<Imported>")]
 pub fn import_tree<'env>(
     env: &'env Env,
-    source: Either<String, Uint8Array>,
+    source: Either3<String, Uint8Array, &ImportFeed>,
     config: ImportConfig,
     cancel: &ImportCancel,
 ) -> Result<Object<'env>, Thrown> {
     let cancelled = cancel.cancelled.clone();
     let source = match source {
-        Either::A(path) => Either::A(path),
-        Either::B(bytes) => Either::B(bytes.to_vec()),
+        Either3::A(path) => Either3::A(path),
+        Either3::B(bytes) => Either3::B(bytes.to_vec()),
+        Either3::C(feed) => Either3::C(feed.reader()?),
     };
     let options = ImportOptions {
         limits: Limits { bytes: config.max_bytes as u64, inodes: config.max_inodes as u64 },
@@ -217,15 +248,24 @@ pub fn import_tree<'env>(
     };
     long(env, "import", move || {
         let inner: Box<dyn Read> = match source {
-            Either::A(path) => Box::new(File::open(path).map_err(open_failed)?),
-            Either::B(bytes) => Box::new(io::Cursor::new(bytes)),
+            Either3::A(path) => Box::new(File::open(path).map_err(open_failed)?),
+            Either3::B(bytes) => Box::new(io::Cursor::new(bytes)),
+            Either3::C(reader) => Box::new(reader) as Box<FeedReader>,
         };
         let mut reader = BufReader::new(Cancellable { inner, cancelled: cancelled.clone() });
-        let (tree, meta) = import(&mut reader, options).map_err(|error| {
+        let failed = |error: ImportError| {
             let done = cancelled.load(Ordering::Relaxed);
             if done { Failed::new("ECANCELED", "read") } else { error.into() }
-        })?;
-        Ok(Imported { tree: add_tree(tree, Weak::new()), meta: meta.into() })
+        };
+        let (tree, meta, skipped) = if config.tar {
+            let (tree, skipped) =
+                import_tar(&mut reader, options, system_time()).map_err(failed)?;
+            (tree, None, skipped)
+        } else {
+            let (tree, meta) = import(&mut reader, options).map_err(failed)?;
+            (tree, Some(meta.into()), 0)
+        };
+        Ok(Imported { tree: add_tree(tree, Weak::new()), meta, skipped: skipped as f64 })
     })
 }
 

@@ -124,6 +124,22 @@ pub fn tree_read_file(number: u32, path: &[u8]) -> Result<AsyncTask<Pooled<Bytes
     Ok(Pooled::task(move || with_frozen(&handle, |tree| tree.read_file(&path)).map(Bytes)))
 }
 
+/// Up to `len` bytes of a regular file in it, from `offset` on; fewer at its end.
+#[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+pub fn tree_read_range(
+    number: u32,
+    path: &[u8],
+    offset: f64,
+    len: u32,
+) -> Result<AsyncTask<Pooled<Bytes>>, Thrown> {
+    let (handle, path) = (tree(number)?, path.to_vec());
+    let read = move || {
+        let range = |tree: FrozenTree<'_>| tree.read_range(&path, offset as u64, len as usize);
+        with_frozen(&handle, range).map(Bytes)
+    };
+    Ok(Pooled::task(read))
+}
+
 /// The target of a symlink in it.
 #[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
 pub fn tree_readlink(number: u32, path: &[u8]) -> Result<AsyncTask<Pooled<Bytes>>, Thrown> {

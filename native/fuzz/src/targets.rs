@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use devdev_pack::{ImportOptions, Meta, RAW, ZSTD, export, import, unpack_block};
+use devdev_pack::{
+    ImportOptions, Meta, RAW, ZSTD, export, export_tar, import, import_tar, unpack_block,
+};
 use devdev_vfs::sample::{self, Random};
 use devdev_vfs::{
-    Bytes, Chunk, Limits, PageId, Persist, Tree, TreeLoader, content_id, page, path_diff,
+    Bytes, Chunk, DiffScope, Limits, PageId, Persist, Timespec, Tree, TreeLoader, content_id, page,
+    path_diff,
 };
 
 /// A function of bytes; true when it takes them.
@@ -25,6 +28,7 @@ pub struct Target {
 }
 
 const LIMITS: Limits = Limits { bytes: 4 << 20, inodes: 2000 };
+const SCOPE: DiffScope = DiffScope { times: true, within_renamed: true };
 const MAX_INODES: u64 = 20_000;
 
 /// All targets.
@@ -33,6 +37,7 @@ pub fn targets() -> Vec<Target> {
         Target { name: "page", run: run_page, seeds: seed_pages, seal: false },
         Target { name: "tree", run: run_tree, seeds: seed_trees, seal: false },
         Target { name: "import", run: run_import, seeds: seed_streams, seal: true },
+        Target { name: "tar", run: run_tar, seeds: seed_archives, seal: false },
         Target { name: "block", run: run_block, seeds: seed_blocks, seal: false },
         #[cfg(target_os = "linux")]
         Target { name: "fuse", run: devdev_fuse::is_request, seeds: seed_requests, seal: false },
@@ -103,9 +108,9 @@ fn run_tree(bytes: &[u8]) -> bool {
     }
     let Ok(tree) = loader.finish() else { return false };
     // Equal ids: nothing to tell. Hard links alone are told by the id only.
-    let changes = path_diff(&original, &tree, true);
+    let changes = path_diff(&original, &tree, SCOPE);
     assert!(content_id(&tree) != content_id(&original) || changes.is_empty());
-    assert_eq!(path_diff(&tree, &original, true).is_empty(), changes.is_empty());
+    assert_eq!(path_diff(&tree, &original, SCOPE).is_empty(), changes.is_empty());
     Persist::new(&tree).next_page();
     true
 }
@@ -159,6 +164,41 @@ fn run_import(bytes: &[u8]) -> bool {
     let again = stream(&tree, &meta);
     let copy = import(&mut &again[..], options);
     assert!(copy.is_ok_and(|(copy, said)| said == meta && stream(&copy, &meta) == again));
+    true
+}
+
+fn archive(tree: &Tree) -> Vec<u8> {
+    let mut out = Vec::new();
+    let done = export_tar(tree, &no_store, &mut |bytes| {
+        out.extend_from_slice(bytes);
+        Ok(())
+    });
+    assert!(done.is_ok(), "a tree in memory can be exported");
+    out
+}
+
+fn seed_archives() -> Vec<Vec<u8>> {
+    let small = (0..40).map(some_tree).filter(|tree| tree.bytes < 40 << 10);
+    small.map(|tree| archive(&tree)).collect()
+}
+
+fn run_tar(bytes: &[u8]) -> bool {
+    let mut bytes = bytes.to_vec();
+    // Else hardly any change gets past the first header.
+    for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    }
+    let options = ImportOptions { limits: LIMITS, owner: None };
+    let now = Timespec::default();
+    let Ok((tree, _)) = import_tar(&mut &bytes[..], options, now) else { return false };
+    assert!(tree.inodes <= LIMITS.inodes && tree.bytes <= LIMITS.bytes);
+    // What is taken can be stored, and comes out as something that is taken, and is the same then.
+    pages(&tree);
+    let again = archive(&tree);
+    let copy = import_tar(&mut &again[..], options, now);
+    assert!(copy.is_ok_and(|(copy, skipped)| skipped == 0 && archive(&copy) == again));
     true
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use devdev_pack::{ImportOptions, Meta, Pace, PersistJob, content_id, export, import, unpack_page};
 use devdev_vfs::{
-    Body, Chunk, Content, Ino, Inode, Limits, PageId, S_IFDIR, S_IFREG, Timespec, Tree,
+    Body, Chunk, Content, DiffScope, Ino, Inode, Limits, PageId, S_IFDIR, S_IFREG, Timespec, Tree,
     TreeBuilder, TreeLoader, full_pages, path_diff,
 };
 
@@ -118,7 +118,7 @@ fn main() {
     let changed = builder.freeze();
     println!("100 changes:");
     store(&changed);
-    let changes = timed("diff", || path_diff(&tree, &changed, false));
+    let changes = timed("diff", || path_diff(&tree, &changed, DiffScope::default()));
     println!("{:32} {:8}", "changes", changes.len());
     transfer(&tree);
 }

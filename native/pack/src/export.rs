@@ -206,7 +206,7 @@ impl Export<'_> {
     }
 }
 
-fn block(chunk: &Arc<Chunk>, fetch: &Fetch<'_>) -> Result<Bytes, ExportError> {
+pub(crate) fn block(chunk: &Arc<Chunk>, fetch: &Fetch<'_>) -> Result<Bytes, ExportError> {
     if let Some(bytes) = chunk.bytes() {
         return Ok(bytes);
     }

@@ -55,7 +55,7 @@ struct Import<'a> {
 pub fn import(source: &mut dyn Read, options: ImportOptions) -> Result<(Arc<Tree>, Meta)> {
     let Limits { bytes, inodes } = options.limits;
     let mut import = Import {
-        source: Source::new(source),
+        source: Source::new(source, "snapshot"),
         options,
         builder: TreeBuilder::new(),
         files: Vec::new(),
@@ -79,9 +79,7 @@ impl Import<'_> {
             match self.source.byte() {
                 Ok(found) if found == byte => {}
                 Ok(_) => return Err(self.source.error(ImportErrorKind::NotASnapshot)),
-                Err(ImportError { kind: ImportErrorKind::Io(error), position }) => {
-                    return Err(ImportError { kind: ImportErrorKind::Io(error), position });
-                }
+                Err(error @ ImportError { kind: ImportErrorKind::Io(_), .. }) => return Err(error),
                 Err(_) => return Err(self.source.error(ImportErrorKind::NotASnapshot)),
             }
         }
@@ -249,7 +247,7 @@ impl Import<'_> {
         let packed = self.source.take(len as usize)?;
         unpack_block(encoding, &packed, raw_len).map_err(|_| {
             let kind = ImportErrorKind::Corrupt("a block does not unpack");
-            ImportError { position: start, kind }
+            ImportError { position: start, kind, what: "snapshot" }
         })
     }
 }

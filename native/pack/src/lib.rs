@@ -1,5 +1,6 @@
 //! Moves trees between the engine and bytes: compressing what a store lacks into buffers, and
-//! snapshots as one portable stream. Apart from the engine, because it needs zstd.
+//! snapshots as one portable stream or as a tar archive. Apart from the engine, because it needs
+//! zstd.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -11,6 +12,11 @@ mod import;
 mod pace;
 mod persist_job;
 mod source;
+mod tar_export;
+mod tar_import;
+mod tar_nodes;
+mod tar_pax;
+mod unpacked;
 
 pub use encoding::{MAX_PAGE, RAW, UnpackError, ZSTD, unpack_block, unpack_page};
 pub use export::{ExportError, Fetch, export};
@@ -19,3 +25,5 @@ pub use import::{ImportOptions, import};
 pub use pace::Pace;
 pub use persist_job::{Packed, PersistError, PersistJob, content_id};
 pub use source::{ImportError, ImportErrorKind};
+pub use tar_export::export_tar;
+pub use tar_import::import_tar;

@@ -16,6 +16,8 @@ pub enum ImportErrorKind {
     Io(io::Error),
     /// It does not begin like an exported snapshot.
     NotASnapshot,
+    /// It does not begin like a tar archive.
+    NotAnArchive,
     /// It is of a version that is not known here.
     Version(u8),
     /// It ends too early.
@@ -35,24 +37,28 @@ pub struct ImportError {
     pub position: u64,
     /// What is wrong.
     pub kind: ImportErrorKind,
+    /// What was read: "snapshot" or "archive".
+    pub what: &'static str,
 }
 
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use ImportErrorKind::*;
+        let what = self.what;
         match &self.kind {
-            Io(error) => write!(f, "reading the snapshot failed: {error}")?,
-            NotASnapshot => f.write_str("this is not an exported snapshot")?,
+            Io(error) => write!(f, "reading the {what} failed: {error}")?,
+            NotASnapshot => write!(f, "this is not an exported {what}")?,
+            NotAnArchive => f.write_str("this is not a tar archive")?,
             Version(version) => {
                 write!(
                     f,
-                    "the snapshot has format version {version}, which this devdev can not read"
+                    "the {what} has format version {version}, which this devdev can not read"
                 )?;
             }
-            Truncated => f.write_str("the snapshot is cut short")?,
-            Corrupt(reason) => write!(f, "the snapshot is damaged: {reason}")?,
-            TooLarge(reason) => write!(f, "the snapshot is too large: {reason}")?,
-            Digest => f.write_str("the snapshot is damaged: its checksum is wrong")?,
+            Truncated => write!(f, "the {what} is cut short")?,
+            Corrupt(reason) => write!(f, "the {what} is damaged: {reason}")?,
+            TooLarge(reason) => write!(f, "the {what} is too large: {reason}")?,
+            Digest => write!(f, "the {what} is damaged: its checksum is wrong")?,
         }
         write!(f, " (at byte {})", self.position)
     }
@@ -74,12 +80,19 @@ pub(crate) struct Source<'a> {
     digest: blake3::Hasher,
     /// Where the value began that is being read.
     start: u64,
+    what: &'static str,
+    /// Its compression ended early, which is not the end of what was compressed.
+    cut: bool,
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(read: &'a mut dyn Read) -> Source<'a> {
+    pub(crate) fn new(read: &'a mut dyn Read, what: &'static str) -> Source<'a> {
         let digest = blake3::Hasher::new();
-        Source { read, buffer: Vec::new(), at: 0, base: 0, digest, start: 0 }
+        Source { read, buffer: Vec::new(), at: 0, base: 0, digest, start: 0, what, cut: false }
+    }
+
+    pub(crate) fn damaged(&self) -> bool {
+        self.cut
     }
 
     fn position(&self) -> u64 {
@@ -92,7 +105,7 @@ impl<'a> Source<'a> {
     }
 
     pub(crate) fn error(&self, kind: ImportErrorKind) -> ImportError {
-        ImportError { position: self.start, kind }
+        ImportError { position: self.start, kind, what: self.what }
     }
 
     pub(crate) fn corrupt(&self, reason: &'static str) -> ImportError {
@@ -111,7 +124,7 @@ impl<'a> Source<'a> {
     /// A flaw within bytes that were taken from `from` on.
     pub(crate) fn within(&self, from: u64, flaw: Corrupt) -> ImportError {
         let kind = ImportErrorKind::Corrupt(flaw.reason);
-        ImportError { position: from + flaw.position, kind }
+        ImportError { position: from + flaw.position, kind, what: self.what }
     }
 
     pub(crate) fn here(&self) -> u64 {
@@ -129,7 +142,13 @@ impl<'a> Source<'a> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.buffer.clear();
-                    return Err(self.error(ImportErrorKind::Io(error)));
+                    // What `unpacked` makes of damage; files have no such errors.
+                    self.cut = error.kind() == io::ErrorKind::UnexpectedEof;
+                    return Err(self.error(match error.kind() {
+                        io::ErrorKind::UnexpectedEof => ImportErrorKind::Truncated,
+                        io::ErrorKind::InvalidData => ImportErrorKind::Corrupt("its compression"),
+                        _ => ImportErrorKind::Io(error),
+                    }));
                 }
                 Ok(got) => break got,
             }

@@ -10,8 +10,8 @@ use devdev_vfs::codec::{put_bytes, put_time, put_varint};
 use devdev_vfs::record::put_record;
 use devdev_vfs::sample::{self, Random};
 use devdev_vfs::{
-    Body, Bytes, Chunk, Content, Ino, Inode, Limits, Persist, S_IFDIR, S_IFREG, Timespec, Tree,
-    TreeBuilder, TreeLoader, path_diff,
+    Body, Bytes, Chunk, Content, DiffScope, Ino, Inode, Limits, Persist, S_IFDIR, S_IFREG,
+    Timespec, Tree, TreeBuilder, TreeLoader, path_diff,
 };
 
 const ANY: Limits = Limits { bytes: 1 << 32, inodes: 1 << 20 };
@@ -71,7 +71,7 @@ fn export_import_export_is_byte_identical() {
         check(&copy);
         // Inodes are numbered in the order of the walk, so a second copy is the same tree.
         let (again, _) = read(&bytes, ANY).unwrap();
-        assert_eq!(path_diff(&copy, &again, true), []);
+        assert_eq!(path_diff(&copy, &again, DiffScope { times: true, ..DiffScope::default() }), []);
     }
 }
 

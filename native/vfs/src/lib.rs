@@ -82,7 +82,7 @@ pub use inode::{Body, Inode, Xattrs};
 pub use load::TreeLoader;
 pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
 pub use owners::remap_owners;
-pub use path_diff::{Change, ChangeKind, Differences, path_diff};
+pub use path_diff::{Change, ChangeKind, DiffScope, Differences, path_diff};
 pub use persist::Persist;
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
 pub use types::{

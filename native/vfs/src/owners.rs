@@ -51,7 +51,7 @@ fn remap_leaf(leaf: &Leaf, uid: u32, gid: u32) -> Option<Arc<Leaf>> {
 mod tests {
     use super::*;
     use crate::sample::{self, Random};
-    use crate::{Ino, Persist, path_diff};
+    use crate::{DiffScope, Ino, Persist, path_diff};
 
     #[test]
     fn only_owners_change() {
@@ -66,7 +66,7 @@ mod tests {
             count += leaf.read().inodes.iter().filter(|i| (i.uid, i.gid) == (7, 8)).count();
         });
         assert_eq!(count as u64, tree.inodes);
-        let changes = path_diff(&tree, &mapped, false);
+        let changes = path_diff(&tree, &mapped, DiffScope::default());
         assert!(changes.len() as u64 >= tree.inodes);
         assert!(changes.iter().all(|c| c.differs.owner && !c.differs.content && !c.differs.mode));
         // Leaves and nodes have to be stored anew, content does not.

@@ -75,16 +75,25 @@ pub struct Change {
     pub new: Option<Attr>,
 }
 
-/// What differs between `old` and `new`, by ascending path. Paths of which only the mtime differs
-/// are left out unless `times`.
-pub fn path_diff(old: &Tree, new: &Tree, times: bool) -> Vec<Change> {
+/// What is reported beyond what differs.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct DiffScope {
+    /// Also paths of which only the mtime differs.
+    pub times: bool,
+    /// Also everything in a directory that was renamed, as renamed: formats that know no
+    /// directories need it, and it costs as much as there is in them.
+    pub within_renamed: bool,
+}
+
+/// What differs between `old` and `new`, by ascending path.
+pub fn path_diff(old: &Tree, new: &Tree, scope: DiffScope) -> Vec<Change> {
     let mut changed = HashSet::new();
     changed_inodes(&old.root, &new.root, |ino, _, _| _ = changed.insert(ino));
     let mut diff = Diff {
         dirty: [dirty(&old.root, &changed), dirty(&new.root, &changed)],
         roots: [&old.root, &new.root],
         changed,
-        times,
+        scope,
         empty: BlockHash::of(b""),
         pairs: Vec::new(),
         loose: [Vec::new(), Vec::new()],
@@ -155,7 +164,7 @@ struct Diff<'a> {
     roots: [&'a Root; 2],
     changed: HashSet<Ino>,
     dirty: [HashSet<Ino>; 2],
-    times: bool,
+    scope: DiffScope,
     /// The block of a chunk without bytes other than 0.
     empty: BlockHash,
     /// Directories to compare name by name.
@@ -214,7 +223,8 @@ impl Diff<'_> {
             let path = |side: usize| join(&paths[side], &name);
             match (before, after) {
                 (Some(a), Some(b)) => {
-                    if a != b || self.changed.contains(&a) || self.is_dirty(a) {
+                    let moved = self.scope.within_renamed && paths[0] != paths[1];
+                    if moved || a != b || self.changed.contains(&a) || self.is_dirty(a) {
                         self.compare([a, b], [path(0), path(1)], false);
                     }
                 }
@@ -234,7 +244,9 @@ impl Diff<'_> {
         let sides = [0, 1].map(|side| self.get(side, inos[side], Inode::clone));
         let [Some(old), Some(new)] = sides else { return };
         let differs = self.differences(&old, &new);
-        let told = if self.times { differs } else { Differences { mtime: false, ..differs } };
+        let told = if self.scope.times { differs } else { Differences { mtime: false, ..differs } };
+        let moved = self.scope.within_renamed && paths[0] != paths[1];
+        let renamed = renamed || moved;
         if renamed || told != Differences::default() {
             let old_path = (paths[0] != paths[1]).then(|| paths[0].clone());
             let kind = if renamed { ChangeKind::Renamed } else { ChangeKind::Modified };
@@ -242,7 +254,7 @@ impl Diff<'_> {
             self.changes.push(Change { path: paths[1].clone(), kind, old_path, differs, old, new });
         }
         match (old.is_dir(), new.is_dir()) {
-            (true, true) if inos[0] == inos[1] && !self.is_dirty(inos[0]) => {}
+            (true, true) if inos[0] == inos[1] && !moved && !self.is_dirty(inos[0]) => {}
             (true, true) => self.pairs.push((inos, paths)),
             (true, false) => self.loosen(0, &paths[0], inos[0]),
             (false, true) => self.loosen(1, &paths[1], inos[1]),

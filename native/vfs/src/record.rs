@@ -110,7 +110,8 @@ pub fn take_record(reader: &mut Reader<'_>) -> Result<(Inode, bool), Corrupt> {
     Ok((inode, flags & CALLER_FLAG != 0))
 }
 
-fn in_namespace(name: &[u8]) -> bool {
+/// Whether an xattr of this name may be.
+pub fn in_namespace(name: &[u8]) -> bool {
     let spaces: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
     spaces.iter().any(|space| name.len() > space.len() && name.starts_with(space))
 }

@@ -157,22 +157,35 @@ function snapshotCommands(add: Add, act: Act): void {
     "devdev diff",
     "devdev diff --stat good",
     "devdev diff -p good -1",
+    "devdev diff --binary --host ~/app | git -C ~/app apply",
   ])
     .option("--stat", "count added and removed lines")
-    .option("-p, --patch", "unified text")
+    .option("--name-only", "paths and nothing else")
+    .option("-p, --patch", "a patch in git's format")
+    .option("--binary", "the same, with what is in binary files")
+    .option("--host <directory>", "what changed from a directory of the host to A (default: now)")
+    .option("-R, --reverse", "the other way round")
     .action(act(async () => (await import("./commands/diff.js")).diff));
-  add("export <file> [snapshot]", "write a snapshot (default: the live state) to a file", [
+  add("export <file> [snapshot]", "write a snapshot (default: the live state) to a file, or to -", [
     "devdev export app.ddws good",
+    "devdev export --tar app.tar",
+    "devdev export --tar - good | zstd > app.tar.zst",
   ])
     .option("-f, --force", "replace the file")
+    .option("--tar", "a tar archive of its files, without its home")
     .action(act(async () => (await import("./commands/transfer.js")).exportTo));
   add(
     "import <file>",
-    "make a workspace from an exported file",
-    ["devdev import app.ddws --name app"],
+    "make a workspace from an exported file, or from -",
+    [
+      "devdev import app.ddws --name app",
+      "devdev import --tar app.tar.gz",
+      "git archive HEAD | devdev import --tar - --name app",
+    ],
     "general",
   )
     .option("--name <name>", "its name")
+    .option("--tar", "the file is a tar archive, perhaps compressed (gzip, zstd)")
     .option("--numeric-owner", "keep owners as numbers also when not root")
     .action(act(async () => (await import("./commands/transfer.js")).importFrom));
 }

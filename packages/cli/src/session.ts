@@ -70,6 +70,24 @@ export class Session implements Disposable {
     }
   }
 
+  /** What takes a connection of its own: ended by Ctrl-C, and with progress as in calls. */
+  async run<T>(
+    work: (signal: AbortSignal, report: (stage: string, done: number) => void) => Promise<T>,
+  ): Promise<T> {
+    const { signal } = this.#interrupted;
+    const report = (stage: string, done: number): void =>
+      this.#progress.report({ token: "", stage, done });
+    const interrupted = Promise.withResolvers<never>();
+    signal.addEventListener("abort", () => interrupted.reject(new Interrupted()));
+    try {
+      return await Promise.race([work(signal, report), interrupted.promise]);
+    } catch (error) {
+      throw signal.aborted ? new Interrupted() : error;
+    } finally {
+      this.#progress.wipe();
+    }
+  }
+
   /** Lets time pass; Ctrl-C ends it. */
   async pause(ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.#interrupted.signal }).catch(() => {

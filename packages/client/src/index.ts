@@ -12,3 +12,4 @@ export {
 export { RemoteProcess, type RemoteCommand } from "./remote-process.js";
 export { RemoteWorkspace } from "./remote-workspace.js";
 export { type CallOptions, RpcClient } from "./rpc-client.js";
+export { comparedBy, importPieces, receive, type TransferOptions } from "./transfer.js";

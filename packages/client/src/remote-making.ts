@@ -20,6 +20,8 @@ export interface RemoteParts {
 export type RemoteImportOptions = WorkspaceOptions & {
   /** Keep the owners of the file also when the daemon is not root's. */
   numericOwner?: boolean;
+  /** It is a tar archive, perhaps compressed, instead of the export format. */
+  tar?: boolean;
 };
 
 type MakingParams = Params<"workspace/create">;
@@ -44,8 +46,8 @@ export function importedRemote(
   connect: ConnectOptions,
   naming: { nameFromFile?: false } = {},
 ): Promise<RemoteParts> {
-  const { numericOwner } = options;
-  const owner = numericOwner === undefined ? {} : { numericOwner };
+  const { numericOwner, tar } = options;
+  const owner = { ...(numericOwner && { numericOwner }), ...(tar && { tar }) };
   const params = { ...makingParams(options), ...owner, ...naming, file: resolve(file) };
   return connected(connect, (rpc) => rpc.call("workspace/import", params));
 }

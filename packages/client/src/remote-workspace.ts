@@ -42,6 +42,7 @@ import {
 } from "./remote-making.js";
 import type { RpcClient } from "./rpc-client.js";
 import { SyncChannel } from "./sync-channel.js";
+import { comparedBy, receive } from "./transfer.js";
 
 export class RemoteWorkspace implements Workspace {
   readonly id: string;
@@ -190,11 +191,12 @@ export class RemoteWorkspace implements Workspace {
   }
 
   diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
-    return this.#call("snapshot/diff", {
-      ...(a !== undefined && { a }),
-      ...(b !== undefined && { b }),
-      ...options,
-    });
+    return this.#call("snapshot/diff", comparedBy(a, b, options));
+  }
+
+  async *patch(a?: string, b?: string, options: DiffOptions = {}): AsyncGenerator<Buffer> {
+    const { patch: _, stat: __, ...compared } = comparedBy(a, b, options);
+    yield* receive({ kind: "patch", workspace: this.id, ...compared }, this.#options);
   }
 
   usage(): Promise<WorkspaceUsage> {

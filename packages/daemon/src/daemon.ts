@@ -79,6 +79,7 @@ export class Daemon {
         track(socket);
         void serveStream(socket, {
           select: (name, cwd) => this.#select(name, cwd),
+          host: () => (this.#refuseStopping(), this.#host),
           logDir: this.#paths.logDir,
           log: this.#log,
         });
@@ -88,12 +89,15 @@ export class Daemon {
     this.#log.info({ version: VERSION, socket: this.socket }, "listening");
   }
 
+  #refuseStopping(): void {
+    if (!this.#stopping) return;
+    throw new DevdevError("ERR_STOPPING", "the daemon is stopping", {
+      hint: "run the command again",
+    });
+  }
+
   async #select(name: string | undefined, cwd: string | undefined): Promise<Workspace> {
-    if (this.#stopping) {
-      throw new DevdevError("ERR_STOPPING", "the daemon is stopping", {
-        hint: "run the command again",
-      });
-    }
+    this.#refuseStopping();
     // Without asking the store, so that a command starts at once.
     const mounted = this.#host.opened().filter(({ mountPoint }) => mountPoint !== undefined);
     const found = name === undefined ? containing(mounted, cwd) : named(mounted, name, cwd);

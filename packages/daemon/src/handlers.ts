@@ -14,6 +14,7 @@ import {
 import type { WorkspaceHost } from "@devdev/workspace";
 import { examine } from "./doctor.js";
 import { defined, Mounter } from "./mounting.js";
+import { refuseHostInMount } from "./refuse-in-mount.js";
 import type { CallContext, Handlers } from "./rpc.js";
 import { selectWorkspace } from "./select.js";
 
@@ -88,6 +89,7 @@ export function createHandlers(context: HandlerContext): Handlers {
     },
     "snapshot/diff": async ({ workspace, a, b, ...options }, call) => {
       call.progress("comparing");
+      await refuseHostInMount(host, options.host);
       return (await opened(workspace)).diff(a, b, defined(options));
     },
     "snapshot/export": (params, call) => exportSnapshot(host, params, call),
@@ -133,7 +135,7 @@ async function exportSnapshot(
   const { id } = await selectWorkspace(host, params.workspace, undefined);
   call.progress("writing the file");
   const written = await host.export(id, params.file, {
-    ...defined({ ref: params.ref, force: params.force }),
+    ...defined({ ref: params.ref, force: params.force, tar: params.tar }),
     signal: call.signal,
     onProgress: (done) => call.progress("writing the file", done),
   });

@@ -12,12 +12,14 @@ import {
   VERSION,
   type Workspace,
 } from "@devdev/protocol";
+import type { Host } from "@devdev/workspace";
 import { runExec } from "./exec-stream.js";
 import { serveFiles } from "./file-stream.js";
 import { framesOf } from "./frame-source.js";
 import { invalidParams } from "./invalid-params.js";
 import type { Logger } from "./log.js";
 import { serveLogs } from "./log-stream.js";
+import { serveExport, serveImport, servePatch } from "./transfer-stream.js";
 
 /** A client has this long to say what the connection is for. */
 const OPEN_TIMEOUT_MS = 5000;
@@ -25,6 +27,8 @@ const OPEN_TIMEOUT_MS = 5000;
 export interface StreamContext {
   /** The workspace a request names, else the one that contains `cwd`, else the only one. */
   select(name: string | undefined, cwd: string | undefined): Promise<Workspace>;
+  /** All of them; refuses when the daemon is stopping. */
+  host(): Host;
   logDir: string;
   log: Logger;
 }
@@ -41,7 +45,10 @@ export async function serveStream(socket: Socket, context: StreamContext): Promi
       await runExec(socket, frames, { workspace, open, log });
     } else if (open.kind === "files") {
       await serveFiles(socket, frames, await context.select(open.workspace, undefined));
-    } else await serveLogs(socket, open, logDir);
+    } else if (open.kind === "logs") await serveLogs(socket, open, logDir);
+    else if (open.kind === "patch") await servePatch(socket, open, context.host());
+    else if (open.kind === "export") await serveExport(socket, open, context.host());
+    else await serveImport(socket, open, frames, context.host());
   } catch (error) {
     log.info({ err: error }, "stream failed");
     if (!socket.destroyed) socket.end(encodeJsonFrame(FrameType.error, errorToPlain(error)));

@@ -75,13 +75,12 @@ export {
   STREAM_PREAMBLE,
   writeFrame,
 } from "./frame.js";
+export { type Open, openSchema } from "./open.js";
 export { dataPaths, type DataPaths } from "./paths.js";
 export {
   type DaemonStatus,
   type DoctorCheck,
   type Method,
-  type Open,
-  openSchema,
   type Params,
   type Progress,
   requestSchemas,

@@ -76,6 +76,9 @@ export const requestSchemas = {
     b: z.string().optional(),
     patch: z.boolean().optional(),
     stat: z.boolean().optional(),
+    binary: z.boolean().optional(),
+    host: z.string().optional(),
+    reverse: z.boolean().optional(),
   }),
   /** Writes the export format to an absolute path (refuses to overwrite unless `force`). */
   "snapshot/export": z.object({
@@ -83,12 +86,15 @@ export const requestSchemas = {
     ref: ref.optional(),
     file: z.string().min(1),
     force: z.boolean().optional(),
+    tar: z.boolean().optional(),
   }),
   /** Makes a workspace from an exported file. */
   "workspace/import": z.object({
     file: z.string().min(1),
     name: z.string().optional(),
     numericOwner: z.boolean().optional(),
+    /** A tar archive, perhaps compressed. */
+    tar: z.boolean().optional(),
     /** False: the file only carries bytes; a workspace without a name is called at random then. */
     nameFromFile: z.boolean().optional(),
     ...making,
@@ -177,8 +183,20 @@ export interface Results {
   "snapshot/list": SnapshotInfo[];
   "snapshot/restore": RestoreResult;
   "snapshot/diff": DiffResult;
-  "snapshot/export": { file: string; bytes: number; id: string; durationMs: number };
-  "workspace/import": WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo };
+  "snapshot/export": {
+    file: string;
+    bytes: number;
+    /** Inodes that the format has no place for. */
+    skipped: number;
+    id: string;
+    durationMs: number;
+  };
+  "workspace/import": WorkspaceSummary & {
+    bytes: number;
+    /** Entries that were left out. */
+    skipped: number;
+    snapshot: SnapshotInfo;
+  };
   doctor: DoctorCheck[];
 }
 
@@ -191,58 +209,3 @@ export interface Progress {
   done?: number;
   total?: number;
 }
-
-const execOptions = z.object({
-  cwd: z.string().optional(),
-  env: z.record(z.string(), z.string()).optional(),
-  passEnv: z.array(z.string()).optional(),
-  /** Of the caller's environment what passEnv and profiles may take; nothing else arrives. */
-  callerEnv: z.record(z.string(), z.string()).optional(),
-  profiles: z.array(z.string()).optional(),
-  path: z.array(z.string()).optional(),
-  pty: z
-    .union([
-      z.boolean(),
-      z.object({ cols: z.number(), rows: z.number(), term: z.string().optional() }),
-    ])
-    .optional(),
-  timeoutMs: z.number().optional(),
-  killGraceMs: z.number().optional(),
-  umask: z.number().optional(),
-  /** The user's login shell instead of argv (`devdev shell`). */
-  shell: z.boolean().optional(),
-});
-
-/** The version of who opens; the daemon refuses what it may misunderstand before it does any. */
-const opener = { version: z.string(), protocol: z.number() };
-
-/** First frame of a stream connection. */
-export const openSchema = z.discriminatedUnion("kind", [
-  z.object({
-    ...opener,
-    kind: z.literal("exec"),
-    workspace: workspace.optional(),
-    /**
-     * Host directory of the caller, to find the workspace (and the working directory inside it).
-     */
-    callerCwd: z.string().optional(),
-    argv: z.array(z.union([z.string(), z.object({ b64: z.string() })])).min(1),
-    options: execOptions,
-  }),
-  /** File calls on a workspace's `fs`, and on its snapshots. */
-  z.object({ ...opener, kind: z.literal("files"), workspace }),
-  /** Where the daemon hands its log over: the last `lines`, then (follow) as it is written. */
-  z.object({
-    ...opener,
-    kind: z.literal("logs"),
-    lines: z.number().int().nonnegative(),
-    follow: z.boolean(),
-  }),
-]);
-type Opened = z.input<typeof openSchema>;
-/** Without what every one of them says. */
-export type Open = Opened extends infer O
-  ? O extends Opened
-    ? Omit<O, keyof typeof opener>
-    : never
-  : never;

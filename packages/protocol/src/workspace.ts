@@ -129,6 +129,8 @@ export interface DiffEntry {
   /** Of a renamed entry: its path before. */
   oldPath?: BytePath;
   fileKind: FileKind;
+  /** What it was before, where that was something else. */
+  oldFileKind?: FileKind;
   /** What differs in a modified or renamed entry. */
   changed: Array<"content" | "mode" | "owner" | "mtime" | "xattrs" | "target" | "type">;
   oldSize?: number;
@@ -138,8 +140,14 @@ export interface DiffEntry {
 }
 
 export interface DiffOptions {
-  /** Also give a unified patch of text files. */
+  /** Also give a patch in git's format. */
   patch?: boolean;
+  /** The same, with what is in binary files. */
+  binary?: boolean;
+  /** Compare from this directory of the host to `a` (default: the live state). */
+  host?: string;
+  /** The other way round. */
+  reverse?: boolean;
   /** Count added and removed lines. */
   stat?: boolean;
 }
@@ -154,7 +162,8 @@ export interface DiffStat {
 export interface DiffResult {
   entries: DiffEntry[];
   stats?: DiffStat[];
-  patch?: string;
+  /** A string when it is UTF-8, else its bytes. */
+  patch?: BytePath;
 }
 
 export interface WorkspaceUsage {
@@ -207,6 +216,8 @@ export interface Workspace extends AsyncDisposable {
   restore(ref: string | number, options?: RestoreOptions): Promise<RestoreResult>;
   /** Between two snapshots; `b` defaults to the live state, `a` to the newest snapshot. */
   diff(a?: string, b?: string, options?: DiffOptions): Promise<DiffResult>;
+  /** The patch of the same difference piece by piece, however long it is. */
+  patch(a?: string, b?: string, options?: DiffOptions): AsyncGenerator<Buffer>;
   usage(): Promise<WorkspaceUsage>;
   /** What its host mount has served; ERR_NOT_MOUNTED when there is none. */
   stats(options?: StatsOptions): Promise<WorkspaceStats>;

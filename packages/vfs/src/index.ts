@@ -12,7 +12,7 @@ export type {
   MountUser,
 } from "./host-mount.js";
 export { Tree } from "./tree.js";
-export type { ImportOptions, StreamMeta } from "./transfer.js";
+export type { ImportOptions, ImportSource, StreamMeta, TarExport } from "./transfer.js";
 export {
   pageReferences,
   PersistJob,

@@ -21,8 +21,18 @@ export interface ImportOptions {
   /** Refuse a larger one; defaults as for a new engine. */
   maxBytes?: number;
   maxInodes?: number;
+  /** It is a tar archive, perhaps compressed. */
+  tar?: boolean;
   /** Aborted before everything is read, the import fails with ECANCELED. */
   signal?: AbortSignal;
+}
+
+/** A file's path, bytes, or pieces as they come. */
+export type ImportSource = string | Uint8Array | AsyncIterable<Uint8Array>;
+
+/** A tar archive is wanted, and to know of how many inodes it has no place for. */
+export interface TarExport {
+  onSkipped?: (inodes: number) => void;
 }
 
 const writeTo = promisify(write);
@@ -32,10 +42,15 @@ function nativeMeta({ name, message, createdNs }: StreamMeta): native.StreamMeta
 }
 
 /** The pieces of a tree's stream. */
-export async function* exported(tree: number, meta?: StreamMeta): AsyncGenerator<Buffer> {
+export async function* exported(
+  tree: number,
+  meta?: StreamMeta,
+  tar?: TarExport,
+): AsyncGenerator<Buffer> {
   try {
-    const run = native.NativeExport.start(tree, meta && nativeMeta(meta));
+    const run = native.NativeExport.start(tree, meta && nativeMeta(meta), tar !== undefined);
     for (let piece; (piece = await run.next()) !== null;) yield piece;
+    tar?.onSkipped?.(run.skipped());
   } catch (error) {
     throw thrownBy(error, { syscall: "read" });
   }
@@ -69,26 +84,52 @@ export async function writeFile(
 
 /** Reads a stream to its end; a damaged or hostile one is refused and changes nothing. */
 export async function imported(
-  source: string | Uint8Array,
-  { owner, maxBytes, maxInodes, signal }: ImportOptions,
-): Promise<{ tree: number; meta: StreamMeta }> {
+  source: ImportSource,
+  { owner, maxBytes, maxInodes, tar = false, signal }: ImportOptions,
+): Promise<{ tree: number; meta: StreamMeta | undefined; skipped: number }> {
   const config = {
     maxBytes: maxBytes ?? DEFAULT_BYTES,
     maxInodes: maxInodes ?? DEFAULT_INODES,
+    tar,
     ...owner,
   };
   const cancelling = new native.ImportCancel();
-  const cancel = (): void => cancelling.cancel();
+  const isFed = typeof source !== "string" && !(source instanceof Uint8Array);
+  const feed = isFed ? new native.ImportFeed() : undefined;
+  const cancel = (): void => {
+    cancelling.cancel();
+    feed?.end();
+  };
   if (signal?.aborted) cancel();
   signal?.addEventListener("abort", cancel);
   try {
-    const { tree, meta } = await native.importTree(source, config, cancelling);
+    const reading = native.importTree(feed ?? (source as string), config, cancelling);
+    const [read] = await Promise.all([reading, feed && isFed && feedAll(feed, source, cancel)]);
+    const { tree, meta, skipped } = read;
+    if (!meta) return { tree, meta, skipped };
     const { name, message, created } = meta;
-    return { tree, meta: { name, message, createdNs: nsOfTime(created) } };
+    return { tree, meta: { name, message, createdNs: nsOfTime(created) }, skipped };
   } catch (error) {
     const path = typeof source === "string" ? { path: source } : {};
     throw thrownBy(error, { syscall: "read", ...path });
   } finally {
     signal?.removeEventListener("abort", cancel);
+  }
+}
+
+/** Hands pieces over until there are no more or nobody wants them. */
+async function feedAll(
+  feed: native.ImportFeed,
+  pieces: AsyncIterable<Uint8Array>,
+  cancel: () => void,
+): Promise<void> {
+  try {
+    for await (const piece of pieces) {
+      if (piece.length > 0 && !(await feed.push(piece))) break;
+    }
+    feed.end();
+  } catch (error) {
+    cancel();
+    throw error;
   }
 }

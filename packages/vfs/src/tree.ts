@@ -14,7 +14,9 @@ import {
   exported,
   imported,
   type ImportOptions,
+  type ImportSource,
   type StreamMeta,
+  type TarExport,
   writeFile,
   writePieces,
 } from "./transfer.js";
@@ -28,6 +30,10 @@ const FILE_KINDS: Readonly<Record<number, FileKind>> = {
   [KIND.socket]: "socket",
 };
 
+function kindOf(bits: number): FileKind {
+  return FILE_KINDS[bits] ?? "device";
+}
+
 function bytePath(bytes: Uint8Array): BytePath {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = buffer.toString();
@@ -38,6 +44,7 @@ function diffEntry({
   path,
   oldPath,
   fileKind,
+  oldFileKind,
   kind,
   changed,
   ...rest
@@ -46,7 +53,9 @@ function diffEntry({
     kind: kind as DiffEntry["kind"],
     path: bytePath(path),
     ...(oldPath && { oldPath: bytePath(oldPath) }),
-    fileKind: FILE_KINDS[fileKind] ?? "device",
+    fileKind: kindOf(fileKind),
+    ...(oldFileKind !== undefined &&
+      oldFileKind !== fileKind && { oldFileKind: kindOf(oldFileKind) }),
     changed: changed as DiffEntry["changed"],
     ...rest,
   };
@@ -65,6 +74,8 @@ export class Tree implements Disposable {
   readonly pauseNs: number;
   /** Of a tree that was imported: what its stream said of the snapshot. */
   readonly meta: StreamMeta | undefined;
+  /** Of a tree that was imported: how many entries were left out. */
+  skipped = 0;
 
   private constructor(handle: number, pauseNs: number, meta?: StreamMeta) {
     this.handle = handle;
@@ -90,9 +101,21 @@ export class Tree implements Disposable {
   }
 
   /** From the export format; a damaged or hostile stream is refused and changes nothing. */
-  static async import(source: string | Uint8Array, options: ImportOptions = {}): Promise<Tree> {
-    const { tree, meta } = await imported(source, options);
-    return new Tree(tree, 0, meta);
+  static async import(source: ImportSource, options: ImportOptions = {}): Promise<Tree> {
+    const { tree, meta, skipped } = await imported(source, options);
+    const made = new Tree(tree, 0, meta);
+    made.skipped = skipped;
+    return made;
+  }
+
+  /** A directory of the host, to compare with: without content, only names, attributes, hashes. */
+  static async ofHost(path: PathArgument): Promise<Tree> {
+    const bytes = pathBytes(path);
+    const reading = guarded(() => native.hostTree(bytes));
+    const handle = await reading.catch((error: unknown) => {
+      throw thrownBy(error, { syscall: "open", path: bytes });
+    });
+    return new Tree(handle, 0);
   }
 
   /** Lets reads of this tree fetch blocks through the engine's needs (trees from a store). */
@@ -109,10 +132,13 @@ export class Tree implements Disposable {
 
   /**
    * What changed from this tree to `other`, in path order; with `times` also where only the mtime
-   * did.
+   * did, with `withinRenamed` also all that is in directories that were renamed.
    */
-  async diff(other: Tree, { times = false }: { times?: boolean } = {}): Promise<DiffEntry[]> {
-    const changes = guarded(() => native.treeDiff(this.handle, other.handle, times));
+  async diff(
+    other: Tree,
+    { times = false, withinRenamed = false }: { times?: boolean; withinRenamed?: boolean } = {},
+  ): Promise<DiffEntry[]> {
+    const changes = guarded(() => native.treeDiff(this.handle, other.handle, times, withinRenamed));
     return (await changes.catch(rethrow)).map(diffEntry);
   }
 
@@ -121,6 +147,14 @@ export class Tree implements Disposable {
     const bytes = pathBytes(path);
     return native.treeReadFile(this.handle, bytes).catch((error: unknown) => {
       throw thrownBy(error, { syscall: "open", path: bytes });
+    });
+  }
+
+  /** Up to `length` bytes of it from `offset` on. */
+  async readRange(path: PathArgument, offset: number, length: number): Promise<Buffer> {
+    const bytes = pathBytes(path);
+    return native.treeReadRange(this.handle, bytes, offset, length).catch((error: unknown) => {
+      throw thrownBy(error, { syscall: "read", path: bytes });
     });
   }
 
@@ -136,16 +170,22 @@ export class Tree implements Disposable {
     target: string | number,
     onProgress?: (bytesDone: number) => void,
     meta: StreamMeta | undefined = this.meta,
+    tar?: TarExport,
   ): Promise<void> {
-    const pieces = exported(this.handle, meta);
+    const pieces = this.pieces(meta, tar);
     if (typeof target === "number") await writePieces(pieces, target, onProgress);
     else await writeFile(pieces, target, onProgress);
+  }
+
+  /** The export format, or a tar archive, piece by piece. */
+  pieces(meta: StreamMeta | undefined = this.meta, tar?: TarExport): AsyncGenerator<Buffer> {
+    return exported(this.handle, meta, tar);
   }
 
   /** The export format in memory. */
   async toBytes(meta: StreamMeta | undefined = this.meta): Promise<Buffer> {
     const pieces: Buffer[] = [];
-    for await (const piece of exported(this.handle, meta)) pieces.push(piece);
+    for await (const piece of this.pieces(meta)) pieces.push(piece);
     return Buffer.concat(pieces);
   }
 

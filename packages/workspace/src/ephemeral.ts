@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 
 import { argumentError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
-import { type Tree, Vfs } from "@devdev/vfs";
+import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
 
 import { MemoryKeeper } from "./memory-keeper.js";
 import { checkWorkspaceName, freshName } from "./names.js";
@@ -36,11 +36,11 @@ export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): Workspac
 
 /** From an exported file or its bytes. */
 export async function importedEphemeral(
-  source: string | Uint8Array,
+  source: ImportSource,
   options: WorkspaceOptions & ImportRun,
 ): Promise<WorkspaceParts> {
   using tree = await readImport(source, options);
   const parts = ephemeralParts(options, tree);
   await keepImported(parts, tree);
-  return parts;
+  return { ...parts, skipped: tree.skipped };
 }

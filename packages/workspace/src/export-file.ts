@@ -13,24 +13,28 @@ import { regularFile } from "./regular-file.js";
 export interface ExportOptions {
   /** Replace a file that is there; else it is EEXIST. */
   force?: boolean;
+  /** A tar archive instead of the export format. */
+  tar?: boolean;
   onProgress?: (bytesDone: number) => void;
   /** Aborted before the file has its name, it never gets it. */
   signal?: AbortSignal;
 }
 
-/** Returns its length. */
+/** Returns its length, and how many inodes had no place in it. */
 export async function writeExport(
   tree: Tree,
   meta: StreamMeta,
   file: string,
   options: ExportOptions,
-): Promise<number> {
+): Promise<{ bytes: number; skipped: number }> {
   const path = resolve(file);
   await refuseTaken(path, options.force ?? false);
   const partial = `${path}.${randomBytes(6).toString("hex")}.partial`;
   const handle = await open(partial, "wx", 0o600).catch((error: unknown) => {
     throw elsewhere(error as NodeJS.ErrnoException, path);
   });
+  let skipped = 0;
+  const onSkipped = (inodes: number): void => void (skipped = inodes);
   const goOn = (): void => {
     if (options.signal?.aborted) throw new DevdevError("ECANCELED", "the export was cancelled");
   };
@@ -41,7 +45,7 @@ export async function writeExport(
         goOn();
         options.onProgress?.(bytesDone);
       };
-      await tree.exportTo(handle.fd, progress, meta);
+      await tree.exportTo(handle.fd, progress, meta, options.tar ? { onSkipped } : undefined);
       await handle.sync();
     } finally {
       await handle.close();
@@ -50,7 +54,7 @@ export async function writeExport(
     goOn();
     await put(partial, path, options.force ?? false);
     await syncDirectory(dirname(path));
-    return size;
+    return { bytes: size, skipped };
   } finally {
     await rm(partial, { force: true });
   }

@@ -1,8 +1,10 @@
 // What the daemon asks of the keeper of a data directory's workspaces. WorkspaceHost implements it.
 
-import type { SnapshotInfo, Workspace, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+import type { WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
+import type { Imported } from "./import-source.js";
 import type { Log } from "./parts.js";
+import type { Workspace } from "./workspace.js";
 
 export interface HostOptions {
   /** The data directory (DEVDEV_HOME or ~/.devdev): `store/` is below it. */
@@ -42,23 +44,27 @@ export interface Host {
     options: {
       ref?: string | number;
       force?: boolean;
+      /** A tar archive instead of the export format. */
+      tar?: boolean;
       onProgress?: (bytesDone: number) => void;
       signal?: AbortSignal;
     },
-  ): Promise<{ id: string; bytes: number }>;
+  ): Promise<{ id: string; bytes: number; skipped: number }>;
   /**
-   * A new workspace from an exported file, with one snapshot of it. When no name is given, it is
-   * that of the file, or a random one with `nameFromFile: false`, made unique.
+   * A new workspace from an exported file or its pieces, with one snapshot of it. When no name is
+   * given, it is that of the file, or a random one with `nameFromFile: false`, made unique.
    */
   import(
-    file: string,
+    source: string | AsyncIterable<Uint8Array>,
     options: Omit<WorkspaceOptions, "dataDir" | "clock"> & {
       numericOwner?: boolean;
+      /** A tar archive, perhaps compressed. */
+      tar?: boolean;
       /** Default true. */
       nameFromFile?: boolean;
       signal?: AbortSignal;
     },
-  ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }>;
+  ): Promise<Imported>;
   /** Problems of the store, one sentence each; empty when it is whole. */
   check(): Promise<string[]>;
   /** Checkpoints and unmounts everything, closes the store, gives the lock back. */

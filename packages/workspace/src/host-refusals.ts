@@ -20,7 +20,7 @@ export async function refuseInUse(workspace: Workspace): Promise<void> {
 export function refuseInMount(all: readonly WorkspaceSummary[], file: string): void {
   const path = resolve(file);
   const inside = all.find(
-    ({ mountPoint }) => mountPoint !== undefined && path.startsWith(`${mountPoint}/`),
+    ({ mountPoint }) => mountPoint !== undefined && `${path}/`.startsWith(`${mountPoint}/`),
   );
   if (!inside) return;
   throw new DevdevError("EINVAL", `${path} is inside of workspace ${inside.name}`, {

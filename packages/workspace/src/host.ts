@@ -1,18 +1,16 @@
 // The workspaces of a data directory, for a daemon: those in its store, and ephemeral ones beside.
 
-import { resolve } from "node:path";
-
 import { DevdevError } from "@devdev/errno";
-import type { SnapshotInfo, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+import type { WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
 import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ExportOptions } from "./export-file.js";
 import type { Host, HostOptions } from "./host-interface.js";
 import { refuseInMount, refuseInUse } from "./host-refusals.js";
+import { type Imported, importSource } from "./import-source.js";
 import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
 import { defined, type ImportRun, increasingTime, type WorkspaceParts } from "./parts.js";
-import { regularFile } from "./regular-file.js";
 import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
 import { createStored, importStored, openStored } from "./stored.js";
@@ -120,29 +118,27 @@ export class WorkspaceHost implements Host {
     id: string,
     file: string,
     options: ExportOptions & { ref?: string | number },
-  ): Promise<{ id: string; bytes: number }> {
+  ): Promise<{ id: string; bytes: number; skipped: number }> {
     refuseInMount(await this.list(), file);
     return (await this.open(id)).exportTo(file, options);
   }
 
   async import(
-    file: string,
+    source: string | AsyncIterable<Uint8Array>,
     options: ImportRun & Omit<CreateOptions, "mountPath"> & { nameFromFile?: boolean },
-  ): Promise<WorkspaceSummary & { bytes: number; snapshot: SnapshotInfo }> {
+  ): Promise<Imported> {
     this.#refuseWhenClosing();
-    refuseInMount(await this.list(), file);
-    const { size } = await regularFile(file);
-    const after = options.nameFromFile === false ? {} : { mountPath: withoutExtension(file) };
+    const { from, bytes, after } = await importSource(await this.list(), source, options);
     const name = await this.#freeName({ ...options, ...after });
     const named = { ...options, name, createdAt: this.#createdAt() };
     const parts = options.ephemeral
-      ? this.#beside(await importedEphemeral(resolve(file), named))
-      : await importStored(this.#store, resolve(file), named);
+      ? this.#beside(await importedEphemeral(from, named))
+      : await importStored(this.#store, from, named);
     const workspace = await this.#keep(parts.id, async () => parts);
     const [snapshot] = await parts.keeper.snapshots();
     const summary = (await this.list()).find(({ id }) => id === workspace.id);
     if (!snapshot || !summary) throw new Error("the store lost what it has just taken");
-    return { ...summary, bytes: size, snapshot };
+    return { ...summary, bytes: bytes(), skipped: parts.skipped ?? 0, snapshot };
   }
 
   async check(): Promise<string[]> {
@@ -242,8 +238,4 @@ export class WorkspaceHost implements Host {
   #refuseWhenClosing(): void {
     if (this.#closing) throw new DevdevError("ERR_STOPPING", "the workspaces are being closed");
   }
-}
-
-function withoutExtension(file: string): string {
-  return file.replace(/\.[^./]+$/, "");
 }

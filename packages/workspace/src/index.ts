@@ -4,6 +4,8 @@
 export type { ExportOptions } from "./export-file.js";
 export { WorkspaceHost } from "./host.js";
 export type { Host, HostOptions } from "./host-interface.js";
+export { refuseInMount } from "./host-refusals.js";
+export type { Imported } from "./import-source.js";
 export type { ReopenOptions } from "./making.js";
 export type { ImportOptions, WorkspaceParts } from "./parts.js";
 export { makeDirectory } from "@devdev/store";

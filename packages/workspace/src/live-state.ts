@@ -33,3 +33,9 @@ export function emptyTree(): Tree {
   using vfs = Vfs.create();
   return vfs.freeze();
 }
+
+/** The present state, with what has been written: a writeback mount may hold some of it. */
+export async function written(vfs: Vfs): Promise<Tree> {
+  if (vfs.hostMount?.writeback) await flush(vfs);
+  return vfs.freeze();
+}

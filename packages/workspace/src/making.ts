@@ -3,6 +3,7 @@
 
 import { argumentError, DevdevError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
+import type { ImportSource } from "@devdev/vfs";
 
 import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ImportOptions, WorkspaceParts } from "./parts.js";
@@ -10,6 +11,7 @@ import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
 import { createStored, importStored, openStored } from "./stored.js";
 
+export type Importing = WorkspaceOptions & ImportOptions;
 export type ReopenOptions = Pick<WorkspaceOptions, "clock"> & { dataDir: string };
 
 export async function newParts(options: WorkspaceOptions): Promise<WorkspaceParts> {
@@ -19,7 +21,7 @@ export async function newParts(options: WorkspaceOptions): Promise<WorkspacePart
 }
 
 export async function importedParts(
-  source: string | Uint8Array,
+  source: ImportSource,
   options: WorkspaceOptions & ImportOptions,
 ): Promise<WorkspaceParts> {
   const directory = directoryOf(options);

@@ -3,7 +3,7 @@
 
 import { argumentError, DevdevError } from "@devdev/errno";
 import type { SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
-import { type StreamMeta, Tree, type Vfs, type VfsOptions } from "@devdev/vfs";
+import { type ImportSource, type StreamMeta, Tree, type Vfs, type VfsOptions } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
 import { regularFile } from "./regular-file.js";
@@ -18,6 +18,8 @@ export interface WorkspaceParts {
   keeper: Keeper;
   /** The store has the present state since then, milliseconds since the epoch. */
   keptAt?: number;
+  /** Of what was imported: how many entries were left out. */
+  skipped?: number;
   /** Milliseconds since the epoch. */
   now: () => number;
   /** fsync waits for the keeper. */
@@ -50,6 +52,8 @@ export interface ImportOptions {
    * user's.
    */
   numericOwner?: boolean;
+  /** It is a tar archive, perhaps compressed, instead of the export format. */
+  tar?: boolean;
 }
 
 /** An import that may be given up: it fails with ECANCELED then, and nothing is left of it. */
@@ -83,15 +87,15 @@ function ownerOf({ numericOwner }: ImportOptions): { uid: number; gid: number } 
 
 /** The tree of an exported file or of its bytes. */
 export async function readImport(
-  source: string | Uint8Array,
+  source: ImportSource,
   options: WorkspaceOptions & ImportRun,
 ): Promise<Tree> {
   if (typeof source === "string") await regularFile(source);
-  const { maxBytes, maxInodes, signal } = options;
+  const { maxBytes, maxInodes, tar, signal } = options;
   try {
     return await Tree.import(
       source,
-      defined({ owner: ownerOf(options), maxBytes, maxInodes, signal }),
+      defined({ owner: ownerOf(options), maxBytes, maxInodes, tar, signal }),
     );
   } catch (error) {
     throw signal?.aborted ? importCancelled() : error;

@@ -4,7 +4,7 @@
 import { DevdevError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
 import type { NewWorkspace, WorkspaceRow } from "@devdev/store";
-import { type Tree, Vfs } from "@devdev/vfs";
+import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
 
 import { freshId } from "./ephemeral.js";
 import { checkWorkspaceName, freshName } from "./names.js";
@@ -43,7 +43,7 @@ export async function createStored(
 /** A new workspace from an exported file or its bytes, with one snapshot of it. */
 export async function importStored(
   store: StoreService,
-  source: string | Uint8Array,
+  source: ImportSource,
   options: StoredOptions & ImportRun,
 ): Promise<WorkspaceParts> {
   const { signal } = options;
@@ -54,7 +54,7 @@ export async function importStored(
   try {
     if (signal?.aborted) throw importCancelled();
     await keepImported(parts, tree);
-    return { ...parts, keptAt: parts.now() };
+    return { ...parts, keptAt: parts.now(), skipped: tree.skipped };
   } catch (error) {
     await parts.keeper.close();
     parts.vfs.close();

@@ -1,10 +1,9 @@
 // The states of one workspace in time: taking snapshots, going back to one, comparing two. One at a
 // time, and never together with a checkpoint.
 
-import { DevdevError } from "@devdev/errno";
+import { argumentError, DevdevError } from "@devdev/errno";
 import type {
   DiffOptions,
-  DiffResult,
   RestoreOptions,
   RestoreResult,
   SnapshotInfo,
@@ -14,12 +13,12 @@ import type { StreamMeta, Tree, Vfs } from "@devdev/vfs";
 
 import type { Checkpointer } from "./checkpointer.js";
 import type { Commands } from "./commands.js";
+import { Comparison } from "./comparison.js";
 import { passPhase } from "./fault.js";
 import type { Keeper } from "./keeper.js";
-import { emptyTree, flush, freeze, load } from "./live-state.js";
+import { emptyTree, flush, freeze, load, written } from "./live-state.js";
 import type { Mutex } from "./mutex.js";
 import { metaOf } from "./parts.js";
-import { patchOf, statsOf } from "./patch.js";
 import { checkSnapshotName, findSnapshot, listedName } from "./snapshot-names.js";
 
 /** Inodes of an empty tree: its root and `.devdev/home`. */
@@ -107,24 +106,31 @@ export class Timeline {
   }
 
   /**
-   * `a` defaults to the newest snapshot (the empty tree when there is none), `b` to the live state.
+   * `a` defaults to the newest snapshot (the empty tree when there is none), `b` to the live state;
+   * with a host directory that is the one side, and `a` (default: the live state) the other.
    */
-  async diff(
+  async compared(
     a: string | undefined,
     b: string | undefined,
     options: DiffOptions,
-  ): Promise<DiffResult> {
+  ): Promise<Comparison> {
     const all = await this.snapshots();
+    const { vfs, keeper } = this.#parts;
+    const treeOf = (ref: string | undefined): Promise<Tree> | Tree =>
+      ref === undefined ? written(vfs) : this.#load(findSnapshot(all, ref));
+    if (options.host !== undefined) {
+      refuseSecond(b);
+      return Comparison.withHost(options.host, await treeOf(a), options);
+    }
     const from = a === undefined ? all.at(-1) : findSnapshot(all, a);
-    const to = b === undefined ? undefined : findSnapshot(all, b);
-    if (!to && this.#parts.vfs.hostMount?.writeback) await flush(this.#parts.vfs);
-    using after = to ? await this.#load(to) : this.#parts.vfs.freeze();
-    using before = from ? await this.#parts.keeper.tree(from.sequence, after) : emptyTree();
-    const entries = await before.diff(after);
-    const result: DiffResult = { entries };
-    if (options.stat) result.stats = await statsOf(entries, before, after);
-    if (options.patch) result.patch = await patchOf(entries, before, after);
-    return result;
+    const after = await treeOf(b);
+    try {
+      const before = from ? await keeper.tree(from.sequence, after) : emptyTree();
+      return Comparison.of(before, after, options);
+    } catch (error) {
+      after.dispose();
+      throw error;
+    }
   }
 
   /** A snapshot (default: the live state) to be exported; the caller disposes of the tree. */
@@ -233,4 +239,10 @@ export class Timeline {
       throw error;
     }
   }
+}
+
+function refuseSecond(b: string | undefined): void {
+  if (b === undefined) return;
+  const message = "a host directory is compared with one state, not with two";
+  throw argumentError("TypeError", "ERR_INVALID_ARG_VALUE", message);
 }

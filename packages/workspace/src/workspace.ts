@@ -24,7 +24,7 @@ import type {
   WorkspaceStats,
   WorkspaceUsage,
 } from "@devdev/protocol";
-import type { Tree } from "@devdev/vfs";
+import type { ImportSource, TarExport, Tree } from "@devdev/vfs";
 
 import { type Checkpointer, checkpointerOf } from "./checkpointer.js";
 import { Commands } from "./commands.js";
@@ -32,10 +32,10 @@ import { writeExport } from "./export-file.js";
 import type { ExportOptions } from "./export-file.js";
 import { Figures } from "./figures.js";
 import { importedParts, newParts, reopenedParts } from "./making.js";
-import type { ReopenOptions } from "./making.js";
+import type { Importing, ReopenOptions } from "./making.js";
 import { Mounting } from "./mounting.js";
 import { Mutex } from "./mutex.js";
-import type { ImportOptions, WorkspaceParts } from "./parts.js";
+import type { WorkspaceParts } from "./parts.js";
 import { Timeline } from "./timeline.js";
 
 export class Workspace implements WorkspaceInterface {
@@ -84,18 +84,12 @@ export class Workspace implements WorkspaceInterface {
   }
 
   /** From what `Snapshot.toBytes` gave, with that one snapshot; its name: given, or random. */
-  static async fromBytes(
-    bytes: Uint8Array,
-    options: WorkspaceOptions & ImportOptions = {},
-  ): Promise<Workspace> {
+  static async fromBytes(bytes: ImportSource, options: Importing = {}): Promise<Workspace> {
     return finished(await importedParts(bytes, options));
   }
 
   /** A new workspace from an exported file. */
-  static async importFrom(
-    file: string,
-    options: WorkspaceOptions & ImportOptions = {},
-  ): Promise<Workspace> {
+  static async importFrom(file: string, options: Importing = {}): Promise<Workspace> {
     return finished(await importedParts(file, options));
   }
 
@@ -156,18 +150,31 @@ export class Workspace implements WorkspaceInterface {
     return this.#timeline.restore(ref, options);
   }
 
-  diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
-    return this.#timeline.diff(a, b, options);
+  async diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
+    using compared = await this.#timeline.compared(a, b, options);
+    return await compared.result(options);
+  }
+
+  async *patch(a?: string, b?: string, options: DiffOptions = {}): AsyncGenerator<Buffer> {
+    using compared = await this.#timeline.compared(a, b, options);
+    yield* compared.patch(options);
   }
 
   /** Writes a snapshot (default: the live state) to a file, complete or not at all. */
   async exportTo(
     file: string,
     options: ExportOptions & { ref?: string | number } = {},
-  ): Promise<{ id: string; bytes: number }> {
+  ): Promise<{ id: string; bytes: number; skipped: number }> {
     const { tree, id, meta } = await this.#timeline.exported(options.ref);
     using exported: Tree = tree;
-    return { id, bytes: await writeExport(exported, meta, file, options) };
+    return { id, ...(await writeExport(exported, meta, file, options)) };
+  }
+
+  /** The same piece by piece; `tar`: as a tar archive. */
+  async *exportPieces(ref?: string | number, tar?: TarExport): AsyncGenerator<Buffer> {
+    const { tree, meta } = await this.#timeline.exported(ref);
+    using exported: Tree = tree;
+    yield* exported.pieces(meta, tar);
   }
 
   async usage(): Promise<WorkspaceUsage> {

@@ -31,15 +31,36 @@ impl FrozenTree<'_> {
         if size > super::MAX_WHOLE_FILE {
             return Err(Errno::FBig);
         }
-        self.bring(&content)?;
-        let mut bytes = vec![0; size as usize];
-        for (index, chunk) in content.chunks() {
-            let start = (index * CHUNK_SIZE) as usize;
+        self.read(&content, 0, size as usize)
+    }
+
+    /// Up to `len` bytes of a regular file from `offset` on; fewer at its end.
+    pub fn read_range(&self, path: &[u8], offset: u64, len: usize) -> Result<Vec<u8>> {
+        let ino = self.walk(path)?;
+        let (size, content) = self.look(ino, |inode| match &inode.body {
+            Body::File(content) => Ok((inode.size, content.clone())),
+            _ => Err(Errno::Inval),
+        })?;
+        let len = (len as u64).min(super::MAX_WHOLE_FILE).min(size.saturating_sub(offset));
+        self.read(&content, offset, len as usize)
+    }
+
+    fn read(&self, content: &Content, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let (mut bytes, end) = (vec![0; len], offset + len as u64);
+        let first = content.next_chunk(offset / CHUNK_SIZE);
+        let within = |index: &u64| index * CHUNK_SIZE < end;
+        let next = |index: &u64| content.next_chunk(index + 1);
+        let chunks = std::iter::successors(first, next).take_while(within);
+        let chunks: Vec<_> = chunks.filter_map(|n| Some((n, content.get(n)?))).collect();
+        self.bring(chunks.iter().map(|(_, chunk)| *chunk))?;
+        for (index, chunk) in chunks {
             let data = chunk.bytes().ok_or(Errno::Io)?;
-            let end = bytes.len().min(start + data.len());
-            if let Some(to) = bytes.get_mut(start..end) {
-                to.copy_from_slice(&data[..end - start]);
-            }
+            let start = index * CHUNK_SIZE;
+            let from = offset.saturating_sub(start) as usize;
+            let Some(data) = data.get(from..) else { continue };
+            let at = (start + from as u64 - offset) as usize;
+            let n = data.len().min(len - at);
+            bytes[at..at + n].copy_from_slice(&data[..n]);
         }
         Ok(bytes)
     }
@@ -53,10 +74,9 @@ impl FrozenTree<'_> {
         })
     }
 
-    // All the chunks of a file that only the store has.
-    fn bring(&self, content: &Content) -> Result<()> {
+    // Those of the chunks that only the store has.
+    fn bring<'c>(&self, chunks: impl Iterator<Item = &'c Arc<Chunk>>) -> Result<()> {
         let missing = |chunk: &Arc<Chunk>| chunk.bytes().is_none();
-        let chunks = content.chunks().map(|(_, chunk)| chunk);
         let needs: Vec<Need> =
             chunks.filter(|c| missing(c)).map(|c| Need::Block(c.clone())).collect();
         if needs.is_empty() {

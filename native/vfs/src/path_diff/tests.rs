@@ -7,6 +7,8 @@ use crate::attr::{S_IFDIR, S_IFREG, Timespec};
 use crate::builder::TreeBuilder;
 use crate::sample::{self, Random};
 
+const TIMES: DiffScope = DiffScope { times: true, within_renamed: false };
+
 fn node(mode: u32, born: i64) -> Inode {
     Inode::new(Ino(0), mode, 0, 0, Ino(0), Timespec { secs: born, nanos: 0 })
 }
@@ -70,7 +72,7 @@ fn told(old: &Tree, new: &Tree) -> Vec<String> {
         let old = c.old_path.as_deref().map(|p| format!(" < {}", text(p))).unwrap_or_default();
         format!("{} {}{old}", &format!("{:?}", c.kind)[..1], text(&c.path))
     };
-    path_diff(old, new, false).into_iter().map(line).collect()
+    path_diff(old, new, DiffScope::default()).into_iter().map(line).collect()
 }
 
 #[test]
@@ -100,13 +102,13 @@ fn changes_are_told_by_path() {
         "M /src/main",
     ];
     assert_eq!(told(&old, &new), expected);
-    let changes = path_diff(&old, &new, false);
+    let changes = path_diff(&old, &new, DiffScope::default());
     let main = changes.iter().find(|c| c.path == b"/src/main").unwrap();
     let differs = Differences { content: true, mtime: true, ..Differences::default() };
     assert_eq!(main.differs, differs);
     assert_eq!(changes[0].differs, Differences { mode: true, ..Differences::default() });
     // With times the directories whose names changed show as well.
-    let with_times: Vec<_> = path_diff(&old, &new, true).into_iter().map(|c| c.path).collect();
+    let with_times: Vec<_> = path_diff(&old, &new, TIMES).into_iter().map(|c| c.path).collect();
     assert!(with_times.iter().any(|p| p == b"/src") && with_times.iter().any(|p| p == b"/keep"));
 }
 
@@ -152,7 +154,7 @@ fn what_replaces_a_path_is_a_change_of_that_path() {
     let new = b.freeze();
     let expected = ["M /d", "R /f < /d/f", "M /file", "R /link < /other"];
     assert_eq!(told(&old, &new), expected);
-    let changes = path_diff(&old, &new, false);
+    let changes = path_diff(&old, &new, DiffScope::default());
     assert!(changes[0].differs.kind && !changes[2].differs.kind);
 }
 
@@ -242,14 +244,14 @@ fn trees_of_different_workspaces_compare() {
     for seed in 0..30 {
         let tree = |seed| sample::tree(&mut Random(seed), 30).freeze();
         check(&tree(seed), &tree(seed + 1000));
-        assert_eq!(path_diff(&tree(seed), &tree(seed), true), []);
+        assert_eq!(path_diff(&tree(seed), &tree(seed), TIMES), []);
     }
 }
 
 /// Whether the changes say of every path what a walk of both trees says.
 fn check(old_tree: &Tree, new_tree: &Tree) {
     let (old, new) = (all_paths(old_tree), all_paths(new_tree));
-    let changes = path_diff(old_tree, new_tree, false);
+    let changes = path_diff(old_tree, new_tree, DiffScope::default());
     let path_of = |c: &Change| if c.path == b"/" { Vec::new() } else { c.path.clone() };
     let renames: Vec<_> = changes.iter().filter(|c| c.kind == ChangeKind::Renamed).collect();
     let of = |kind| changes.iter().filter(move |c| c.kind == kind).map(path_of);

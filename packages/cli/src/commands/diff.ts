@@ -1,9 +1,20 @@
 // devdev diff.
 
+import { comparedBy, receive } from "@devdev/client";
 import { type DiffEntry, type DiffStat, gitPath } from "@devdev/protocol";
+import { pour } from "../pour.js";
 import { line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
+
+type Wanted = GlobalOptions & {
+  stat?: boolean;
+  patch?: boolean;
+  binary?: boolean;
+  nameOnly?: boolean;
+  host?: string;
+  reverse?: boolean;
+};
 
 const LETTERS = { added: "A", removed: "D", modified: "M", renamed: "R" } as const;
 const BAR = 40;
@@ -11,20 +22,27 @@ const BAR = 40;
 export async function diff(
   a: string | undefined,
   b: string | undefined,
-  options: GlobalOptions & { stat?: boolean; patch?: boolean },
+  options: Wanted,
 ): Promise<void> {
-  using session = await Session.open(options);
-  const { id } = await session.workspaceAsLeft();
-  const result = await session.call("snapshot/diff", {
-    workspace: id,
-    ...(a !== undefined && { a }),
-    ...(b !== undefined && { b }),
-    ...(options.stat && { stat: true }),
-    ...(options.patch && { patch: true }),
+  const { stat, patch, binary, host, reverse } = options;
+  const compared = comparedBy(a, b, {
+    ...(host !== undefined && { host }),
+    ...(reverse && { reverse }),
+    ...(binary && { binary }),
   });
-  if (options.json) return printJson(result);
-  if (options.patch) process.stdout.write(result.patch ?? "");
-  else if (options.stat) printStats(result.stats ?? []);
+  using session = await Session.open(options);
+  const { id: workspace } = await session.workspaceAsLeft();
+  if ((patch || binary) && !options.json) {
+    await session.run((signal) =>
+      pour(receive({ kind: "patch", workspace, ...compared }, { signal })),
+    );
+    return;
+  }
+  const wanted = { ...compared, ...(stat && { stat }), ...(patch && { patch }) };
+  const result = await session.call("snapshot/diff", { workspace, ...wanted });
+  if (options.json) printJson(result);
+  else if (stat) printStats(result.stats ?? []);
+  else if (options.nameOnly) result.entries.forEach(({ path }) => line(gitPath(path)));
   else result.entries.forEach(printEntry);
 }
 

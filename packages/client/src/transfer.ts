@@ -1,0 +1,100 @@
+// What is too long for a message: patches and exports as they come, imports as they are read.
+
+import type { Socket } from "node:net";
+import { resolve } from "node:path";
+import { errorFromPlain, type PlainError } from "@devdev/errno";
+import {
+  type DiffOptions,
+  type Frame,
+  FrameDecoder,
+  FrameType,
+  jsonPayload,
+  type Open,
+  type Results,
+  STREAM_PREAMBLE,
+  writeFrame,
+} from "@devdev/protocol";
+import { connectDaemon, type ConnectOptions, daemonGone, openFrame } from "./connect.js";
+
+/** Where the daemon is, and what ends it all. */
+export type TransferOptions = ConnectOptions & { signal?: AbortSignal };
+
+/** What the daemon sends, piece by piece; returns what it says in the end. */
+export async function* receive(
+  open: Extract<Open, { kind: "patch" | "export" }>,
+  options: TransferOptions = {},
+): AsyncGenerator<Buffer, unknown> {
+  const socket = await opened(open, options);
+  try {
+    for await (const frame of framesOf(socket)) {
+      if (frame.type === FrameType.exit) return jsonPayload(frame);
+      yield frame.payload;
+    }
+    throw daemonGone(" before everything had come");
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** What a comparison is asked for with; the daemon has another working directory. */
+export function comparedBy(
+  a: string | undefined,
+  b: string | undefined,
+  { host, ...options }: DiffOptions,
+): DiffOptions & { a?: string; b?: string } {
+  return {
+    ...(a !== undefined && { a }),
+    ...(b !== undefined && { b }),
+    ...(host !== undefined && { host: resolve(host) }),
+    ...options,
+  };
+}
+
+/** Makes a workspace of pieces of an export or of a tar archive. */
+export async function importPieces(
+  pieces: AsyncIterable<Uint8Array>,
+  open: Omit<Extract<Open, { kind: "import" }>, "kind">,
+  options: TransferOptions = {},
+): Promise<Results["workspace/import"]> {
+  const socket = await opened({ kind: "import", ...open }, options);
+  try {
+    const answer = answerOf(socket);
+    // It may come before everything is sent, if the rest can not change it.
+    await Promise.race([answer, feed(socket, pieces)]);
+    return await answer;
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function opened(open: Open, { signal, ...connect }: TransferOptions): Promise<Socket> {
+  const socket = await connectDaemon(STREAM_PREAMBLE, connect);
+  const stop = (): void => void socket.destroy();
+  signal?.addEventListener("abort", stop);
+  socket.once("close", () => signal?.removeEventListener("abort", stop));
+  if (signal?.aborted) stop();
+  socket.write(openFrame(open));
+  return socket;
+}
+
+async function feed(socket: Socket, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const piece of pieces) await writeFrame(socket, FrameType.stdin, piece);
+  await writeFrame(socket, FrameType.stdinEnd);
+}
+
+async function answerOf(socket: Socket): Promise<Results["workspace/import"]> {
+  for await (const frame of framesOf(socket)) {
+    if (frame.type === FrameType.exit) return jsonPayload(frame) as Results["workspace/import"];
+  }
+  throw daemonGone(" before it answered");
+}
+
+async function* framesOf(socket: Socket): AsyncGenerator<Frame> {
+  const decoder = new FrameDecoder();
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    for (const frame of decoder.push(chunk as Buffer)) {
+      if (frame.type === FrameType.error) throw errorFromPlain(jsonPayload(frame) as PlainError);
+      yield frame;
+    }
+  }
+}

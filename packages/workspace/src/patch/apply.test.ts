@@ -1,0 +1,193 @@
+// Property: what `git apply` makes of a patch is the tree that was compared, whatever happened
+// between the two states. git knows files, symlinks and one mode bit; that is what is compared.
+
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+import { Workspace } from "@devdev/workspace";
+import { afterEach, beforeEach, expect, it } from "vitest";
+
+const SEEDS = 40;
+const NAMES = ["a", "b", "c d", 'q"\t', "ü", "\u{1f600}", "new\nline", "back\\slash"].map((name) =>
+  Buffer.from(name),
+);
+NAMES.push(Buffer.from([0xff, 0x20, 0xfe]));
+const SLASH = Buffer.from("/");
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "devdev-test-"));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+class Random {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = seed * 2_654_435_761;
+  }
+  below(limit: number): number {
+    // mulberry32: consecutive numbers must have nothing to do with each other.
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
+  }
+  pick<T>(from: readonly T[]): T {
+    return from[this.below(from.length)]!;
+  }
+}
+
+type Files = Map<string, { mode: string; content: Buffer }>;
+
+/** What git knows of a workspace, by path in latin1. */
+async function filesOf(ws: Workspace): Promise<Files> {
+  const files: Files = new Map();
+  const walk = async (path: Buffer): Promise<void> => {
+    const listed = Buffer.concat([path, SLASH]);
+    for (const name of await ws.fs.readdir(listed, { encoding: "buffer" })) {
+      const at = Buffer.concat([path, SLASH, name]);
+      const stats = await ws.fs.lstat(at);
+      const key = at.toString("latin1");
+      if (stats.isDirectory()) await walk(at);
+      else if (stats.isSymbolicLink()) {
+        const content = (await ws.fs.readlink(at, { encoding: "buffer" })) as Buffer;
+        files.set(key, { mode: "link", content });
+      } else if (stats.isFile()) {
+        const mode = (stats.mode & 0o100) === 0 ? "file" : "program";
+        files.set(key, { mode, content: await ws.fs.readFile(at) });
+      }
+    }
+  };
+  await walk(Buffer.alloc(0));
+  return files;
+}
+
+function onHost(path: string): Buffer {
+  return Buffer.concat([Buffer.from(directory), Buffer.from(path, "latin1")]);
+}
+
+function put(files: Files): void {
+  for (const [path, { mode, content }] of files) {
+    mkdirSync(Buffer.from(dirname(onHost(path).toString("latin1")), "latin1"), {
+      recursive: true,
+    });
+    if (mode === "link") symlinkSync(content, onHost(path));
+    else {
+      writeFileSync(onHost(path), content);
+      chmodSync(onHost(path), mode === "file" ? 0o644 : 0o755);
+    }
+  }
+}
+
+function hostFiles(path = "", files: Files = new Map()): Files {
+  for (const name of readdirSync(onHost(path || "/"), { encoding: "buffer" })) {
+    const at = `${path}/${name.toString("latin1")}`;
+    const stats = lstatSync(onHost(at));
+    if (stats.isDirectory()) hostFiles(at, files);
+    else if (stats.isSymbolicLink()) {
+      files.set(at, {
+        mode: "link",
+        content: readlinkSync(onHost(at), { encoding: "buffer" }),
+      });
+    } else {
+      const mode = (stats.mode & 0o100) === 0 ? "file" : "program";
+      files.set(at, { mode, content: readFileSync(onHost(at)) });
+    }
+  }
+  return files;
+}
+
+function sorted(files: Files): unknown[] {
+  return [...files].toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function content(random: Random): Buffer {
+  const lines = Array.from({ length: random.below(30) }, () => `${random.below(5)} line\n`);
+  const text = Buffer.from(lines.join(""));
+  const ends = ["", "no newline", "\r\n", "\r", "\u2028", "\\", "-- \n", "@@ -1 +1 @@\n"];
+  const end = Buffer.from(random.pick(ends));
+  const bytes = random.below(4) === 0 ? Buffer.from([0, 0xff, random.below(256)]) : Buffer.alloc(0);
+  const odd = random.below(4) === 0 ? Buffer.from([0xe4, 0x0a]) : Buffer.alloc(0);
+  return Buffer.concat([odd, bytes, text, end]);
+}
+
+/** One change; what the tree does not allow is left undone. */
+async function change(ws: Workspace, random: Random, all: readonly Buffer[]): Promise<void> {
+  const path = (): Buffer => {
+    const depth = random.pick([1, 1, 1, 2, 2, 3]);
+    const names = Array.from({ length: depth }, () => [SLASH, random.pick(all)]);
+    return Buffer.concat(names.flat());
+  };
+  const { fs } = ws;
+  const changes = [
+    () => fs.writeFile(path(), content(random)),
+    () => fs.writeFile(path(), content(random)),
+    () => fs.appendFile(path(), "appended\n"),
+    () => fs.mkdir(path()),
+    () => fs.mkdir(path()),
+    () => fs.rename(path(), path()),
+    // To a new name: else it is a change of what had that name.
+    () => fs.rename(path(), Buffer.concat([SLASH, random.pick(NAMES), random.pick(NAMES)])),
+    () => fs.rename(path(), Buffer.concat([path(), random.pick(NAMES)])),
+    () => fs.rm(path(), { recursive: random.below(3) === 0 }),
+    () => fs.symlink(random.pick(["a", "../b", "nowhere"]), path()),
+    () => fs.link(path(), path()),
+    () => fs.chmod(path(), random.pick([0o644, 0o755])),
+  ];
+  await random
+    .pick(changes)()
+    .catch((error: NodeJS.ErrnoException) => {
+      expect(error.code).toMatch(/^E/);
+    });
+}
+
+it("a patch applied to the one tree gives the other", { timeout: 300_000 }, async () => {
+  let [patches, renames] = [0, 0];
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const random = new Random(seed);
+    await using ws = await Workspace.create();
+    // Few, so that they collide.
+    const names = Array.from({ length: 3 }, () => random.pick(NAMES));
+    for (const name of names)
+      await ws.fs.mkdir(Buffer.concat([SLASH, name])).catch(() => undefined);
+    for (let n = 0; n < 100; n++) await change(ws, random, names);
+    put(await filesOf(ws));
+    await ws.snapshot();
+    for (let n = 0; n < 1 + random.below(40); n++) await change(ws, random, names);
+    const pieces: Buffer[] = [];
+    for await (const piece of ws.patch(undefined, undefined, { binary: true })) pieces.push(piece);
+    const input = Buffer.concat(pieces);
+    if (input.length > 0) {
+      patches++;
+      renames += input.toString("latin1").split("\nrename from ").length - 1;
+      const apply = ["apply", "--whitespace=nowarn", "-"];
+      try {
+        execFileSync("git", apply, { cwd: directory, input, stdio: "pipe" });
+      } catch (error) {
+        const said = String((error as { stderr: Buffer }).stderr);
+        expect.fail(`seed ${seed}: ${said}\n${input.toString("latin1")}`);
+      }
+    }
+    const [expected, found] = [await filesOf(ws), hostFiles()];
+    expect([seed, sorted(found)]).toEqual([seed, sorted(expected)]);
+    rmSync(directory, { recursive: true });
+    mkdirSync(directory);
+  }
+  expect(patches).toBeGreaterThan(SEEDS / 2);
+  expect(renames).toBeGreaterThan(SEEDS / 4);
+});
