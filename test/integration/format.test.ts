@@ -1,0 +1,68 @@
+// docs/FORMAT.md is enough to read an export from: a reader in Python, written from that page alone
+// (test/fixtures/read_export.py), sees the same as a program in the mount.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { forEachIdentity, lacks, useDevdev } from "../harness/suite.ts";
+
+const READER = join(import.meta.dirname, "../fixtures/read_export.py");
+const MAKE = `mkdir -p src/deep && seq 1 9000 > src/numbers && mkfifo src/pipe
+  head -c 100000 /dev/urandom > src/deep/random && cp src/deep/random src/same
+  truncate -s 3M src/hole && printf end >> src/hole && truncate -s 70000 src/nothing
+  ln src/numbers src/hard && ln -s deep src/soft && chmod 4750 src/hard && : > src/empty
+  printf x > "$(printf 'src/\\377\\376')" && touch -d '1960-12-31 23:59:59.99' src/deep/random
+  python3 -c "import os; os.setxattr('src/numbers', 'user.note', b'kept\\0bytes')"`;
+
+/** The same lines as the reader's, from the system calls of a program in the mount. */
+const SEE = `
+import hashlib, json, os, stat
+def see(path, shown):
+    s = os.lstat(path)
+    names = sorted(os.listxattr(path, follow_symlinks=False))
+    xattrs = {n.encode().hex(): os.getxattr(path, n, follow_symlinks=False).hex() for n in names}
+    line = {"path": shown.hex(), "mode": s.st_mode, "uid": s.st_uid, "gid": s.st_gid,
+            "mtime": str(s.st_mtime_ns), "xattrs": xattrs,
+            "nlink": 1 if stat.S_ISDIR(s.st_mode) else s.st_nlink}
+    if stat.S_ISLNK(s.st_mode): line["target"] = os.readlink(path).hex()
+    if stat.S_ISREG(s.st_mode):
+        data = open(path, "rb").read()
+        line.update(size=len(data), allocated=s.st_blocks * 512,
+                    sha256=hashlib.sha256(data).hexdigest())
+    print(json.dumps(line, sort_keys=True))
+def tree(top, prefix):
+    see(top, prefix or b"/")
+    for at, dirs, files in os.walk(top):
+        for name in dirs + files:
+            path = os.path.join(at, name)
+            see(path, prefix + path[len(top):])
+tree(b".", b"")
+tree(b".devdev/home", b"/.devdev/home")
+`;
+
+forEachIdentity("the export format", (who) => {
+  const devdev = useDevdev(who, "format");
+  const file = (name: string): string => join(devdev().directory, name);
+
+  test.skipIf(lacks("zstd"))("an independent reader sees what the mount shows", async () => {
+    await devdev().sh(MAKE);
+    const seen = await devdev().exec(["python3", "-c", SEE]);
+    await devdev().ok(["snapshot", "-w", devdev().mountPoint, "--name", "read"]);
+    await devdev().ok(["export", "-w", devdev().mountPoint, file("export"), "read"]);
+    const read = await devdev().mustHost(["python3", READER, file("export")]);
+    const sorted = (text: string): string[] => text.split("\n").filter(Boolean).toSorted();
+    expect(sorted(read.stdout)).toEqual(sorted(seen.stdout));
+    expect(sorted(read.stdout).length).toBeGreaterThan(12);
+  });
+
+  test.skipIf(lacks("zstd"))("and refuses what was changed", async () => {
+    const whole = readFileSync(file("export"));
+    for (const place of [0, 8, 12, whole.length >> 1, whole.length - 1]) {
+      const damaged = Buffer.from(whole);
+      damaged[place]! ^= 1;
+      writeFileSync(file("damaged"), damaged, { mode: 0o644 });
+      const { code, stderr } = await devdev().host(["python3", READER, file("damaged")]);
+      expect([place, code, stderr]).toEqual([place, 1, expect.stringMatching(/^refused: /)]);
+    }
+  });
+});
