@@ -1,4 +1,4 @@
-// diff against a directory of the host (SEMANTICS S50), and patches through the command line (S49):
+// diff against a directory of the host (SEMANTICS S58), and patches through the command line (S57):
 // piece by piece, for files of any size.
 
 import { mkdirSync } from "node:fs";
@@ -12,7 +12,7 @@ forEachIdentity("diff with the host", (who) => {
   const at = (...args: string[]) => ["diff", "-w", devdev().mountPoint, ...args];
   const bin = (): string => join(devdev().identity.checkout, "bin/devdev");
 
-  test("S49 S50 a patch brings the directory to the state of the workspace", async () => {
+  test("S57 S58 a patch brings the directory to the state of the workspace", async () => {
     await devdev().sh(`mkdir dir && seq 100 > dir/text && printf 'no newline' > end && : > empty
       head -c 10000000 /dev/urandom > large && printf 'a\\0b' > small && ln -s dir link
       printf 'odd' > "$(printf 'n\\377')" && echo x > gone`);
@@ -58,7 +58,7 @@ forEachIdentity("diff with the host", (who) => {
     expect(await kinds("--reverse")).toEqual([same[0], ["added", "/new"], same[1]]);
   });
 
-  test("S50 a directory inside of a mount is refused", async () => {
+  test("S58 a directory inside of a mount is refused", async () => {
     for (const directory of [devdev().mountPoint, join(devdev().mountPoint, "moved")]) {
       const { code, stderr } = await devdev().cli(at("--host", directory));
       expect([code, stderr]).toEqual([1, expect.stringMatching(/is inside of workspace/)]);

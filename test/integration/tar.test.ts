@@ -1,4 +1,4 @@
-// Tar archives (SEMANTICS S48): GNU tar and Python's tarfile read ours, we read theirs, and all
+// Tar archives (SEMANTICS S56): GNU tar and Python's tarfile read ours, we read theirs, and all
 // that tar can say of a file comes through. What is hostile is refused without a trace.
 
 import { execFileSync } from "node:child_process";
@@ -37,7 +37,7 @@ forEachIdentity("tar archives", (who) => {
   const file = (name: string): string => join(devdev().directory, name);
   const at = (verb: string, ...args: string[]) => [verb, "-w", devdev().mountPoint, ...args];
 
-  test("S48 through GNU tar and back, nothing is different", async () => {
+  test("S56 through GNU tar and back, nothing is different", async () => {
     await devdev().sh(MAKE);
     await devdev().ok(at("export", "--tar", file("ours.tar")));
     await devdev().mustHost(["mkdir", file("there")]);
