@@ -81,8 +81,9 @@ pub fn run() -> ! {
     if how != "unwatched" {
         options.helper = Some(role_arg(2).into());
     }
-    options.hook = Some(Arc::new(|opcode, _| {
-        if opcode == BLACK_HOLE_OPCODE {
+    // With writeback the kernel sends this by itself, but not for the root.
+    options.hook = Some(Arc::new(|opcode, node| {
+        if opcode == BLACK_HOLE_OPCODE && node == 1 {
             std::thread::sleep(Duration::from_secs(3600));
         }
     }));
