@@ -33,7 +33,7 @@ fn mapped(agent: &mut Agent) {
     assert_eq!(agent.ask("close 1"), "ok");
 }
 
-// With writeback every read of the API brings in what it reads (S48): see `writeback`.
+// With writeback every read of the API brings in what it reads (S50): see `writeback`.
 fn reads_flush() -> bool {
     crate::harness::writeback()
 }
