@@ -88,7 +88,8 @@ pub fn writeback() -> bool {
 pub fn can_switch_on() -> bool {
     static SWITCH: OnceLock<bool> = OnceLock::new();
     *SWITCH.get_or_init(|| {
-        let on = ring_support() == RingSupport::On || switch_on();
+        // Also when it is on already: who has switched it on may be the first to end.
+        let on = switch_on() || ring_support() == RingSupport::On;
         if !on {
             eprintln!("SKIPPED: FUSE over io_uring cannot be had here; classic transport");
         }
