@@ -1,6 +1,6 @@
 // The closing count of scripts/test is only as good as what is read from each runner.
 import { expect, test } from "vitest";
-import { countCargo, countChecks, countVitest } from "./runners.ts";
+import { countCargo, countChecks, countSuites, countVitest } from "./runners.ts";
 
 test("cargo's counts are summed over its binaries", () => {
   const output = [
@@ -23,6 +23,16 @@ test("vitest's last lines are counted", () => {
   expect(countVitest(output)).toEqual({ passed: 30, failed: 2, skipped: 1 });
   expect(countVitest("      Tests  7 passed (7)")).toEqual({ passed: 7, failed: 0, skipped: 0 });
   expect(countVitest("Error: no such file")).toBeUndefined();
+});
+
+test("the last line of scripts/suites is counted", () => {
+  const last = "suites: 12 passed, 1 failed, 2 skipped";
+  expect(countSuites(`over classic as root: ...\n${last}\n`)).toEqual({
+    passed: 12,
+    failed: 1,
+    skipped: 2,
+  });
+  expect(countSuites("suites: no transport x")).toBeUndefined();
 });
 
 test("a gate counts the parts that failed", () => {

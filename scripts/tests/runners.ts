@@ -88,6 +88,15 @@ export function countChecks(output: string): Counts | undefined {
   return parts.length === 0 ? undefined : { passed: 0, failed, skipped: 0 };
 }
 
+/** The last line of scripts/suites. */
+export function countSuites(output: string): Counts | undefined {
+  const found = /^suites: (\d+) passed, (\d+) failed, (\d+) skipped$/m.exec(output);
+  if (found === null) return undefined;
+  const [passed = 0, failed = 0, skipped = 0] = found.slice(1).map(Number);
+  return { passed, failed, skipped };
+}
+
+const OVER_RINGS = ["visibility", "both-sides", "library", "snapshots", "watchdog"];
 const CHECKS = ["rustfmt", "format", "tidy", "types", "lint", "clippy", "generated"];
 
 export function runners(): Runner[] {
@@ -121,5 +130,12 @@ export function runners(): Runner[] {
     },
     vitest("unit", 5 * MINUTE),
     vitest("suites", 50 * MINUTE),
+    {
+      // What depends most on how requests come in; scripts/suites alone runs the whole matrix.
+      name: "suites over io_uring",
+      command: ["scripts/suites", "--transport", "io_uring", ...OVER_RINGS],
+      timeoutMs: 20 * MINUTE,
+      count: countSuites,
+    },
   ];
 }
