@@ -1,10 +1,12 @@
-//! Gives memory back to the system when much was freed and the engines have come to rest: glibc's
-//! allocator keeps what is freed below its top, which is nearly all of it.
+//! Gives memory back to the system when much was freed and the engines have come to rest, or when
+//! the process would come to take more than the limits of its workspaces allow: glibc's allocator
+//! keeps what is freed below its top, which is nearly all of it.
 
 use std::sync::OnceLock;
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use devdev_vfs::is_pressing;
 use devdev_vfs::reclaim::{freed_bytes, on_freed};
 
 /// Giving back while more is being freed or written only costs page faults.
@@ -35,11 +37,13 @@ fn serve() {
         if freed == trimmed {
             continue;
         }
-        loop {
-            std::thread::sleep(REST);
+        let mut rested = Instant::now();
+        while rested.elapsed() < REST && !is_pressing(freed - trimmed) {
+            // Until more is freed, if it is much.
+            std::thread::park_timeout(REST);
             let now = freed_bytes();
-            if now == freed {
-                break;
+            if now != freed {
+                rested = Instant::now();
             }
             freed = now;
         }

@@ -76,6 +76,7 @@ pub struct PersistJob {
 impl PersistJob {
     /// Finds what changed since it was last stored.
     pub fn new(tree: &Arc<Tree>) -> PersistJob {
+        tree.note_leaving();
         PersistJob {
             persist: Persist::new(tree),
             hashes: Vec::new(),

@@ -266,10 +266,7 @@ impl Import<'_> {
             }
             b'0' | 0 | b'5' | b'D' => {
                 inode.mode |= S_IFDIR;
-                inode = Inode {
-                    body: Inode::new(Ino(0), S_IFDIR, 0, 0, Ino(0), inode.mtime).body,
-                    ..inode
-                };
+                inode.body = Inode::new(Ino(0), S_IFDIR, 0, 0, Ino(0), inode.mtime).body;
             }
             b'1' => {
                 let target = self.placed(names_of(&link))?;

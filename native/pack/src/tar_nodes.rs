@@ -158,7 +158,8 @@ impl Nodes {
                     builder.link(dir, &name, *ino).map_err(refused)?;
                     continue;
                 }
-                let empty = Inode { body: Body::Special, xattrs: None, ..node.inode.clone() };
+                let mut empty = node.inode.clone();
+                (empty.body, empty.xattrs) = (Body::Special, None);
                 let (is_dir, shared) = (node.inode.is_dir(), node.links > 1);
                 let inode = std::mem::replace(&mut node.inode, empty);
                 let ino = builder.add(dir, &name, inode).map_err(refused)?;

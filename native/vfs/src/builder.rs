@@ -1,7 +1,7 @@
 //! Builds a tree from nothing, inode by inode, without callers, permissions or a gate: what an
 //! import does, and what tests start from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::Tree;
 use crate::attr::{PAGE_SIZE, S_IFDIR, Timespec};
@@ -102,7 +102,14 @@ impl TreeBuilder {
     pub fn freeze(&self) -> Arc<Tree> {
         let root = self.live.freeze();
         let (above, next_ino) = (self.live.generation(), self.next);
-        Arc::new(Tree { root, above, next_ino, bytes: self.bytes, inodes: self.inodes })
+        Arc::new(Tree {
+            root,
+            above,
+            next_ino,
+            bytes: self.bytes,
+            inodes: self.inodes,
+            leaving: OnceLock::new(),
+        })
     }
 }
 
@@ -113,4 +120,5 @@ fn settle(inode: &mut Inode) {
         Body::Symlink(target) => inode.size = target.len() as u64,
         Body::Dir(_) | Body::Special => {}
     }
+    inode.weigh();
 }

@@ -14,6 +14,7 @@ use crate::attr::PAGE_SIZE;
 use crate::ids::BlockHash;
 use crate::rank::{Rank, Ranked};
 use crate::reclaim::count_freed;
+use crate::room;
 
 /// Bytes in a full chunk.
 pub const CHUNK_SIZE: u64 = 64 * 1024;
@@ -35,10 +36,19 @@ pub struct Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if self.data.get_mut().is_some() {
+        if let Some(bytes) = self.data.get_mut() {
+            room::count(-weight(bytes));
             count_freed(u64::from(self.len));
         }
     }
+}
+
+/// What a chunk takes beside its bytes, the slot in its file included.
+const CHUNK_WEIGHT: usize = 192;
+
+// A chunk without bytes counts nothing.
+fn weight(bytes: &Bytes) -> i64 {
+    (CHUNK_WEIGHT + bytes.capacity()) as i64
 }
 
 /// The bitmap of a chunk of `len` bytes without holes.
@@ -64,12 +74,14 @@ impl Chunk {
     /// A chunk of these bytes; `present` tells data pages from holes (see `full_pages`).
     pub fn new(bytes: Vec<u8>, present: u16) -> Chunk {
         debug_assert!(bytes.len() as u64 <= CHUNK_SIZE);
+        let bytes = Arc::new(bytes);
+        room::count(weight(&bytes));
         Chunk {
             hash: OnceLock::new(),
             stored: AtomicBool::new(false),
             len: bytes.len() as u32,
             present,
-            data: RwLock::new(Some(Arc::new(bytes))),
+            data: RwLock::new(Some(bytes)),
         }
     }
 
@@ -147,6 +159,7 @@ impl Chunk {
         let _rank = Ranked::take(Rank::Chunk);
         let mut data = self.data.write();
         if data.is_none() {
+            room::count(weight(&bytes));
             *data = Some(bytes);
         }
         true
@@ -155,19 +168,26 @@ impl Chunk {
     /// A chunk of the same bytes of which the store is not said to have them (it may have them
     /// for another tree only). `None` when the bytes are not in memory.
     pub fn unstored(&self) -> Option<Arc<Chunk>> {
+        let bytes = self.bytes()?;
+        room::count(weight(&bytes));
         Some(Arc::new(Chunk {
             hash: self.hash.clone(),
             stored: AtomicBool::new(false),
             len: self.len,
             present: self.present,
-            data: RwLock::new(Some(self.bytes()?)),
+            data: RwLock::new(Some(bytes)),
         }))
     }
 
     /// Drops the bytes of a stored chunk; true when memory was given back.
     pub fn evict(&self) -> bool {
         let _rank = Ranked::take(Rank::Chunk);
-        self.is_stored() && self.hash.get().is_some() && self.data.write().take().is_some()
+        if !self.is_stored() || self.hash.get().is_none() {
+            return false;
+        }
+        let evicted = self.data.write().take();
+        evicted.iter().for_each(|bytes| room::count(-weight(bytes)));
+        evicted.is_some()
     }
 
     /// Changes the bytes through `edit` (which may lengthen or shorten them and returns the
@@ -175,12 +195,14 @@ impl Chunk {
     /// Returns `None`, with nothing changed, when the bytes are not in memory.
     pub fn edit(this: &mut Arc<Chunk>, edit: impl FnOnce(&mut Vec<u8>, u16) -> u16) -> Option<()> {
         if let Some(chunk) = Arc::get_mut(this) {
-            let bytes = chunk.data.get_mut().as_mut()?;
+            let shared = chunk.data.get_mut().as_mut()?;
+            let before = weight(shared);
             // A reader may still hold the bytes: it keeps the old ones.
-            let bytes = Arc::make_mut(bytes);
+            let bytes = Arc::make_mut(shared);
             chunk.present = edit(bytes, chunk.present);
             debug_assert!(bytes.len() as u64 <= CHUNK_SIZE);
             chunk.len = bytes.len() as u32;
+            room::count(weight(shared) - before);
             chunk.hash = OnceLock::new();
             chunk.stored = AtomicBool::new(false);
         } else {

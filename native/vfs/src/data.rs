@@ -15,6 +15,7 @@ use crate::ids::NodeId;
 use crate::inode::{Body, Inode};
 use crate::outcome::{Need, Outcome, Waitable};
 use crate::reclaim::Garbage;
+use crate::room;
 use crate::types::{ReadPiece, WriteFlags};
 use crate::vfs::{Spot, Vfs};
 
@@ -66,13 +67,20 @@ pub(crate) fn file_content(inode: &Inode) -> Result<&Content> {
     }
 }
 
-/// Lengthens the bytes of a chunk by zeros; capacity doubles, up to a full chunk.
+/// Lengthens the bytes of a chunk by zeros. Within a page capacity doubles, beyond it grows by a
+/// quarter: what is allocated and not used counts to no limit.
 pub(crate) fn grow(bytes: &mut Vec<u8>, len: usize) {
     if bytes.len() >= len {
         return;
     }
     if bytes.capacity() < len {
-        let capacity = len.max((bytes.capacity() * 2).min(CHUNK_SIZE as usize));
+        let (held, page) = (bytes.capacity(), PAGE_SIZE as usize);
+        let more = if held < page {
+            len.max(held * 2).min(page)
+        } else {
+            (held + held / 4).next_multiple_of(page)
+        };
+        let capacity = len.max(more.min(CHUNK_SIZE as usize));
         bytes.reserve_exact(capacity - bytes.len());
     }
     bytes.resize(len, 0);
@@ -192,7 +200,7 @@ impl Vfs {
         loop {
             match self.write(node, offset, &data[..len], flags) {
                 Ok(written) => return Ok(written.map(|_| len)),
-                Err(Errno::NoSpc) => {}
+                Err(Errno::NoSpc) if !room::is_crowded() => {}
                 Err(error) => return Err(error),
             }
             // Others may take the room meanwhile: less is tried each time.
@@ -225,6 +233,9 @@ impl Vfs {
         let end = offset.checked_add(len as u64).filter(|end| *end <= MAX_FILE_SIZE);
         let end = end.ok_or(Errno::FBig)?;
         let Body::File(content) = &mut inode.body else { return Err(Errno::Inval) };
+        if room::is_crowded() && takes_memory(content, offset, len) {
+            return Ok(Outcome::Wait(vec![room::wanted()?]));
+        }
         let (mut needs, mut before, mut after) = (Vec::new(), 0, 0);
         for (index, start, n) in pieces(offset, len as u64) {
             let present = match content.get(index) {
@@ -264,6 +275,14 @@ fn fits(content: &Content, offset: u64, len: usize, room: u64) -> usize {
         }
     }
     fitting
+}
+
+// Whether a write needs memory beside what the content has to itself.
+pub(crate) fn takes_memory(content: &Content, offset: u64, len: usize) -> bool {
+    pieces(offset, len as u64).any(|(index, start, n)| {
+        let own = |chunk: &&Arc<Chunk>| Arc::strong_count(chunk) == 1 && start + n <= chunk.len();
+        content.get(index).filter(own).is_none()
+    })
 }
 
 // Whether so many bytes from `start` replace all that the chunk holds.

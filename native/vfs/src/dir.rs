@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::errno::{Errno, Result};
 use crate::ids::{Ino, PageId};
+use crate::room::Weight;
 
 /// A page is split when it would hold more entries than this.
 pub const PAGE_ENTRIES: usize = 128;
@@ -62,6 +63,7 @@ pub struct DirPage {
     names: Vec<u8>,
     /// Bytes of `names` that no slot uses any more.
     garbage: u32,
+    weight: Weight,
 }
 
 impl Clone for DirPage {
@@ -74,6 +76,7 @@ impl Clone for DirPage {
             slot.start = copy.names.len() as u32;
             copy.names.extend_from_slice(name);
         }
+        copy.weigh();
         copy
     }
 }
@@ -114,6 +117,12 @@ impl DirPage {
         let (start, len) = (self.names.len() as u32, entry.name.len() as u8);
         self.names.extend_from_slice(entry.name);
         self.slots.insert(at, Slot::new(entry.cookie, entry.ino, entry.kind, start, len));
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
+        let slots = self.slots.capacity() * size_of::<Slot>();
+        self.weight.set(size_of::<DirPage>() + slots + self.names.capacity());
     }
 
     fn remove_at(&mut self, at: usize) {

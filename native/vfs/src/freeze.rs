@@ -6,7 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::attr::{PAGE_SIZE, S_IFDIR};
 use crate::delta::{changed_inodes, changed_names, same_body};
@@ -14,6 +14,7 @@ use crate::dir::Dir;
 use crate::ids::{Attachment, BlockHash, Ino, NodeId};
 use crate::inode::{Body, Inode};
 use crate::reclaim::{Garbage, free_later};
+use crate::room;
 use crate::tree::Root;
 use crate::types::{Restored, Tree};
 use crate::vfs::Vfs;
@@ -73,7 +74,9 @@ impl Vfs {
             next_ino: Ino(self.live.next_ino.load(Ordering::Relaxed)),
             bytes: self.live.tally.pages() * PAGE_SIZE,
             inodes: self.live.tally.inodes(),
+            leaving: OnceLock::new(),
         });
+        room::note_freeze();
         (frozen.last, frozen.changes) = (Arc::downgrade(&tree), changes);
         if frozen.marks.len() == MARKS {
             frozen.marks.pop_front();

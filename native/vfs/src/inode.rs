@@ -7,9 +7,15 @@ use crate::attr::{Attr, PAGE_SIZE, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, T
 use crate::content::Content;
 use crate::dir::Dir;
 use crate::ids::{Ino, NodeId};
+use crate::room::Weight;
 
 /// Extended attributes by full name (`user.mime_type`), in name order.
 pub type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+/// Memory of an inode: the record, its place in the tree, and among the holds.
+const INODE_WEIGHT: usize = 288;
+/// Memory of an attribute beside its name and value.
+const XATTR_WEIGHT: usize = 96;
 
 /// What an inode contains, by file type.
 #[derive(Clone)]
@@ -58,6 +64,7 @@ pub struct Inode {
     pub xattrs: Option<Arc<Xattrs>>,
     /// Content by type.
     pub body: Body,
+    pub(crate) weight: Weight,
 }
 
 impl Inode {
@@ -84,7 +91,24 @@ impl Inode {
             btime: now,
             xattrs: None,
             body,
+            weight: Weight::new(INODE_WEIGHT),
         }
+    }
+
+    /// Counts its memory again after a symlink's target or an attribute has changed.
+    pub(crate) fn weigh(&mut self) {
+        let target = match &self.body {
+            Body::Symlink(target) => target.len(),
+            _ => 0,
+        };
+        let all = self.xattrs.iter().flat_map(|all| all.iter());
+        let xattrs: usize = all.map(|(n, v)| n.len() + v.len() + XATTR_WEIGHT).sum();
+        self.weight.set(INODE_WEIGHT + target + xattrs);
+    }
+
+    /// Its memory beside content and names, roughly.
+    pub(crate) fn weight(&self) -> u64 {
+        self.weight.bytes()
     }
 
     /// File type bits.

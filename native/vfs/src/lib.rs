@@ -51,6 +51,7 @@ mod readdir;
 pub mod reclaim;
 pub mod record;
 mod rename;
+mod room;
 mod setattr;
 mod space;
 mod tree;
@@ -84,6 +85,7 @@ pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
 pub use owners::remap_owners;
 pub use path_diff::{Change, ChangeKind, DiffScope, Differences, path_diff};
 pub use persist::Persist;
+pub use room::{held_bytes, is_pressing};
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
 pub use types::{
     DirEntry, Entry, Hold, Invalidator, Limits, ReadPiece, RenameFlags, Restored, SetXattr, StatFs,

@@ -148,7 +148,7 @@ impl TreeLoader {
         let totals = check(&root, page.next_ino)?;
         let above = self.reference.map_or(1, |(_, above)| above.max(1));
         let (bytes, inodes, next_ino) = (totals.bytes, totals.inodes, page.next_ino);
-        Ok(Arc::new(Tree { root, above, next_ino, bytes, inodes }))
+        Ok(Arc::new(Tree { root, above, next_ino, bytes, inodes, leaving: OnceLock::new() }))
     }
 
     fn put(&mut self, place: Place, id: PageId, page: Page) -> Result<(), Corrupt> {
@@ -428,6 +428,7 @@ fn finish_leaf(build: LeafBuild) -> Result<Arc<Leaf>, Corrupt> {
                 inode.body = Body::File(content);
             }
         }
+        inode.weigh();
         inodes.push(inode);
     }
     let leaf = Leaf::new(0, inodes);

@@ -16,6 +16,7 @@ use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::{Body, Inode};
 use crate::outcome::{Outcome, Waitable};
 use crate::reclaim::Garbage;
+use crate::room;
 use crate::types::{Entry, Hold};
 use crate::vfs::{Area, Vfs};
 
@@ -309,6 +310,7 @@ impl Vfs {
             Err(errno) => Err(errno),
         });
         free.unwrap_or_else(|| Err(self.why_missing(parent)))?;
+        room::check()?;
         if node.attachment() != parent.attachment() {
             return Err(Errno::XDev);
         }
@@ -520,6 +522,7 @@ impl New<'_> {
         if kind == S_IFLNK {
             inode.size = self.target.len() as u64;
             inode.body = Body::Symlink(Arc::from(self.target));
+            inode.weigh();
         }
         inode
     }

@@ -13,6 +13,8 @@ pub enum Need {
     Block(Arc<Chunk>),
     /// The snapshot tree listed under this name; `Vfs::supply_snapshot` answers it.
     Snapshot(Box<[u8]>),
+    /// Memory: frozen trees hold what the limits allow (see `room.rs`). Always alone.
+    Room,
 }
 
 /// What tells needs apart.

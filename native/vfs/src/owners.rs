@@ -1,7 +1,7 @@
 //! A tree with other owners: what a restore or an import by a user who may not give files away
 //! makes of one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::Tree;
 use crate::tree::{Child, Leaf, Node, Root};
@@ -12,7 +12,7 @@ pub fn remap_owners(tree: &Tree, uid: u32, gid: u32) -> Arc<Tree> {
     let node = remap_node(&tree.root.node, uid, gid).unwrap_or_else(|| tree.root.node.clone());
     let root = Root { node, height: tree.root.height };
     let Tree { above, next_ino, bytes, inodes, .. } = *tree;
-    Arc::new(Tree { root, above, next_ino, bytes, inodes })
+    Arc::new(Tree { root, above, next_ino, bytes, inodes, leaving: OnceLock::new() })
 }
 
 // `None` when nothing changes. As deep as the radix tree is high.

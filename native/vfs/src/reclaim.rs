@@ -19,9 +19,6 @@ const SMALL: u64 = 64;
 /// The hook of `on_freed` is called each time that so many bytes have been freed.
 const MUCH: u64 = 32 << 20;
 
-/// What an inode takes beside its content, roughly.
-const INODE_SIZE: u64 = 256;
-
 /// Bytes freed since the process began, roughly.
 static FREED: AtomicU64 = AtomicU64::new(0);
 
@@ -62,7 +59,7 @@ impl Drop for Garbage {
     fn drop(&mut self) {
         let pages: u64 = self.inodes.iter().map(|inode| inode.pages).sum();
         if !self.inodes.is_empty() {
-            count_freed(self.inodes.len() as u64 * INODE_SIZE);
+            count_freed(self.inodes.iter().map(Inode::weight).sum());
         }
         if pages / u64::from(CHUNK_PAGES) + self.chunks.len() as u64 > SMALL {
             free_later((std::mem::take(&mut self.inodes), std::mem::take(&mut self.chunks)));

@@ -12,6 +12,7 @@ use crate::ids::{Ino, NodeId};
 use crate::inode::{Body, Inode};
 use crate::names::{check_bytes, check_length, find, is_reserved};
 use crate::reclaim::Garbage;
+use crate::room;
 use crate::types::RenameFlags;
 use crate::vfs::{Area, Vfs};
 
@@ -232,6 +233,11 @@ impl Vfs {
             let Body::Dir(entries) = &mut dir.body else { return Err(Errno::NotDir) };
             match m.target {
                 Some(_) => drop(entries.replace(m.new_name, m.source.0, m.source.1)),
+                // In another directory, or by a longer name.
+                None if !one || m.new_name.len() > m.name.len() => {
+                    room::check()?;
+                    entries.insert(m.new_name, m.source.0, m.source.1)?;
+                }
                 None => entries.insert(m.new_name, m.source.0, m.source.1)?,
             }
             if one {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::attr::{MAX_FILE_SIZE, PAGE_SIZE, S_IFDIR, S_IFIFO, S_IFREG};
 use crate::chunk::{CHUNK_SIZE, Chunk};
 use crate::content::{Content, pieces};
-use crate::data::{content_changed, file_content, grow, own, touched_pages};
+use crate::data::{content_changed, file_content, grow, own, takes_memory, touched_pages};
 use crate::errno::{Errno, Result};
 use crate::ids::NodeId;
 use crate::inode::{Body, Inode};
 use crate::outcome::{Need, Outcome, Waitable};
 use crate::reclaim::Garbage;
+use crate::room;
 use crate::types::{ReadPiece, Whence, WriteFlags};
 use crate::vfs::{Spot, Vfs};
 
@@ -171,6 +172,10 @@ impl Vfs {
         garbage: &mut Garbage,
     ) -> Waitable<()> {
         let Body::File(content) = &mut inode.body else { return Err(Errno::Inval) };
+        let len = (until - at) as usize;
+        if room::is_crowded() && fill != Fill::Punch && takes_memory(content, at, len) {
+            return Ok(Outcome::Wait(vec![room::wanted()?]));
+        }
         let (mut needs, mut before, mut after) = (Vec::new(), 0, 0);
         for (index, start, n) in pieces(at, until - at) {
             let present = match content.get(index) {

@@ -1,10 +1,11 @@
 //! What callers hand to `Vfs` and get from it: options, flags, entries, usage.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::attr::{Attr, Caller, Clock};
 use crate::chunk::Bytes;
 use crate::ids::{Ino, NodeId};
+use crate::room::Leaving;
 use crate::tree::Root;
 
 /// Most a workspace may hold.
@@ -55,6 +56,15 @@ pub struct Tree {
     pub bytes: u64,
     /// Inodes in it.
     pub inodes: u64,
+    /// Set when it is on its way into a store. Last: what it holds goes before.
+    pub(crate) leaving: OnceLock<Leaving>,
+}
+
+impl Tree {
+    /// It goes into a store, and is dropped when it is there: writes that find no room wait for it.
+    pub fn note_leaving(&self) {
+        self.leaving.get_or_init(Leaving::new);
+    }
 }
 
 /// Whether an operation that returns an entry takes a reference to its inode, which

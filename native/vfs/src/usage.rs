@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::attr::PAGE_SIZE;
 use crate::errno::{Errno, Result};
+use crate::room;
 use crate::types::{Limits, StatFs};
 
 /// Pages of content and inodes of one tree (or of the orphans).
@@ -97,6 +98,7 @@ impl Quota {
 
     /// Makes room for one inode without content.
     pub(crate) fn reserve_inode(&self) -> Result<()> {
+        room::check()?;
         reserve(&self.held.inodes, 1, self.max_inodes.load(Ordering::Acquire))
     }
 

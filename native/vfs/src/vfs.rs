@@ -1,8 +1,8 @@
 //! `Vfs`: one workspace's file system. Here are its parts and how an inode is reached; the
 //! operations are in files of their own (`names`, `rename`, `data`, `freeze`, ...).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -16,6 +16,7 @@ use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::Inode;
 use crate::locks::NameLocks;
 use crate::reclaim::Garbage;
+use crate::room::Share;
 use crate::tree::{LiveTree, Root};
 use crate::types::{Entry, Hold, Invalidator, Limits, StatFs, Tree, Usage, VfsOptions};
 use crate::usage::{Quota, Tally};
@@ -41,6 +42,7 @@ pub struct Vfs {
     pub(crate) holds: Holds,
     pub(crate) orphans: Tally,
     pub(crate) quota: Quota,
+    share: Share,
     pub(crate) live: Area,
     pub(crate) tmp: Area,
     pub(crate) control: Control,
@@ -121,6 +123,7 @@ impl Vfs {
             holds: Holds::new(),
             orphans: Tally::default(),
             quota,
+            share: Share::new(options.limits.bytes),
             live,
             tmp,
             waits: Waits::default(),
@@ -210,6 +213,7 @@ impl Vfs {
     /// Sets new limits; what is held already stays, even when it is more.
     pub fn set_limits(&self, limits: Limits) {
         self.quota.set_limits(limits);
+        self.share.set(limits.bytes);
     }
 
     /// Counts changes of the live tree: two equal values mean that nothing in it was changed in
@@ -332,6 +336,6 @@ impl Tree {
     /// A tree without any inode.
     pub fn empty() -> Tree {
         let root = Root::empty(0);
-        Tree { root, above: 1, next_ino: Ino::FIRST, bytes: 0, inodes: 0 }
+        Tree { root, above: 1, next_ino: Ino::FIRST, bytes: 0, inodes: 0, leaving: OnceLock::new() }
     }
 }

@@ -12,6 +12,7 @@ use crate::chunk::Chunk;
 use crate::errno::{Errno, Result};
 use crate::ids::BlockHash;
 use crate::outcome::{Loader, Need, NeedKey, Waker};
+use crate::room;
 use crate::types::Tree;
 use crate::vfs::Vfs;
 
@@ -78,6 +79,9 @@ impl Vfs {
 
     /// Calls `waker` when all of `needs` have arrived or one has failed.
     pub fn wait_for(&self, needs: Vec<Need>, waker: Waker) {
+        if matches!(needs[..], [Need::Room]) {
+            return room::wait(waker);
+        }
         let mut table = self.waits.table.lock();
         let Some(loader) = table.loader.clone() else {
             drop(table);
@@ -87,6 +91,7 @@ impl Vfs {
         let mut asked = Vec::new();
         for need in needs {
             let key = match &need {
+                Need::Room => continue,
                 Need::Block(chunk) if chunk.bytes().is_some() => continue,
                 Need::Snapshot(name) if self.control.is_settled(name) => continue,
                 Need::Snapshot(name) => NeedKey::Snapshot(name.clone()),

@@ -7,6 +7,7 @@ use crate::errno::{Errno, Result};
 use crate::ids::NodeId;
 use crate::inode::Inode;
 use crate::record::{XATTR_NAME_MAX, XATTR_VALUE_MAX};
+use crate::room;
 use crate::types::SetXattr;
 use crate::vfs::Vfs;
 
@@ -75,6 +76,7 @@ fn remove(inode: &mut Inode, name: &[u8]) -> bool {
     if all.is_empty() {
         inode.xattrs = None;
     }
+    inode.weigh();
     true
 }
 
@@ -91,7 +93,9 @@ fn set(inode: &mut Inode, name: &[u8], value: &[u8], flags: SetXattr) -> Result<
     if names > XATTR_LIST_MAX || names + values + value.len() > XATTRS_MAX {
         return Err(Errno::NoSpc);
     }
+    room::check()?;
     Arc::make_mut(inode.xattrs.get_or_insert_default()).insert(name.into(), value.into());
+    inode.weigh();
     Ok(())
 }
 

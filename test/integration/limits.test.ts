@@ -1,0 +1,79 @@
+// The byte limit of a workspace bounds its daemon's memory, whatever the bytes go into (S6): each
+// adversary of test/fixtures/limits.py takes what it can get, and the peak of the resident set is
+// looked at.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Devdev } from "../harness/devdev.ts";
+import { identity, identityNames } from "../harness/identity.ts";
+import { inDirectory, until } from "../harness/run.ts";
+import { mounting } from "../harness/suite.ts";
+
+const LIMIT_MIB = 512;
+const BOUND_MIB = LIMIT_MIB * 1.2 + 100;
+
+function statusMiB(pid: number, field: "VmHWM" | "VmRSS"): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) / 1024;
+}
+
+function adversary(devdev: Devdev, ...argv: (string | number)[]): Promise<unknown> {
+  const script = join(devdev.identity.checkout, "test/fixtures/limits.py");
+  const command = ["python3", script, ...argv.map(String)];
+  return devdev.mustHost(inDirectory(join(devdev.mountPoint, "here"), command), {
+    timeoutMs: 110_000,
+  });
+}
+
+/** Runs it in an empty directory; the peak of the daemon's memory meanwhile. */
+async function peakOf(devdev: Devdev, during: () => Promise<unknown>): Promise<number> {
+  const pid = await devdev.daemonPid();
+  await devdev.mustHost(["mkdir", join(devdev.mountPoint, "here")]);
+  writeFileSync(`/proc/${pid}/clear_refs`, "5"); // the peak begins anew
+  await during();
+  const peak = statusMiB(pid, "VmHWM");
+  await devdev.mustHost(["rm", "-rf", join(devdev.mountPoint, "here")]);
+  return peak;
+}
+
+mounting("S6 the byte limit bounds memory", () => {
+  const who = identityNames[0]!;
+  const small = async (...flags: string[]): Promise<Devdev> => {
+    const devdev = await Devdev.create(await identity(who), "limits");
+    await devdev.mount("--limit", `${LIMIT_MIB}m`, ...flags);
+    return devdev;
+  };
+
+  test.each(["symlinks", "attributes", "sparse", "tiny", "pieces", "names", "full"])(
+    "%s",
+    async (name) => {
+      await using devdev = await small("--ephemeral");
+      const peak = await peakOf(devdev, () => adversary(devdev, name));
+      console.info(`limits: ${name} ${peak.toFixed(0)} MiB`);
+      expect(peak).toBeLessThanOrEqual(BOUND_MIB);
+      const pid = await devdev.daemonPid();
+      await until("memory to come back", () => statusMiB(pid, "VmRSS") < 300, 30_000);
+    },
+  );
+
+  test("overwriting while checkpoints store what was there", async () => {
+    await using devdev = await small();
+    const peak = await peakOf(devdev, () => adversary(devdev, "overwrite", 400, 4));
+    console.info(`limits: overwrite ${peak.toFixed(0)} MiB`);
+    expect(peak).toBeLessThanOrEqual(BOUND_MIB);
+  });
+
+  test("overwriting while snapshots are taken, and kept", async () => {
+    await using devdev = await small();
+    const peak = await peakOf(devdev, async () => {
+      const writing = adversary(devdev, "overwrite", 300, 4);
+      for (let n = 0; n < 3; n++) {
+        await devdev.ok(["snapshot", "-w", devdev.mountPoint, "--name", `s${n}`]);
+      }
+      await writing;
+    });
+    console.info(`limits: snapshots ${peak.toFixed(0)} MiB`);
+    expect(peak).toBeLessThanOrEqual(BOUND_MIB);
+  });
+});
