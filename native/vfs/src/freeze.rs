@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::attr::{PAGE_SIZE, S_IFDIR};
 use crate::delta::{changed_inodes, changed_names, same_body};
 use crate::dir::Dir;
-use crate::ids::{Attachment, BlockHash, Ino, NodeId};
+use crate::ids::{Attachment, BlockHash, NodeId};
 use crate::inode::{Body, Inode};
 use crate::reclaim::{Garbage, free_later};
 use crate::room;
@@ -71,7 +71,7 @@ impl Vfs {
         let tree = Arc::new(Tree {
             root,
             above: self.live.tree.generation(),
-            next_ino: Ino(self.live.next_ino.load(Ordering::Relaxed)),
+            next_ino: self.live.numbers.end(),
             bytes: self.live.tally.pages() * PAGE_SIZE,
             inodes: self.live.tally.inodes(),
             leaving: OnceLock::new(),
@@ -152,7 +152,7 @@ impl Vfs {
             Some(Transition { previous: previous.clone(), target: target.clone(), adopting: true });
         self.in_transition.store(true, Ordering::Release);
         self.live.tree.swap(target, tree.above);
-        self.live.next_ino.fetch_max(tree.next_ino.0, Ordering::Relaxed);
+        self.live.numbers.skip_to(tree.next_ino);
         let new = (tree.bytes / PAGE_SIZE, tree.inodes);
         let old = self.live.tally.replace(new.0, new.1);
         self.quota.exchange(old, new);

@@ -50,7 +50,8 @@ pub(crate) struct Closed<'a> {
     _rank: Ranked,
 }
 
-fn thread_slot() -> usize {
+/// A number that this thread shares with few others.
+pub(crate) fn thread_slot() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static SLOT: Cell<usize> = const { Cell::new(usize::MAX) };

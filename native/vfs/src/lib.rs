@@ -41,6 +41,7 @@ mod invariants;
 mod load;
 mod locks;
 mod names;
+mod numbers;
 mod outcome;
 mod owners;
 pub mod page;

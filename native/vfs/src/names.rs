@@ -5,7 +5,6 @@
 //! sees an entry without its inode looks again once the directory's name lock is free.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::attr::{
     Caller, NAME_MAX, PATH_MAX, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG,
@@ -217,7 +216,7 @@ impl Vfs {
                 return Err(Errno::NotDir);
             }
             self.quota.reserve_inode()?;
-            let ino = self.next_ino(area).inspect_err(|_| self.quota.release(0))?;
+            let ino = area.numbers.take().inspect_err(|_| self.quota.release(0))?;
             let mut inode = new.inode(ino, dir, now);
             inode.nlink = 0;
             Ok(inode)
@@ -262,7 +261,7 @@ impl Vfs {
         if self.quota.reserve_inode().is_err() {
             return Err(if entries.get(name).is_some() { Errno::Exist } else { Errno::NoSpc });
         }
-        let entered = self.next_ino(area).and_then(|ino| {
+        let entered = area.numbers.take().and_then(|ino| {
             entries.insert(name, ino, new.mode & S_IFMT)?;
             Ok(ino)
         });
@@ -285,15 +284,10 @@ impl Vfs {
     ) -> Result<Inode> {
         let new = New { mode: S_IFCHR, rdev: 0, target: b"", caller, hold: Hold::None };
         self.quota.reserve_inode()?;
-        let made = self.next_ino(area).and_then(|ino| {
+        let made = area.numbers.take().and_then(|ino| {
             area.tree.get(parent, |dir| new.inode(ino, dir, now)).ok_or(Errno::NoEnt)
         });
         made.inspect_err(|_| self.quota.release(0))
-    }
-
-    fn next_ino(&self, area: &Area) -> Result<Ino> {
-        let ino = area.next_ino.fetch_add(1, Ordering::Relaxed);
-        if ino >= Ino::LIMIT { Err(Errno::NoSpc) } else { Ok(Ino(ino)) }
     }
 
     /// Adds a name to an existing inode that is no directory. An inode without a name comes

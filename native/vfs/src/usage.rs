@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 use crate::attr::PAGE_SIZE;
 use crate::errno::{Errno, Result};
 use crate::room;
@@ -32,18 +34,25 @@ impl Tally {
 
     /// Counts an inode with its pages.
     pub(crate) fn add(&self, pages: u64) {
-        self.pages.fetch_add(pages, Ordering::AcqRel);
+        self.change_pages(pages);
         self.inodes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    // Most changes are of names: those leave a line alone that other threads use.
+    fn change_pages(&self, by: u64) {
+        if by != 0 {
+            self.pages.fetch_add(by, Ordering::AcqRel);
+        }
     }
 
     /// Counts an inode with its pages off.
     pub(crate) fn sub(&self, pages: u64) {
-        self.pages.fetch_sub(pages, Ordering::AcqRel);
+        self.change_pages(pages.wrapping_neg());
         self.inodes.fetch_sub(1, Ordering::AcqRel);
     }
 
     fn move_pages(&self, before: u64, after: u64) {
-        self.pages.fetch_add(after.wrapping_sub(before), Ordering::AcqRel);
+        self.change_pages(after.wrapping_sub(before));
     }
 
     /// Replaces both numbers; returns the old ones.
@@ -54,7 +63,8 @@ impl Tally {
 
 /// All that is held, against its limits.
 pub(crate) struct Quota {
-    held: Tally,
+    /// Every change writes here; the limits beside it are only read.
+    held: CachePadded<Tally>,
     max_bytes: AtomicU64,
     max_inodes: AtomicU64,
 }
@@ -70,7 +80,7 @@ fn reserve(counter: &AtomicU64, n: u64, max: u64) -> Result<()> {
 impl Quota {
     pub(crate) fn new(limits: Limits) -> Quota {
         Quota {
-            held: Tally::default(),
+            held: CachePadded::default(),
             max_bytes: AtomicU64::new(limits.bytes),
             max_inodes: AtomicU64::new(limits.inodes),
         }

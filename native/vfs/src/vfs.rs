@@ -1,9 +1,10 @@
 //! `Vfs`: one workspace's file system. Here are its parts and how an inode is reached; the
 //! operations are in files of their own (`names`, `rename`, `data`, `freeze`, ...).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, RwLock};
 
 use crate::attr::{Attr, Caller, Clock, S_IFDIR};
@@ -15,6 +16,7 @@ use crate::holds::{Holds, Known};
 use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::Inode;
 use crate::locks::NameLocks;
+use crate::numbers::Numbers;
 use crate::reclaim::Garbage;
 use crate::room::Share;
 use crate::tree::{LiveTree, Root};
@@ -29,8 +31,8 @@ const CHASES: u32 = 64;
 pub(crate) struct Area {
     pub(crate) attachment: Attachment,
     pub(crate) tree: LiveTree,
-    pub(crate) next_ino: AtomicU64,
-    pub(crate) tally: Tally,
+    pub(crate) numbers: Numbers,
+    pub(crate) tally: CachePadded<Tally>,
 }
 
 /// One workspace's file system.
@@ -71,8 +73,8 @@ impl Area {
         Area {
             attachment,
             tree: LiveTree::new(tree.root.clone(), tree.above.max(1)),
-            next_ino: AtomicU64::new(tree.next_ino.0.max(Ino::FIRST.0)),
-            tally: Tally::new(tree.bytes / crate::attr::PAGE_SIZE, tree.inodes),
+            numbers: Numbers::from(tree.next_ino),
+            tally: Tally::new(tree.bytes / crate::attr::PAGE_SIZE, tree.inodes).into(),
         }
     }
 
