@@ -1,6 +1,7 @@
 // Typed calls of the daemon's methods over one JSON-RPC connection.
 
 import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errorFromPlain, type PlainError } from "@devdev/errno";
 import {
   type Method,
@@ -20,6 +21,10 @@ import {
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
 import { checkVersion, connectDaemon, type ConnectOptions, daemonGone } from "./connect.js";
+
+/** How often a daemon is asked again that ended before its first answer: for a second in all. */
+const GONE_RETRIES = 20;
+const GONE_PAUSE_MS = 50;
 
 export interface CallOptions {
   onProgress?: (progress: Progress) => void;
@@ -54,8 +59,22 @@ export class RpcClient implements Disposable {
     connection.listen();
   }
 
-  /** Connects (starting the daemon if need be) and checks its version. */
+  /**
+   * Connects (starting the daemon if need be) and checks its version. A daemon that was killed
+   * takes connections until its last thread is gone, and answers none: then the next one is asked.
+   */
   static async connect(options: ConnectOptions = {}): Promise<RpcClient> {
+    for (let left = GONE_RETRIES; ; left--) {
+      try {
+        return await RpcClient.#connectOnce(options);
+      } catch (error) {
+        if ((error as { code?: string }).code !== "ERR_DAEMON_GONE" || left === 0) throw error;
+        await sleep(GONE_PAUSE_MS);
+      }
+    }
+  }
+
+  static async #connectOnce(options: ConnectOptions): Promise<RpcClient> {
     const socket = await connectDaemon(RPC_PREAMBLE, options);
     const client = new RpcClient(socket);
     try {
