@@ -14,6 +14,9 @@ import { countVitest, type Counts } from "./runners.ts";
 /** What with-io-uring exits with where the kernel's switch cannot be moved. */
 const UNAVAILABLE = 77;
 
+/** What says how to reach registries: a user needs it as root does. */
+const NETWORK = /^(https?_proxy|no_proxy|node_extra_ca_certs|ssl_cert_\w+|npm_config_\w+)$/i;
+
 const TRANSPORTS = ["classic", "io_uring"] as const;
 type Transport = (typeof TRANSPORTS)[number];
 
@@ -79,7 +82,15 @@ async function command({ transport, as }: Combination, all: Wanted): Promise<str
 function clean(who: Identity, home: string): Record<string, string> {
   const path = who.rustBin === undefined ? who.path : `${who.rustBin}:${who.path}`;
   mkdirSync(home, { recursive: true });
-  return { PATH: path, HOME: home, USER: who.user, LOGNAME: who.user, LANG: "C.UTF-8" };
+  const network = Object.entries(process.env).filter(([name]) => NETWORK.test(name));
+  return {
+    ...(Object.fromEntries(network) as Record<string, string>),
+    PATH: path,
+    HOME: home,
+    USER: who.user,
+    LOGNAME: who.user,
+    LANG: "C.UTF-8",
+  };
 }
 
 function execute(argv: string[]): Promise<{ code: number | null; output: string }> {
