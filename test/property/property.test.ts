@@ -39,7 +39,7 @@ forEachIdentity("random operations", (who, as) => {
     const fsops = await buildFsops();
     await using devdev = await Devdev.create(await who(), "property");
     const mount = await devdev.mount();
-    const seconds = 25 * longer;
+    const seconds = 15 * longer;
     expectOk(await compareWithTmpfs(fsops, devdev, mount, { seconds, seed }));
   });
 
@@ -47,13 +47,13 @@ forEachIdentity("random operations", (who, as) => {
     const fsops = await buildFsops();
     await using devdev = await Devdev.create(await who(), "property");
     const mount = await devdev.mount();
-    const options = { seconds: 20 * longer, seed: seed + 1_000_000, threads: 4, umask: "27" };
+    const options = { seconds: 12 * longer, seed: seed + 1_000_000, threads: 4, umask: "27" };
     expectOk(await compareWithTmpfs(fsops, devdev, mount, options));
   });
 
   test("the engine without a mount: equal to tmpfs", async () => {
     const fsops = await buildFsops();
-    const options = { seconds: 15 * longer, seed: seed + 2_000_000 };
+    const options = { seconds: 10 * longer, seed: seed + 2_000_000 };
     expectOk(await compareEngineWithTmpfs(fsops, await who(), options));
   });
 
@@ -68,7 +68,7 @@ forEachIdentity("random operations", (who, as) => {
     const fsops = await buildFsops();
     await using devdev = await Devdev.create(await who(), "property");
     const mount = await devdev.mount();
-    expectOk(await race(fsops, devdev, mount, { seconds: 15 * longer, seed }));
+    expectOk(await race(fsops, devdev, mount, { seconds: 10 * longer, seed }));
   });
 
   test("tmpfs is equal to itself, so a difference is the mount's", async () => {
