@@ -43,6 +43,8 @@ function writer(log: string): never {
     fs.writeFileSync(join(dir, "new"), slotContent(i));
     fs.renameSync(join(dir, "new"), join(dir, `s${i % SLOTS}`));
     fs.writeSync(counter, `${String(i).padStart(12)}\n`, 0);
+    // With writeback what stays open is behind what was closed since (S52).
+    if (process.env["DEVDEV_WRITEBACK"] === "1") fs.fsyncSync(counter);
     fs.writeSync(journal, `${i} ${Date.now()}\n`);
     if (i % 20 === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
   }
