@@ -47,7 +47,7 @@ forEachIdentity("random operations", (who, as) => {
     const fsops = await buildFsops();
     await using devdev = await Devdev.create(await who(), "property");
     const mount = await devdev.mount();
-    const options = { seconds: 12 * longer, seed: seed + 1_000_000, threads: 4, umask: "27" };
+    const options = { seconds: 10 * longer, seed: seed + 1_000_000, threads: 4, umask: "27" };
     expectOk(await compareWithTmpfs(fsops, devdev, mount, options));
   });
 
