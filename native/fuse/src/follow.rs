@@ -3,7 +3,8 @@
 //! A request that is handed to a reader on another CPU waits until that one is woken: two to four
 //! times the price of the whole trip where the other CPU is idle. The kernel likes to wake sleepers
 //! on idle CPUs, so a reader has to bind itself to stay. Where a client runs says /proc, which
-//! costs more than a trip: it is asked often only while clients are new.
+//! costs more than a trip: it is asked often only while clients are new. It is asked while the client
+//! waits, since the reply may move it to another CPU.
 
 use std::fs;
 
@@ -28,9 +29,9 @@ impl Follower {
         Follower { pace: Pace::new(), bound: None }
     }
 
-    /// To be called after a request was answered, with the thread that sent it (0: the kernel
+    /// To be called before a request is answered, with the thread that sent it (0: the kernel
     /// itself, or nobody that can be seen from here).
-    pub fn served(&mut self, thread: u32) {
+    pub fn received(&mut self, thread: u32) {
         if thread == 0 || !self.pace.is_due(thread) {
             return;
         }
@@ -123,7 +124,7 @@ mod tests {
                 let client = rustix::thread::gettid().as_raw_nonzero().get() as u32;
                 let reader = std::thread::spawn(move || {
                     let mut follower = Follower::new();
-                    (0..SOON).for_each(|_| follower.served(client));
+                    (0..SOON).for_each(|_| follower.received(client));
                     rustix::thread::sched_getcpu()
                 });
                 reader.join().unwrap()

@@ -54,11 +54,13 @@ pub(crate) fn read_requests(
             Received::Request(len) => {
                 let message = Message { bytes: &buffer[..len], port };
                 let header = message.frame().header().unwrap_or_default();
+                if forgets.is_none() {
+                    follower.received(header.pid);
+                }
                 worker.serve(&message);
                 port = message.port;
-                match forgets {
-                    Some(forgets) => forgets.read(header.opcode),
-                    None => follower.served(header.pid),
+                if let Some(forgets) = forgets {
+                    forgets.read(header.opcode);
                 }
             }
             Received::Nothing => {}
