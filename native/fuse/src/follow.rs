@@ -3,8 +3,8 @@
 //! A request that is handed to a reader on another CPU waits until that one is woken: two to four
 //! times the price of the whole trip where the other CPU is idle. The kernel likes to wake sleepers
 //! on idle CPUs, so a reader has to bind itself to stay. Where a client runs says /proc, which
-//! costs more than a trip: it is asked often only while clients are new. It is asked while the client
-//! waits, since the reply may move it to another CPU.
+//! costs more than a trip: it is asked often only while clients are new. It is asked while the
+//! client waits, since the reply may move it to another CPU.
 
 use std::fs;
 
