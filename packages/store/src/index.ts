@@ -15,6 +15,7 @@ export { openSqliteReader, openSqliteStore } from "./sqlite/store.js";
 export type { StoreReader } from "./sqlite/store.js";
 export { hexOf, ID_BYTES, idAt, isMissing } from "./store.js";
 export type {
+  BaseRow,
   Block,
   BlockStore,
   Checkpoint,

@@ -93,6 +93,22 @@ export interface SnapshotRow {
   inodes: number;
 }
 
+/**
+ * What a workspace had in common with another one when it was forked from it (or from something
+ * that was), or when one of them was last merged into the other.
+ */
+export interface BaseRow {
+  workspace: string;
+  /** Id and name, at that time, of the other one; it may have been removed since. */
+  other: string;
+  name: string;
+  kind: "fork" | "merge";
+  /** The tree that they had in common. */
+  root: Uint8Array;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
 export type NewWorkspace = Omit<WorkspaceRow, "checkpoint" | "mounted">;
 export type NewSnapshot = Omit<SnapshotRow, "sequence">;
 
@@ -114,14 +130,18 @@ export interface MetadataStore extends PageStore {
   /** ERR_STORE_NOT_FOUND when there is none, ERR_STORE_EXISTS when the new name is taken. */
   updateWorkspace(id: string, change: WorkspaceChange): void;
   setCheckpoint(id: string, checkpoint: Checkpoint): void;
-  /** With its snapshots; false when there is none. */
+  /** With its snapshots and bases, and what merges others have with it; false when there is none. */
   removeWorkspace(id: string): boolean;
   /** Hands out the sequence. ERR_STORE_EXISTS when the workspace has a snapshot of that name. */
   addSnapshot(row: NewSnapshot): SnapshotRow;
   /** Oldest first. */
   snapshots(workspace: string): SnapshotRow[];
   removeSnapshot(workspace: string, sequence: number): boolean;
-  /** Every root that must stay: checkpoints and snapshots. */
+  /** Replaces that of the same workspaces and kind. ERR_STORE_NOT_FOUND. */
+  setBase(row: BaseRow): void;
+  /** Forks in the order they were kept (so the last one is that of the source), then merges. */
+  bases(workspace: string): BaseRow[];
+  /** Every root that must stay: checkpoints, snapshots and bases. */
   roots(): Uint8Array[];
   /** Small numbers that outlive the process (0 until set). */
   counter(name: string): number;

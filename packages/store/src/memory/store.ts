@@ -4,6 +4,7 @@
 import { StoreError } from "../errors.js";
 import { Journal, JournalMap, Objects } from "./objects.js";
 import type {
+  BaseRow,
   Block,
   BlockStore,
   Checkpoint,
@@ -54,6 +55,7 @@ class MemoryMetadata implements MetadataStore {
   readonly #pages: Objects;
   readonly #workspaces: JournalMap<string, WorkspaceRow & { lastSequence: number }>;
   readonly #snapshots: JournalMap<string, SnapshotRow>;
+  readonly #bases: JournalMap<string, BaseRow>;
   readonly #counters: JournalMap<string, number>;
 
   constructor(journal: Journal) {
@@ -61,6 +63,7 @@ class MemoryMetadata implements MetadataStore {
     this.#pages = new Objects(journal);
     this.#workspaces = new JournalMap(journal);
     this.#snapshots = new JournalMap(journal);
+    this.#bases = new JournalMap(journal);
     this.#counters = new JournalMap(journal);
   }
 
@@ -124,8 +127,13 @@ class MemoryMetadata implements MetadataStore {
   }
 
   removeWorkspace(id: string): boolean {
-    for (const row of this.snapshots(id)) this.removeSnapshot(id, row.sequence);
-    return this.#workspaces.delete(id);
+    return this.#journal.run(() => {
+      for (const row of this.snapshots(id)) this.removeSnapshot(id, row.sequence);
+      for (const [key, { workspace, other, kind }] of this.#bases.map) {
+        if (workspace === id || (other === id && kind === "merge")) this.#bases.delete(key);
+      }
+      return this.#workspaces.delete(id);
+    });
   }
 
   addSnapshot(row: NewSnapshot): SnapshotRow {
@@ -153,9 +161,22 @@ class MemoryMetadata implements MetadataStore {
     return this.#snapshots.delete(`${workspace}/${sequence}`);
   }
 
+  setBase(row: BaseRow): void {
+    this.#existing(row.workspace);
+    const key = `${row.kind}/${row.workspace}/${row.other}`;
+    this.#bases.set(key, { ...row, root: new Uint8Array(row.root) });
+  }
+
+  bases(workspace: string): BaseRow[] {
+    const all = [...this.#bases.map.values()].filter((row) => row.workspace === workspace);
+    const ofKind = (kind: BaseRow["kind"]): BaseRow[] => all.filter((row) => row.kind === kind);
+    return [...ofKind("fork"), ...ofKind("merge")];
+  }
+
   roots(): Uint8Array[] {
     const checkpoints = this.workspaces().flatMap((row) => row.checkpoint?.root ?? []);
-    return [...checkpoints, ...[...this.#snapshots.map.values()].map((row) => row.root)];
+    const others = [...this.#snapshots.map.values(), ...this.#bases.map.values()];
+    return [...checkpoints, ...others.map((row) => row.root)];
   }
 
   counter(name: string): number {

@@ -4,6 +4,7 @@ import type { Database } from "better-sqlite3";
 
 import { asStoreError, StoreError } from "../errors.js";
 import type {
+  BaseRow,
   Checkpoint,
   MetadataStore,
   NewSnapshot,
@@ -16,8 +17,8 @@ import type {
   WorkspaceRow,
 } from "../store.js";
 import { SqliteObjects } from "./objects.js";
-import { snapshotOf, statementsOf, workspaceOf } from "./rows.js";
-import type { SnapshotColumns, Statements, WorkspaceColumns } from "./rows.js";
+import { baseOf, snapshotOf, statementsOf, workspaceOf } from "./rows.js";
+import type { BaseColumns, SnapshotColumns, Statements, WorkspaceColumns } from "./rows.js";
 
 export class SqliteMetadata implements MetadataStore {
   readonly #pages: SqliteObjects;
@@ -89,7 +90,10 @@ export class SqliteMetadata implements MetadataStore {
   }
 
   removeWorkspace(id: string): boolean {
-    return writing(() => this.#sql.removeWorkspace.run(id)).changes > 0;
+    return this.#together(() => {
+      writing(() => this.#sql.removeMerges.run(id));
+      return writing(() => this.#sql.removeWorkspace.run(id)).changes > 0;
+    });
   }
 
   addSnapshot(row: NewSnapshot): SnapshotRow {
@@ -118,6 +122,17 @@ export class SqliteMetadata implements MetadataStore {
 
   removeSnapshot(workspace: string, sequence: number): boolean {
     return writing(() => this.#sql.removeSnapshot.run(workspace, sequence)).changes > 0;
+  }
+
+  setBase(row: BaseRow): void {
+    this.#together(() => {
+      this.#existing(row.workspace);
+      writing(() => this.#sql.setBase.run(row));
+    });
+  }
+
+  bases(workspace: string): BaseRow[] {
+    return (reading(() => this.#sql.bases.all(workspace)) as BaseColumns[]).map(baseOf);
   }
 
   roots(): Uint8Array[] {

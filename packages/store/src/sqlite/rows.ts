@@ -2,7 +2,7 @@
 
 import type { Database, Statement } from "better-sqlite3";
 
-import type { SnapshotRow, WorkspaceRow } from "../store.js";
+import type { BaseRow, SnapshotRow, WorkspaceRow } from "../store.js";
 
 export interface WorkspaceColumns {
   id: string;
@@ -26,6 +26,13 @@ export interface SnapshotColumns {
   created: number;
   bytes: number;
   inodes: number;
+}
+
+/** Columns are called as the fields are. */
+export type BaseColumns = Omit<BaseRow, "root"> & { id: number; root: Buffer };
+
+export function baseOf({ id: _, ...row }: BaseColumns): BaseRow {
+  return row;
 }
 
 export function workspaceOf(row: WorkspaceColumns): WorkspaceRow {
@@ -68,6 +75,9 @@ export type Statements = Record<
   | "insertSnapshot"
   | "snapshots"
   | "removeSnapshot"
+  | "setBase"
+  | "bases"
+  | "removeMerges"
   | "roots"
   | "counter"
   | "setCounter",
@@ -102,10 +112,18 @@ export function statementsOf(db: Database): Statements {
     ),
     snapshots: db.prepare("SELECT * FROM snapshots WHERE workspace = ? ORDER BY sequence"),
     removeSnapshot: db.prepare("DELETE FROM snapshots WHERE workspace = ? AND sequence = ?"),
+    setBase: db.prepare(
+      `INSERT INTO bases (workspace, other, name, kind, root, at)
+       VALUES (@workspace, @other, @name, @kind, @root, @at)
+       ON CONFLICT (workspace, other, kind)
+       DO UPDATE SET name = excluded.name, root = excluded.root, at = excluded.at`,
+    ),
+    bases: db.prepare("SELECT * FROM bases WHERE workspace = ? ORDER BY kind, id"),
+    removeMerges: db.prepare("DELETE FROM bases WHERE other = ? AND kind = 'merge'"),
     roots: db
       .prepare(
         `SELECT checkpoint_root FROM workspaces WHERE checkpoint_root IS NOT NULL
-         UNION SELECT root FROM snapshots`,
+         UNION SELECT root FROM snapshots UNION SELECT root FROM bases`,
       )
       .pluck(),
     counter: db.prepare("SELECT value FROM counters WHERE name = ?").pluck(),

@@ -57,6 +57,20 @@ const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE workspaces ADD COLUMN mounted INTEGER NOT NULL DEFAULT 0;
   `,
+  // \`other\` refers to no row: a fork outlives its source, and still knows what they had in common.
+  `
+  CREATE TABLE bases (
+    id INTEGER PRIMARY KEY,
+    workspace TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    other TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('fork', 'merge')),
+    root BLOB NOT NULL CHECK (length(root) = 32),
+    at INTEGER NOT NULL,
+    UNIQUE (workspace, other, kind)
+  ) STRICT;
+  CREATE INDEX bases_other ON bases (other);
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

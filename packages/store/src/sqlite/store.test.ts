@@ -124,13 +124,30 @@ it("brings a database of the first version to this one, with what is in it", () 
   store.metadata.createWorkspace(sampleWorkspace("w"));
   store.close();
   const db = new BetterSqlite3(database());
-  db.exec("ALTER TABLE workspaces DROP COLUMN mounted");
+  db.exec("DROP TABLE bases; ALTER TABLE workspaces DROP COLUMN mounted");
   db.pragma("user_version = 1");
   db.close();
   const again = openSqliteStore(directory);
   expect(again.metadata.workspaces()).toEqual([sampleWorkspace("w")]);
   again.metadata.updateWorkspace("w", { mounted: true });
   expect(again.metadata.workspaces()).toEqual([{ ...sampleWorkspace("w"), mounted: true }]);
+  again.close();
+});
+
+it("brings a database of the second version to this one, with what is in it", () => {
+  const store = openSqliteStore(directory);
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  const { id } = commitTree(store, "w", "text", "name");
+  store.close();
+  const db = new BetterSqlite3(database());
+  db.exec("DROP TABLE bases");
+  db.pragma("user_version = 2");
+  db.close();
+  const again = openSqliteStore(directory);
+  expect(again.metadata.snapshots("w").map((row) => row.name)).toEqual(["name"]);
+  const base = { workspace: "w", other: "v", name: "v", kind: "fork", root: id, at: 1 } as const;
+  again.metadata.setBase(base);
+  expect(again.metadata.bases("w")).toEqual([{ ...base, root: Buffer.from(id) }]);
   again.close();
 });
 

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { StoreError } from "../errors.js";
 import type { StoreErrorCode } from "../errors.js";
 import { hexOf, isMissing } from "../store.js";
-import type { MetadataStore, NewSnapshot, NewWorkspace, Store } from "../store.js";
+import type { BaseRow, MetadataStore, NewSnapshot, NewWorkspace, Store } from "../store.js";
 import { listAll, makeCase } from "./block-store.js";
 import type { ConformanceCase, StoreFactory } from "./block-store.js";
 import { blockOf, idsOf, pageOf } from "./objects.js";
@@ -48,7 +48,12 @@ const other = pageOf([page], []);
 export function metadataStoreConformance(open: StoreFactory): ConformanceCase[] {
   const define = (name: string, body: (metadata: MetadataStore, store: Store) => void) =>
     makeCase(open, name, (store) => body(store.metadata, store));
-  return [...objectCases(define), ...workspaceCases(define), ...snapshotCases(define)];
+  return [
+    ...objectCases(define),
+    ...workspaceCases(define),
+    ...snapshotCases(define),
+    ...baseCases(define),
+  ];
 }
 
 type Define = (name: string, body: (metadata: MetadataStore) => void) => ConformanceCase;
@@ -186,6 +191,49 @@ function snapshotCases(define: Define): ConformanceCase[] {
       assert.equal(metadata.removeWorkspace("w"), true);
       assert.equal(metadata.removeWorkspace("w"), false);
       assert.deepEqual(metadata.snapshots("w"), []);
+      assert.deepEqual(metadata.roots(), []);
+    }),
+  ];
+}
+
+function baseCases(define: Define): ConformanceCase[] {
+  const base = (workspace: string, of: string, kind: BaseRow["kind"], root = page.id): BaseRow => ({
+    workspace,
+    other: of,
+    name: `name of ${of}`,
+    kind,
+    root,
+    at: 3,
+  });
+  return [
+    define("keeps what workspaces have in common, and its roots", (metadata) => {
+      metadata.createWorkspace(sampleWorkspace("w"));
+      metadata.createWorkspace(sampleWorkspace("v"));
+      const [oldest, source] = [base("w", "gone", "fork"), base("w", "v", "fork", other.id)];
+      metadata.setBase(base("w", "v", "merge"));
+      metadata.setBase(oldest);
+      metadata.setBase(source);
+      metadata.setBase(base("w", "v", "merge", other.id));
+      assert.deepEqual(
+        plain(metadata.bases("w")),
+        plain([oldest, source, base("w", "v", "merge", other.id)]),
+      );
+      assert.deepEqual(metadata.bases("v"), []);
+      const roots = [...new Set(metadata.roots().map(hexOf))];
+      assert.deepEqual(roots.toSorted(), [page, other].map(({ id }) => hexOf(id)).toSorted());
+      assertCode("ERR_STORE_NOT_FOUND", () => metadata.setBase(base("x", "v", "fork")));
+    }),
+    define("removes merges with either workspace, and forks with their own", (metadata) => {
+      for (const id of ["w", "v", "u"]) metadata.createWorkspace(sampleWorkspace(id));
+      metadata.setBase(base("w", "v", "fork"));
+      metadata.setBase(base("w", "v", "merge", other.id));
+      metadata.setBase(base("u", "w", "fork"));
+      metadata.removeWorkspace("v");
+      assert.deepEqual(plain(metadata.bases("w")), plain([base("w", "v", "fork")]));
+      metadata.removeWorkspace("w");
+      assert.deepEqual(metadata.bases("w"), []);
+      assert.deepEqual(plain(metadata.bases("u")), plain([base("u", "w", "fork")]));
+      metadata.removeWorkspace("u");
       assert.deepEqual(metadata.roots(), []);
     }),
   ];
