@@ -27,7 +27,6 @@ interface Combination {
 
 interface Wanted {
   combinations: Combination[];
-  short: boolean;
   patterns: string[];
 }
 
@@ -37,7 +36,6 @@ function wanted(argv: string[]): Wanted {
   const options = {
     transport: { type: "string" },
     as: { type: "string" },
-    short: { type: "boolean", default: false },
   } as const;
   const { values, positionals } = parseArgs({ args: argv, options, allowPositionals: true });
   const transports = TRANSPORTS.filter((one) => (values.transport ?? one) === one);
@@ -47,7 +45,7 @@ function wanted(argv: string[]): Wanted {
   const possible = names.filter((name) => identityNames.includes(name));
   if (possible.length === 0) throw new UsageError("only root can run them as root");
   const combinations = transports.flatMap((transport) => possible.map((as) => ({ transport, as })));
-  return { combinations, short: values.short, patterns: positionals };
+  return { combinations, patterns: positionals };
 }
 
 /** The command that runs vitest as that identity, in an environment of its own. */
@@ -60,7 +58,6 @@ async function command({ transport, as }: Combination, all: Wanted): Promise<str
     DEVDEV_TEST_BASE: undefined,
     DEVDEV_HOME: undefined,
     DEVDEV_REQUIRE_MOUNT: process.env["DEVDEV_REQUIRE_MOUNT"],
-    DEVDEV_TEST_SHORT: all.short ? "1" : undefined,
     DEVDEV_TEST_FSOPS: await buildFsops(),
     FORCE_COLOR: undefined,
     NO_COLOR: "1",

@@ -3,7 +3,7 @@
 //! the store nor handle much: then, and where a mounted workspace's kernel would have to be told,
 //! they say so, and the promise goes to the pool.
 
-use devdev_vfs::api::{Failure, at_once};
+use devdev_vfs::api::{Api, Failure, at_once};
 use napi::bindgen_prelude::Float64ArraySlice;
 use napi_derive::napi;
 
@@ -59,41 +59,40 @@ pub fn write_file_at_once(
     flags: u32,
     mode: u32,
 ) -> Result<bool, Thrown> {
-    let engine = engine(number)?;
-    if flags != WRITE || data.len() > MOST || engine.host_mount.is_mounted() {
+    if flags != WRITE || data.len() > MOST {
         return Ok(false);
     }
-    done(at_once(|| engine.api.write_file(path, data, open_flags(flags), mode)))
+    changed(number, |api| api.write_file(path, data, open_flags(flags), mode))
 }
 
 /// mkdir(2); `false` where that cannot be done at once.
 #[napi(catch_unwind)]
 pub fn mkdir_at_once(number: u32, path: &[u8], mode: u32) -> Result<bool, Thrown> {
-    let engine = engine(number)?;
-    if engine.host_mount.is_mounted() {
-        return Ok(false);
-    }
-    done(at_once(|| engine.api.mkdir(path, mode)))
+    changed(number, |api| api.mkdir(path, mode))
 }
 
 /// rename(2); `false` where that cannot be done at once.
 #[napi(catch_unwind)]
 pub fn rename_at_once(number: u32, path: &[u8], to: &[u8]) -> Result<bool, Thrown> {
-    let engine = engine(number)?;
-    if engine.host_mount.is_mounted() {
-        return Ok(false);
-    }
-    done(at_once(|| engine.api.rename(path, to)))
+    changed(number, |api| api.rename(path, to))
 }
 
 /// unlink(2); `false` where that cannot be done at once.
 #[napi(catch_unwind)]
 pub fn unlink_at_once(number: u32, path: &[u8]) -> Result<bool, Thrown> {
+    changed(number, |api| api.unlink(path))
+}
+
+// A change of which no kernel has to be told; `false` where one has.
+fn changed<E: Into<Failure>>(
+    number: u32,
+    change: impl FnOnce(&Api) -> Result<(), E>,
+) -> Result<bool, Thrown> {
     let engine = engine(number)?;
     if engine.host_mount.is_mounted() {
         return Ok(false);
     }
-    done(at_once(|| engine.api.unlink(path)))
+    done(at_once(|| change(&engine.api)))
 }
 
 fn done<E: Into<Failure>>(result: Option<Result<(), E>>) -> Result<bool, Thrown> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use devdev_vfs::{Attr, NodeId, Outcome, ReadPiece, S_IFMT, S_IFREG, SetAttr, SetTime};
 
-use crate::abi::{Abi, Field, NOTIFY_PRUNE, NOTIFY_STORE, NotifyPrune, NotifyStore, OutHeader};
+use crate::abi::{NOTIFY_PRUNE, NOTIFY_STORE, NotifyPrune, NotifyStore};
 use crate::core::Core;
 use crate::notify::Notifier;
 use crate::options::LogLevel;
@@ -82,11 +82,9 @@ impl Notifier {
     /// Has the kernel forget what nobody uses of these.
     pub fn prune(&self, nodes: &[NodeId]) {
         for some in nodes.chunks(PRUNE_BATCH) {
-            let mut bytes =
-                Vec::with_capacity(OutHeader::SIZE + NotifyPrune::SIZE + 8 * some.len());
-            NotifyPrune { count: some.len() as u32, ..NotifyPrune::default() }.append(&mut bytes);
-            some.iter().for_each(|node| bytes.extend_from_slice(&node.0.to_ne_bytes()));
-            self.send_notice(NOTIFY_PRUNE, &bytes);
+            let prune = NotifyPrune { count: some.len() as u32, ..NotifyPrune::default() };
+            let ids: Vec<u8> = some.iter().flat_map(|node| node.0.to_ne_bytes()).collect();
+            self.send_notice(NOTIFY_PRUNE, &prune, &ids);
         }
     }
 
@@ -117,10 +115,8 @@ impl Notifier {
             ReadPiece::Data { bytes, start, .. } => bytes[*start],
             ReadPiece::Zero(_) => 0,
         });
-        let mut bytes = Vec::with_capacity(64);
-        NotifyStore { nodeid: node.0, offset, size: 1, padding: 0 }.append(&mut bytes);
-        bytes.push(byte);
-        self.send_notice(NOTIFY_STORE, &bytes);
+        let store = NotifyStore { nodeid: node.0, offset, size: 1, padding: 0 };
+        self.send_notice(NOTIFY_STORE, &store, &[byte]);
     }
 
     fn have_truncated(&self, writeback: &Writeback, nodes: &[NodeId]) {

@@ -30,12 +30,12 @@ pub(crate) fn refresh_attributes(port: &dyn Port, node: NodeId) -> Result<(), Se
     send(port, NOTIFY_INVAL_INODE, &body, &[])
 }
 
-fn send<T: Abi>(port: &dyn Port, code: i32, body: &T, name: &[u8]) -> Result<(), SendError> {
+fn send<T: Abi>(port: &dyn Port, code: i32, body: &T, rest: &[u8]) -> Result<(), SendError> {
     let mut bytes = Vec::with_capacity(OutHeader::SIZE + T::SIZE);
-    let len = (OutHeader::SIZE + T::SIZE + name.len()) as u32;
+    let len = (OutHeader::SIZE + T::SIZE + rest.len()) as u32;
     OutHeader { len, error: code, unique: 0 }.append(&mut bytes);
     body.append(&mut bytes);
-    port.send(&[IoSlice::new(&bytes), IoSlice::new(name)])
+    port.send(&[IoSlice::new(&bytes), IoSlice::new(rest)])
 }
 
 /// The invalidator of a mounted workspace.
@@ -50,9 +50,7 @@ impl Notifier {
 
     // Length 0: to the end. Dirty pages in the range are written and waited for before they go.
     fn send_inode(&self, node: NodeId, off: i64, len: i64) {
-        self.core.counters.note(Event::InodeNotified);
-        let body = NotifyInvalInode { ino: node.0, off, len };
-        self.told(send(self.core.device.as_ref(), NOTIFY_INVAL_INODE, &body, &[]));
+        self.send_notice(NOTIFY_INVAL_INODE, &NotifyInvalInode { ino: node.0, off, len }, &[]);
     }
 
     fn send_entry(&self, parent: NodeId, name: &[u8]) {
@@ -84,13 +82,10 @@ impl Notifier {
         &self.core
     }
 
-    /// Sends a notification of which nothing is known here.
-    pub(crate) fn send_notice(&self, code: i32, body: &[u8]) {
+    /// Sends a notification about inodes; `rest` follows the body.
+    pub(crate) fn send_notice<T: Abi>(&self, code: i32, body: &T, rest: &[u8]) {
         self.core.counters.note(Event::InodeNotified);
-        let mut header = [0; OutHeader::SIZE];
-        let len = (OutHeader::SIZE + body.len()) as u32;
-        OutHeader { len, error: code, unique: 0 }.put(&mut header);
-        self.told(self.core.device.send(&[IoSlice::new(&header), IoSlice::new(body)]));
+        self.told(send(self.core.device.as_ref(), code, body, rest));
     }
 
     /// Writes the dirty pages of an inode back and waits for it.
