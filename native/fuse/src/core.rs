@@ -10,6 +10,7 @@ use devdev_vfs::{Caller, Errno, NodeId, Vfs, Waker};
 use parking_lot::Mutex;
 
 use crate::abi::{InHeader, op, op_name};
+use crate::awake::Pulse;
 use crate::classic::DeviceFile;
 use crate::counters::{Counters, Event, Served, Tally};
 use crate::handshake::Agreed;
@@ -99,9 +100,7 @@ impl Core {
             wait.until(|| ring.submitted.has_passed(published));
         }
     }
-}
 
-impl Core {
     /// With rings: until the one reader of /dev/fuse has served what lies there now.
     fn let_forgets_pass(&self) {
         let end = Instant::now() + FORGETS_LIMIT;
@@ -177,6 +176,7 @@ pub(crate) struct Worker {
     reply: Reply,
     slot: Option<usize>,
     tally: Arc<Tally>,
+    pulse: Pulse,
     /// What it serves has waited for something, which has come.
     again: bool,
 }
@@ -185,7 +185,7 @@ impl Worker {
     /// `slot`: its place in `Core::progress`, its own; none if it keeps record elsewhere.
     pub fn new(core: Arc<Core>, slot: Option<usize>) -> Worker {
         let tally = core.counters.tally();
-        Worker { core, reply: Reply::new(), slot, tally, again: false }
+        Worker { core, reply: Reply::new(), slot, tally, pulse: Pulse::new(), again: false }
     }
 
     /// Serves a request that has just arrived.
@@ -234,6 +234,7 @@ impl Worker {
 
     fn answer(&mut self, exchange: &dyn Exchange) -> Option<(Until, u64)> {
         let start = Instant::now();
+        self.pulse.beat(start);
         let (header, outcome, written) = match self.run(exchange.frame()) {
             Ok(done) => done,
             Err(Malformed::Header) => {

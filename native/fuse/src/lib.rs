@@ -9,6 +9,7 @@
 
 mod abi;
 mod align;
+mod awake;
 mod busy;
 mod classic;
 mod core;

@@ -5,6 +5,7 @@ import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { DataPaths, DoctorCheck } from "@devdev/protocol";
 import { clearDeadMount, helperPath, hostMounts, type WorkspaceHost } from "@devdev/workspace";
+import { idleCpus } from "./idle-cpus.js";
 import { firstLine, ioUring } from "./io-uring.js";
 
 const TOOLS = ["git", "node", "npm", "cargo", "python3", "go", "rg"] as const;
@@ -17,6 +18,7 @@ export async function examine(host: WorkspaceHost, paths: DataPaths): Promise<Do
     helper(),
     userNamespaces(),
     ioUring(),
+    idleCpus(),
     store(host, paths),
     deadMounts(),
   ];

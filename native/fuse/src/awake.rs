@@ -1,0 +1,200 @@
+//! Keeps the CPUs of a virtual machine from halting while its mounts are busy.
+//!
+//! A client and its reader wake each other twice per request, often across CPUs. Where idle CPUs
+//! halt, the host has to be asked for each wake: 30 µs a trip instead of 10. Guests poll a little
+//! before they halt (`haltpoll`), unless that was set to nothing, as in small sandboxes. There root
+//! may ask the kernel for idle CPUs that answer at once: `/dev/cpu_dma_latency`
+//! (Documentation/power/pm_qos_interface.rst), which holds while the file is open, no longer than
+//! this process lives. It is asked for only while requests come in quickly.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+const DEVICE: &str = "/dev/cpu_dma_latency";
+const DRIVER: &str = "/sys/devices/system/cpu/cpuidle/current_driver";
+const POLLING: &str = "/sys/module/haltpoll/parameters/guest_halt_poll_ns";
+
+/// From here on a guest's own polling bridges the time between two requests.
+const POLLING_ENOUGH_NS: u64 = 50_000;
+/// More idle CPUs than this are too many to keep for a few clients.
+const MOST_CPUS: usize = 8;
+/// So many requests of one worker within this time: somebody waits for each of them.
+const SOME: u32 = 32;
+const QUICKLY: Duration = Duration::from_millis(16);
+/// Without such a series for so long, CPUs may halt again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How busy one worker is.
+pub(crate) struct Pulse {
+    keeper: Option<&'static Keeper>,
+    left: u32,
+    since: Instant,
+}
+
+impl Pulse {
+    pub fn new() -> Pulse {
+        static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
+        let keeper = KEEPER.get_or_init(|| is_wanted().then(|| Keeper::start(DEVICE)).flatten());
+        Pulse { keeper: keeper.as_ref(), left: SOME, since: Instant::now() }
+    }
+
+    /// To be called for each request, with the time at which it came.
+    pub fn beat(&mut self, now: Instant) {
+        let Some(keeper) = self.keeper else { return };
+        self.left -= 1;
+        if self.left == 0 {
+            if now.saturating_duration_since(self.since) < QUICKLY {
+                keeper.beat();
+            }
+            self.left = SOME;
+            self.since = now;
+        }
+    }
+}
+
+/// Whether keeping CPUs awake is of use here, and not switched off (DEVDEV_KEEP_AWAKE=off).
+fn is_wanted() -> bool {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    std::env::var_os("DEVDEV_KEEP_AWAKE").is_none_or(|value| value != "off")
+        && halts_at_once(&fs::read_to_string(DRIVER), &fs::read_to_string(POLLING))
+        && (2..=MOST_CPUS).contains(&cpus)
+}
+
+fn halts_at_once(driver: &std::io::Result<String>, polling: &std::io::Result<String>) -> bool {
+    let Ok(driver) = driver else { return false };
+    let Ok(polling) = polling else { return false };
+    driver.trim() == "haltpoll"
+        && polling.trim().parse::<u64>().is_ok_and(|nanos| nanos < POLLING_ENOUGH_NS)
+}
+
+/// Holds the request, on a thread of its own.
+struct Keeper {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Default)]
+struct Shared {
+    series: AtomicU64,
+    /// The thread is not asleep.
+    busy: AtomicBool,
+}
+
+impl Keeper {
+    // None where this user may not ask, or no thread can be had.
+    fn start(device: &str) -> Option<Keeper> {
+        let device = device.to_owned();
+        // Opening asks for nothing yet, but tells whether it is permitted.
+        drop(open(&device)?);
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let keep = move || loop {
+            while !theirs.busy.load(Ordering::Acquire) {
+                thread::park();
+            }
+            theirs.hold(&device);
+        };
+        let thread = thread::Builder::new().name("devdev-awake".into()).spawn(keep).ok()?;
+        Some(Keeper { shared, thread: thread.thread().clone() })
+    }
+
+    fn beat(&self) {
+        self.shared.series.fetch_add(1, Ordering::Relaxed);
+        if !self.shared.busy.swap(true, Ordering::AcqRel) {
+            self.thread.unpark();
+        }
+    }
+}
+
+impl Shared {
+    // Until no more series come.
+    fn hold(&self, device: &str) {
+        let request = open(device).and_then(|mut file| {
+            file.write_all(&0_i32.to_ne_bytes()).ok()?;
+            Some(file)
+        });
+        let mut seen = self.series.load(Ordering::Relaxed);
+        loop {
+            thread::sleep(PAUSE);
+            let now = self.series.load(Ordering::Relaxed);
+            if now == seen {
+                break;
+            }
+            seen = now;
+        }
+        // Closing it takes the request back.
+        drop(request);
+        self.busy.store(false, Ordering::Release);
+    }
+}
+
+fn open(device: &str) -> Option<File> {
+    OpenOptions::new().write(true).open(device).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn only_guests_that_do_not_poll_are_kept_awake() {
+        let text = |text: &str| Ok(text.to_owned());
+        let none = || Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+        assert!(halts_at_once(&text("haltpoll\n"), &text("0\n")));
+        assert!(halts_at_once(&text("haltpoll\n"), &text("1000\n")));
+        assert!(!halts_at_once(&text("haltpoll\n"), &text("200000\n")));
+        assert!(!halts_at_once(&text("intel_idle\n"), &text("0\n")));
+        assert!(!halts_at_once(&text("haltpoll\n"), &none()));
+        assert!(!halts_at_once(&none(), &text("0\n")));
+    }
+
+    #[test]
+    fn the_request_is_made_while_series_come_and_taken_back_after() {
+        let (keeper, device) = keeper("asked");
+        assert_eq!(fs::read(&device).unwrap(), b"", "asked before any request");
+        let end = Instant::now() + Duration::from_secs(10);
+        keeper.beat();
+        while fs::read(&device).unwrap() != [0; 4] {
+            assert!(Instant::now() < end, "not asked for");
+            thread::yield_now();
+        }
+        while keeper.shared.busy.load(Ordering::Acquire) {
+            assert!(Instant::now() < end, "not taken back");
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(device).unwrap();
+        assert!(Keeper::start("/dev/cpu_dma_latency/none").is_none());
+    }
+
+    #[test]
+    fn only_requests_in_quick_succession_count() {
+        let (keeper, device) = keeper("quick");
+        let keeper: &'static Keeper = Box::leak(Box::new(keeper));
+        let start = Instant::now();
+        let mut pulse = Pulse { keeper: Some(keeper), left: SOME, since: start };
+        for number in 0..10 * SOME {
+            pulse.beat(start + Duration::from_millis(number.into()));
+        }
+        assert_eq!(keeper.shared.series.load(Ordering::Relaxed), 0);
+        let later = start + Duration::from_secs(1);
+        pulse.since = later;
+        for number in 0..10 * SOME {
+            pulse.beat(later + Duration::from_micros(u64::from(number) * 100));
+        }
+        assert_eq!(keeper.shared.series.load(Ordering::Relaxed), 10);
+        fs::remove_file(device).unwrap();
+    }
+
+    // One that writes to a file instead of the device.
+    fn keeper(name: &str) -> (Keeper, PathBuf) {
+        let device = std::env::temp_dir().join(format!("devdev-{name}-{}", std::process::id()));
+        fs::write(&device, "").unwrap();
+        (Keeper::start(device.to_str().unwrap()).unwrap(), device)
+    }
+}
