@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createMemoryStore, openSqliteStore } from "./index.js";
 import {
   blockStoreConformance,
+  eventStoreConformance,
   metadataStoreConformance,
   storeConformance,
 } from "./test-kit/index.js";
@@ -26,7 +27,12 @@ for (const [name, open] of [
   ["SQLite", () => openSqliteStore(directory)],
 ] as const) {
   describe(`the store over ${name}`, () => {
-    for (const suite of [blockStoreConformance, metadataStoreConformance, storeConformance]) {
+    for (const suite of [
+      blockStoreConformance,
+      metadataStoreConformance,
+      eventStoreConformance,
+      storeConformance,
+    ]) {
       it.each(suite(open))("$name", ({ run }) => {
         expect(run).not.toThrow();
       });

@@ -7,6 +7,7 @@ export { Collector } from "./collect.js";
 export type { CollectionResult } from "./collect.js";
 export { StoreError } from "./errors.js";
 export type { StoreErrorCode } from "./errors.js";
+export type { EventRow, EventStore, NewEvent, OpenTurn } from "./events.js";
 export { lockDirectory } from "./lock.js";
 export { makeDirectory } from "./private-files.js";
 export { createMemoryStore } from "./memory/store.js";

@@ -6,6 +6,8 @@
 // wait may block it. Whoever passes ids of several objects passes them as one array of 32 bytes
 // each.
 
+import type { EventStore } from "./events.js";
+
 /** Bytes of an id: BLAKE3-256. */
 export const ID_BYTES = 32;
 
@@ -121,6 +123,8 @@ export interface WorkspaceChange {
 }
 
 export interface MetadataStore extends PageStore {
+  /** What happened to the workspaces; it goes with them. */
+  readonly history: EventStore;
   /** ERR_STORE_EXISTS when the name is taken. */
   createWorkspace(row: NewWorkspace): void;
   /** Oldest first. */

@@ -2,6 +2,7 @@
 // same conformance suites as the one over SQLite.
 
 import { StoreError } from "../errors.js";
+import { MemoryEvents } from "./events.js";
 import { Journal, JournalMap, Objects } from "./objects.js";
 import type {
   BaseRow,
@@ -51,6 +52,7 @@ class MemoryBlocks implements BlockStore {
 }
 
 class MemoryMetadata implements MetadataStore {
+  readonly history: MemoryEvents;
   readonly #journal: Journal;
   readonly #pages: Objects;
   readonly #workspaces: JournalMap<string, WorkspaceRow & { lastSequence: number }>;
@@ -60,6 +62,7 @@ class MemoryMetadata implements MetadataStore {
 
   constructor(journal: Journal) {
     this.#journal = journal;
+    this.history = new MemoryEvents(journal, (id) => this.#existing(id));
     this.#pages = new Objects(journal);
     this.#workspaces = new JournalMap(journal);
     this.#snapshots = new JournalMap(journal);
@@ -129,6 +132,7 @@ class MemoryMetadata implements MetadataStore {
   removeWorkspace(id: string): boolean {
     return this.#journal.run(() => {
       for (const row of this.snapshots(id)) this.removeSnapshot(id, row.sequence);
+      this.history.forget(id);
       for (const [key, { workspace, other, kind }] of this.#bases.map) {
         if (workspace === id || (other === id && kind === "merge")) this.#bases.delete(key);
       }

@@ -16,16 +16,20 @@ import type {
   WorkspaceChange,
   WorkspaceRow,
 } from "../store.js";
+import { SqliteEvents } from "./events.js";
+import { reading, unknownWorkspace, writing } from "./failures.js";
 import { SqliteObjects } from "./objects.js";
 import { baseOf, snapshotOf, statementsOf, workspaceOf } from "./rows.js";
 import type { BaseColumns, SnapshotColumns, Statements, WorkspaceColumns } from "./rows.js";
 
 export class SqliteMetadata implements MetadataStore {
+  readonly history: SqliteEvents;
   readonly #pages: SqliteObjects;
   readonly #sql: Statements;
   readonly #together: <T>(work: () => T) => T;
 
   constructor(db: Database, together: <T>(work: () => T) => T) {
+    this.history = new SqliteEvents(db, together);
     this.#pages = new SqliteObjects(db, "pages", together);
     this.#sql = statementsOf(db);
     this.#together = together;
@@ -151,26 +155,6 @@ export class SqliteMetadata implements MetadataStore {
     const row = this.workspace(id);
     if (!row) throw unknownWorkspace(id);
     return row;
-  }
-}
-
-function unknownWorkspace(id: string): StoreError {
-  return new StoreError("ERR_STORE_NOT_FOUND", `there is no workspace ${id}`);
-}
-
-function reading<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw asStoreError(error, "reading the store");
-  }
-}
-
-function writing<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw asStoreError(error, "writing the store");
   }
 }
 

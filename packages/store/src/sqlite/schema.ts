@@ -71,6 +71,35 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX bases_other ON bases (other);
   `,
+  // \`snapshot\` refers to no row: what happened stays when a snapshot is removed. What was kept before
+  // there was a history begins it.
+  `
+  ALTER TABLE workspaces ADD COLUMN last_event INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE events (
+    workspace TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    parent INTEGER,
+    snapshot INTEGER,
+    state TEXT CHECK (length(state) = 64),
+    detail TEXT NOT NULL CHECK (json_valid(detail)),
+    effects TEXT CHECK (json_valid(effects)),
+    PRIMARY KEY (workspace, number)
+  ) STRICT;
+  CREATE TABLE open_turns (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    detail TEXT NOT NULL CHECK (json_valid(detail))
+  ) STRICT;
+  CREATE INDEX open_turns_workspace ON open_turns (workspace);
+  INSERT INTO events (workspace, number, kind, at, parent, snapshot, state, detail)
+    SELECT workspace, row_number() OVER age, 'snapshot', created,
+      nullif(row_number() OVER age - 1, 0), sequence, content_id, '{}'
+    FROM snapshots WINDOW age AS (PARTITION BY workspace ORDER BY sequence);
+  UPDATE workspaces SET last_event =
+    (SELECT count(*) FROM snapshots WHERE snapshots.workspace = workspaces.id);
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -101,7 +101,7 @@ export interface StoreReader {
   readonly blocks: Pick<BlockStore, "get">;
   readonly metadata: Pick<
     MetadataStore,
-    "page" | "roots" | "snapshots" | "workspace" | "workspaces"
+    "history" | "page" | "roots" | "snapshots" | "workspace" | "workspaces"
   >;
   /** Problems of the storage below the objects (one sentence each). */
   verify(): string[];

@@ -2,6 +2,7 @@
 // wraps a store keeps its promises when the disk does not.
 
 import { StoreError } from "../errors.js";
+import type { EventStore } from "../events.js";
 import type { BlockStore, MetadataStore, Store } from "../store.js";
 
 const BLOCK_WRITES: ReadonlySet<PropertyKey> = new Set<keyof BlockStore>(["put", "delete"]);
@@ -15,6 +16,10 @@ const METADATA_WRITES: ReadonlySet<PropertyKey> = new Set<keyof MetadataStore>([
   "addSnapshot",
   "removeSnapshot",
   "setCounter",
+]);
+const HISTORY_WRITES: ReadonlySet<PropertyKey> = new Set<keyof EventStore>([
+  "addEvent",
+  "openTurn",
 ]);
 
 export interface FaultyStore extends Store {
@@ -34,6 +39,7 @@ export function makeFaulty(store: Store): FaultyStore {
     new Proxy(target, {
       get(object, name) {
         const member: unknown = Reflect.get(object, name);
+        if (name === "history") return failing(store.metadata.history, HISTORY_WRITES);
         if (typeof member !== "function") return member;
         if (!writes.has(name)) return member.bind(object) as unknown;
         return (...args: unknown[]): unknown =>

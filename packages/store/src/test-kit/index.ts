@@ -3,6 +3,7 @@
 
 export { blockStoreConformance } from "./block-store.js";
 export type { ConformanceCase, StoreFactory } from "./block-store.js";
+export { eventStoreConformance, sampleEvent } from "./events.js";
 export { makeFaulty } from "./faults.js";
 export type { FaultyStore } from "./faults.js";
 export { metadataStoreConformance, sampleSnapshot, sampleWorkspace } from "./metadata-store.js";
