@@ -134,7 +134,9 @@ export interface MetadataStore extends PageStore {
   /** ERR_STORE_NOT_FOUND when there is none, ERR_STORE_EXISTS when the new name is taken. */
   updateWorkspace(id: string, change: WorkspaceChange): void;
   setCheckpoint(id: string, checkpoint: Checkpoint): void;
-  /** With its snapshots and bases, and what merges others have with it; false when there is none. */
+  /**
+   * With its snapshots and bases, and what merges others have with it; false when there is none.
+   */
   removeWorkspace(id: string): boolean;
   /** Hands out the sequence. ERR_STORE_EXISTS when the workspace has a snapshot of that name. */
   addSnapshot(row: NewSnapshot): SnapshotRow;

@@ -31,7 +31,7 @@ export interface SnapshotColumns {
 /** Columns are called as the fields are. */
 export type BaseColumns = Omit<BaseRow, "root"> & { id: number; root: Buffer };
 
-export function baseOf({ id: _, ...row }: BaseColumns): BaseRow {
+export function baseOf({ id: _id, ...row }: BaseColumns): BaseRow {
   return row;
 }
 

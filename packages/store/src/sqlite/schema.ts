@@ -57,7 +57,8 @@ const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE workspaces ADD COLUMN mounted INTEGER NOT NULL DEFAULT 0;
   `,
-  // \`other\` refers to no row: a fork outlives its source, and still knows what they had in common.
+  // `other` refers to no row: a fork outlives its source, and still knows what they had in
+  // common.
   `
   CREATE TABLE bases (
     id INTEGER PRIMARY KEY,
@@ -71,8 +72,8 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX bases_other ON bases (other);
   `,
-  // \`snapshot\` refers to no row: what happened stays when a snapshot is removed. What was kept before
-  // there was a history begins it.
+  // `snapshot` refers to no row: what happened stays when a snapshot is removed. What was kept
+  // before there was a history begins it.
   `
   ALTER TABLE workspaces ADD COLUMN last_event INTEGER NOT NULL DEFAULT 0;
   CREATE TABLE events (
