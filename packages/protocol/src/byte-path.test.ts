@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { gitPath, pathBytes } from "./byte-path.js";
-import type { BytePath } from "./workspace.js";
+import type { BytePath } from "./diff.js";
 
 const bytes = (...values: number[]): BytePath => ({
   b64: Buffer.from(values).toString("base64"),

@@ -1,7 +1,7 @@
 // Paths that may not be UTF-8: as bytes for the engine, and as git prints them. Here because the
 // library writes them into patches and the command line into lists, and both must look the same.
 
-import type { BytePath } from "./workspace.js";
+import type { BytePath } from "./diff.js";
 
 const SLASH = 0x2f;
 const QUOTE = 0x22;

@@ -34,13 +34,6 @@ export {
   type WorkspaceStats,
 } from "./stats.js";
 export type {
-  BytePath,
-  ChangeKind,
-  DiffEntry,
-  DiffOptions,
-  DiffResult,
-  DiffStat,
-  FileKind,
   HostMountOptions,
   MountTransport,
   RestoreOptions,
@@ -54,6 +47,15 @@ export type {
   WorkspaceOptions,
   WorkspaceUsage,
 } from "./workspace.js";
+export type {
+  BytePath,
+  ChangeKind,
+  DiffEntry,
+  DiffOptions,
+  DiffResult,
+  DiffStat,
+  FileKind,
+} from "./diff.js";
 export {
   decodeFileCall,
   encodeFileCall,
@@ -78,14 +80,11 @@ export {
 export { type Open, openSchema } from "./open.js";
 export { dataPaths, type DataPaths } from "./paths.js";
 export {
-  type DaemonStatus,
-  type DoctorCheck,
   type Method,
   type Params,
   type Progress,
   requestSchemas,
   type Results,
-  type WorkspaceStatus,
-  type WorkspaceSummary,
 } from "./messages.js";
+export type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
 export { PROTOCOL_VERSION, VERSION } from "./version.js";

@@ -2,15 +2,11 @@
 // and results.
 
 import { z } from "zod";
+import type { DiffResult } from "./diff.js";
 import type { WorkspaceStats } from "./stats.js";
+import type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
 import type { ExecRecord } from "./workspace-exec.js";
-import type {
-  DiffResult,
-  MountTransport,
-  RestoreResult,
-  SnapshotInfo,
-  WorkspaceUsage,
-} from "./workspace.js";
+import type { RestoreResult, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
 
 // What a value may be is the library's to say, in the same words for every caller; here are types.
 const ref = z.union([z.string(), z.number()]);
@@ -104,59 +100,6 @@ export const requestSchemas = {
 
 export type Method = keyof typeof requestSchemas;
 export type Params<M extends Method> = z.input<(typeof requestSchemas)[M]>;
-
-/** One workspace as lists show it. */
-export interface WorkspaceSummary {
-  id: string;
-  name: string;
-  /** Where it is mounted now. */
-  mountPoint?: string;
-  /** How requests come in, while it is mounted. */
-  transport?: MountTransport;
-  /** Where it was mounted last. */
-  lastMountPoint?: string;
-  /**
-   * It was mounted when its daemon died, and has not been mounted since: its state is that of the
-   * checkpoint (none: it is as new).
-   */
-  interrupted?: { mountPoint: string; checkpointAt?: number };
-  ephemeral: boolean;
-  /** fsync waits for the store. */
-  durable: boolean;
-  /** The kernel keeps writes back, or may when it is mounted. */
-  writeback: boolean;
-  createdAt: number;
-  snapshots: number;
-}
-
-/** One workspace in full. */
-export interface WorkspaceStatus extends WorkspaceSummary {
-  usage: WorkspaceUsage;
-  processes: ExecRecord[];
-  latestSnapshot?: SnapshotInfo;
-}
-
-export interface DaemonStatus {
-  pid: number;
-  version: string;
-  protocol: number;
-  uptimeMs: number;
-  startedAt: number;
-  home: string;
-  socket: string;
-  memory: { rss: number; heapUsed: number; external: number };
-  workspaces: WorkspaceSummary[];
-}
-
-/** One thing doctor looked at. */
-export interface DoctorCheck {
-  name: string;
-  ok: boolean;
-  /** What was found, one sentence. */
-  detail: string;
-  /** What to do about it. */
-  hint?: string;
-}
 
 /** Results by method. */
 export interface Results {

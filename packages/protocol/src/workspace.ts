@@ -1,6 +1,7 @@
 // The Workspace interface: what the in-process library (@devdev/workspace) and the client of a
 // daemon (@devdev/client) both implement, so that code written against one runs against the other.
 
+import type { DiffOptions, DiffResult } from "./diff.js";
 import type { WorkspaceStats } from "./stats.js";
 import type {
   ExecOptions,
@@ -114,56 +115,6 @@ export interface RestoreResult {
   before: SnapshotInfo;
   filesChanged: number;
   durationMs: number;
-}
-
-export type ChangeKind = "added" | "removed" | "modified" | "renamed";
-export type FileKind = "file" | "directory" | "symlink" | "fifo" | "socket" | "device";
-
-/** A path: a string when it is UTF-8, else its bytes. */
-export type BytePath = string | { b64: string };
-
-/** One difference between two trees. */
-export interface DiffEntry {
-  kind: ChangeKind;
-  path: BytePath;
-  /** Of a renamed entry: its path before. */
-  oldPath?: BytePath;
-  fileKind: FileKind;
-  /** What it was before, where that was something else. */
-  oldFileKind?: FileKind;
-  /** What differs in a modified or renamed entry. */
-  changed: Array<"content" | "mode" | "owner" | "mtime" | "xattrs" | "target" | "type">;
-  oldSize?: number;
-  newSize?: number;
-  oldMode?: number;
-  newMode?: number;
-}
-
-export interface DiffOptions {
-  /** Also give a patch in git's format. */
-  patch?: boolean;
-  /** The same, with what is in binary files. */
-  binary?: boolean;
-  /** Compare from this directory of the host to `a` (default: the live state). */
-  host?: string;
-  /** The other way round. */
-  reverse?: boolean;
-  /** Count added and removed lines. */
-  stat?: boolean;
-}
-
-export interface DiffStat {
-  path: BytePath;
-  added: number;
-  removed: number;
-  binary: boolean;
-}
-
-export interface DiffResult {
-  entries: DiffEntry[];
-  stats?: DiffStat[];
-  /** A string when it is UTF-8, else its bytes. */
-  patch?: BytePath;
 }
 
 export interface WorkspaceUsage {
