@@ -1,4 +1,4 @@
-// Both implementations against the suites that every implementation passes.
+// Every implementation against the suites that every implementation passes.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { createMemoryStore, openSqliteStore } from "./index.js";
+import { createMemoryStore, openDirectoryStore, openSqliteStore } from "./index.js";
 import {
   blockStoreConformance,
   eventStoreConformance,
@@ -25,6 +25,7 @@ afterEach(() => {
 for (const [name, open] of [
   ["memory", createMemoryStore],
   ["SQLite", () => openSqliteStore(directory)],
+  ["a directory", () => openDirectoryStore(directory)],
 ] as const) {
   describe(`the store over ${name}`, () => {
     for (const suite of [

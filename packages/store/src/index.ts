@@ -5,6 +5,7 @@ export { check } from "./check.js";
 export type { CheckedStore, CheckReport } from "./check.js";
 export { Collector } from "./collect.js";
 export type { CollectionResult } from "./collect.js";
+export { openDirectoryStore } from "./directory/store.js";
 export { StoreError } from "./errors.js";
 export type { StoreErrorCode } from "./errors.js";
 export type { EventRow, EventStore, NewEvent, OpenTurn } from "./events.js";
@@ -14,7 +15,7 @@ export { createMemoryStore } from "./memory/store.js";
 export { DATABASE_FILE } from "./sqlite/connection.js";
 export { openSqliteReader, openSqliteStore } from "./sqlite/store.js";
 export type { StoreReader } from "./sqlite/store.js";
-export { hexOf, ID_BYTES, idAt, isMissing } from "./store.js";
+export { checkRange, hexOf, ID_BYTES, idAt, isMissing } from "./store.js";
 export type {
   BaseRow,
   Block,
@@ -28,6 +29,7 @@ export type {
   PageStore,
   Scan,
   SnapshotRow,
+  SnapshotTree,
   Store,
   StoredObject,
   TransactionOptions,

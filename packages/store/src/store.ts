@@ -32,7 +32,7 @@ export interface Page extends StoredObject {
 
 /** A stretch of a listing: `next` is where the following one starts, undefined after the last. */
 export interface Scan {
-  objects: Array<{ id: Uint8Array; bytes: number }>;
+  objects: Array<{ id: Uint8Array; bytes: number; rawLength: number }>;
   next: number | undefined;
 }
 
@@ -45,10 +45,23 @@ export interface BlockStore {
   /** All or none of them; returns the bytes that were added. */
   put(blocks: Iterable<Block>): number;
   get(id: Uint8Array): StoredObject | undefined;
+  /**
+   * Bytes of its `data` from `offset` on: fewer than `length` where it ends, none at and behind the
+   * end. RangeError when one of the two is no integer of 0 or more.
+   */
+  range(id: Uint8Array, offset: number, length: number): Uint8Array | undefined;
   /** Returns the bytes that became free; ids that are not there are no error. */
   delete(ids: Iterable<Uint8Array>): number;
   /** Lists everything in pieces; objects put meanwhile may or may not appear. Start with 0. */
   scan(from: number, limit: number): Scan;
+}
+
+/** Refuses what `range` says no store takes; an implementation begins with it. */
+export function checkRange(offset: number, length: number): void {
+  for (const [name, value] of Object.entries({ offset, length })) {
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    throw new RangeError(`${name} is an integer of 0 or more, not ${value}`);
+  }
 }
 
 export interface PageStore {
@@ -114,6 +127,9 @@ export interface BaseRow {
 export type NewWorkspace = Omit<WorkspaceRow, "checkpoint" | "mounted">;
 export type NewSnapshot = Omit<SnapshotRow, "sequence">;
 
+/** What a snapshot is of. */
+export type SnapshotTree = Pick<SnapshotRow, "contentId" | "root" | "bytes" | "inodes">;
+
 export interface WorkspaceChange {
   name?: string;
   /** null forgets it. */
@@ -143,6 +159,10 @@ export interface MetadataStore extends PageStore {
   /** Oldest first. */
   snapshots(workspace: string): SnapshotRow[];
   removeSnapshot(workspace: string, sequence: number): boolean;
+  /** All of them or none; returns how many there were. */
+  removeSnapshots(workspace: string, sequences: Iterable<number>): number;
+  /** Another tree for a snapshot whose own was damaged. ERR_STORE_NOT_FOUND when there is none. */
+  replaceSnapshot(workspace: string, sequence: number, tree: SnapshotTree): void;
   /** Replaces that of the same workspaces and kind. ERR_STORE_NOT_FOUND. */
   setBase(row: BaseRow): void;
   /** Forks in the order they were kept (so the last one is that of the source), then merges. */

@@ -9,6 +9,14 @@ interface Kept {
   effects: unknown;
 }
 
+/** All of it, as it is written to a file and read again. */
+export interface HistoryRows {
+  events: Kept[];
+  turns: OpenTurn[];
+  last: Array<[workspace: string, number: number]>;
+  lastTurn: number;
+}
+
 export class MemoryEvents implements EventStore {
   readonly #journal: Journal;
   readonly #events: JournalMap<string, Kept>;
@@ -19,12 +27,27 @@ export class MemoryEvents implements EventStore {
   readonly #need: (workspace: string) => void;
   #lastTurn = 0;
 
-  constructor(journal: Journal, need: (workspace: string) => void) {
+  constructor(journal: Journal, need: (workspace: string) => void, rows?: HistoryRows) {
     this.#journal = journal;
     this.#events = new JournalMap(journal);
     this.#turns = new JournalMap(journal);
     this.#last = new JournalMap(journal);
     this.#need = need;
+    for (const each of rows?.events ?? []) {
+      this.#events.map.set(`${each.row.workspace}/${each.row.number}`, each);
+    }
+    for (const turn of rows?.turns ?? []) this.#turns.map.set(turn.id, turn);
+    for (const [workspace, number] of rows?.last ?? []) this.#last.map.set(workspace, number);
+    this.#lastTurn = rows?.lastTurn ?? 0;
+  }
+
+  rows(): HistoryRows {
+    return {
+      events: [...this.#events.map.values()],
+      turns: [...this.#turns.map.values()],
+      last: [...this.#last.map],
+      lastTurn: this.#lastTurn,
+    };
   }
 
   addEvent({ effects, ...row }: NewEvent, ends?: number): EventRow {

@@ -1,12 +1,16 @@
 // What the memory store is made of: maps whose changes a failed transaction takes back, and objects
 // by id.
 
-import { hexOf, missingBitmap } from "../store.js";
+import { checkRange, hexOf, missingBitmap } from "../store.js";
 import type { Block, Scan } from "../store.js";
 
 /** Takes back what a failed transaction did, newest first. */
 export class Journal {
   #undo: Array<() => void> | undefined;
+
+  get running(): boolean {
+    return this.#undo !== undefined;
+  }
 
   note(undo: () => void): void {
     this.#undo?.push(undo);
@@ -81,6 +85,11 @@ export class Objects {
     return this.#byId.map.get(hexOf(id))?.object;
   }
 
+  range(id: Uint8Array, offset: number, length: number): Uint8Array | undefined {
+    checkRange(offset, length);
+    return this.get(id)?.data.slice(offset, offset + length);
+  }
+
   delete(ids: Iterable<Uint8Array>): number {
     let freed = 0;
     for (const id of ids) {
@@ -96,7 +105,11 @@ export class Objects {
       .toSorted((a, b) => a.order - b.order);
     const some = later.slice(0, limit);
     return {
-      objects: some.map(({ object }) => ({ id: object.id, bytes: object.data.length })),
+      objects: some.map(({ object }) => ({
+        id: object.id,
+        bytes: object.data.length,
+        rawLength: object.rawLength,
+      })),
       next: later.length > limit ? some.at(-1)?.order : undefined,
     };
   }

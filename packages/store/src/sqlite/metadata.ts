@@ -12,6 +12,7 @@ import type {
   Page,
   Scan,
   SnapshotRow,
+  SnapshotTree,
   StoredObject,
   WorkspaceChange,
   WorkspaceRow,
@@ -139,6 +140,21 @@ export class SqliteMetadata implements MetadataStore {
     return (reading(() => this.#sql.bases.all(workspace)) as BaseColumns[]).map(baseOf);
   }
 
+  removeSnapshots(workspace: string, sequences: Iterable<number>): number {
+    return this.#together(() => {
+      let removed = 0;
+      for (const each of sequences) if (this.removeSnapshot(workspace, each)) removed += 1;
+      return removed;
+    });
+  }
+
+  replaceSnapshot(workspace: string, sequence: number, tree: SnapshotTree): void {
+    const { contentId, root, bytes, inodes } = tree;
+    const values = [contentId, root, bytes, inodes, workspace, sequence];
+    const { changes } = writing(() => this.#sql.replaceSnapshot.run(...values));
+    if (changes === 0) throw unknownSnapshot(workspace, sequence);
+  }
+
   roots(): Uint8Array[] {
     return reading(() => this.#sql.roots.all()) as Buffer[];
   }
@@ -156,6 +172,11 @@ export class SqliteMetadata implements MetadataStore {
     if (!row) throw unknownWorkspace(id);
     return row;
   }
+}
+
+function unknownSnapshot(workspace: string, sequence: number): StoreError {
+  const message = `workspace ${workspace} has no snapshot #${sequence}`;
+  return new StoreError("ERR_STORE_NOT_FOUND", message);
 }
 
 /** Runs a statement whose only constraint that callers can hit is the uniqueness of a name. */

@@ -75,6 +75,7 @@ export type Statements = Record<
   | "insertSnapshot"
   | "snapshots"
   | "removeSnapshot"
+  | "replaceSnapshot"
   | "setBase"
   | "bases"
   | "removeMerges"
@@ -120,6 +121,10 @@ export function statementsOf(db: Database): Statements {
     ),
     bases: db.prepare("SELECT * FROM bases WHERE workspace = ? ORDER BY kind, id"),
     removeMerges: db.prepare("DELETE FROM bases WHERE other = ? AND kind = 'merge'"),
+    replaceSnapshot: db.prepare(
+      `UPDATE snapshots SET content_id = ?, root = ?, bytes = ?, inodes = ?
+       WHERE workspace = ? AND sequence = ?`,
+    ),
     roots: db
       .prepare(
         `SELECT checkpoint_root FROM workspaces WHERE checkpoint_root IS NOT NULL

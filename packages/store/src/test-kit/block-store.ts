@@ -44,7 +44,7 @@ export function listAll(scan: (from: number, limit: number) => Scan, limit: numb
 export function blockStoreConformance(open: StoreFactory): ConformanceCase[] {
   const define = (name: string, body: (store: Store) => void): ConformanceCase =>
     makeCase(open, name, body);
-  return [...contentCases(define), ...listingCases(define)];
+  return [...contentCases(define), ...rangeCases(define), ...listingCases(define)];
 }
 
 type Define = (name: string, body: (store: Store) => void) => ConformanceCase;
@@ -86,6 +86,52 @@ function contentCases(define: Define): ConformanceCase[] {
   ];
 }
 
+function rangeCases(define: Define): ConformanceCase[] {
+  const digits = blockOf("0123456789");
+  return [
+    define("gives ranges, short where the data ends", ({ blocks }) => {
+      blocks.put([digits, blockOf("")]);
+      const range = (offset: number, length: number): string =>
+        Buffer.from(blocks.range(digits.id, offset, length) ?? []).toString();
+      assert.deepEqual(
+        [range(0, 10), range(0, 3), range(4, 2), range(9, 1), range(7, 100)],
+        ["0123456789", "012", "45", "9", "789"],
+      );
+      assert.deepEqual(
+        [range(10, 5), range(1000, 5), range(3, 0), range(10, 0)],
+        Array(4).fill(""),
+      );
+      assert.equal(blocks.range(blockOf("").id, 0, 10)?.length, 0);
+    }),
+    define("gives ranges of what is longer than any piece it is kept in", ({ blocks }) => {
+      const bytes = Array.from({ length: 300_000 }, (_, i) => i % 251);
+      const large = blockOf(String.fromCodePoint(...bytes.slice(0, 251)).repeat(1000));
+      blocks.put([large]);
+      for (const offset of [0, 4095, 16_384, 65_535, 199_990]) {
+        const found = Buffer.from(blocks.range(large.id, offset, 20_000) ?? []);
+        assert.deepEqual(found, Buffer.from(large.data.subarray(offset, offset + 20_000)));
+      }
+    }),
+    define("knows no range of an id that is not there, and refuses nonsense", ({ blocks }) => {
+      assert.equal(blocks.range(one.id, 0, 1), undefined);
+      blocks.put([one]);
+      for (const [offset, length] of [
+        [-1, 1],
+        [0, -1],
+        [0.5, 1],
+        [0, Number.NaN],
+      ] as const) {
+        assert.throws(() => blocks.range(one.id, offset, length), RangeError);
+      }
+    }),
+    define("a range is a copy, as whole blocks are", ({ blocks }) => {
+      blocks.put([one]);
+      blocks.range(one.id, 0, 3)?.fill(0);
+      assert.equal(Buffer.from(blocks.get(one.id)?.data ?? []).toString(), "one");
+    }),
+  ];
+}
+
 function listingCases(define: Define): ConformanceCase[] {
   return [
     define("says which of many ids are missing", ({ blocks }) => {
@@ -103,6 +149,17 @@ function listingCases(define: Define): ConformanceCase[] {
       assert.equal(blocks.get(one.id), undefined);
       assert.ok(blocks.get(two.id));
       assert.equal(blocks.put([one]), one.data.length);
+    }),
+    define("deletes nothing without ids, and the same id once", ({ blocks }) => {
+      blocks.put([one, two]);
+      assert.equal(blocks.delete([]), 0);
+      assert.equal(blocks.delete([one.id, one.id]), one.data.length);
+      assert.ok(blocks.get(two.id));
+    }),
+    define("lists the lengths with and without encoding", ({ blocks }) => {
+      blocks.put([{ ...one, encoding: 1, rawLength: 777 }]);
+      const [listed] = blocks.scan(0, 10).objects;
+      assert.deepEqual([listed?.bytes, listed?.rawLength], [one.data.length, 777]);
     }),
     define("lists everything once, also while what it has listed is deleted", ({ blocks }) => {
       const many = Array.from({ length: 25 }, (_, i) => blockOf(`listed ${i}`));

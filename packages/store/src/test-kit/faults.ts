@@ -15,6 +15,8 @@ const METADATA_WRITES: ReadonlySet<PropertyKey> = new Set<keyof MetadataStore>([
   "removeWorkspace",
   "addSnapshot",
   "removeSnapshot",
+  "removeSnapshots",
+  "replaceSnapshot",
   "setCounter",
 ]);
 const HISTORY_WRITES: ReadonlySet<PropertyKey> = new Set<keyof EventStore>([

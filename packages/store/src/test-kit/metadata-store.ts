@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { StoreError } from "../errors.js";
 import type { StoreErrorCode } from "../errors.js";
 import { hexOf, isMissing } from "../store.js";
-import type { BaseRow, MetadataStore, NewSnapshot, NewWorkspace, Store } from "../store.js";
+import type { MetadataStore, NewSnapshot, NewWorkspace, Store } from "../store.js";
+import { baseCases } from "./bases.js";
 import { listAll, makeCase } from "./block-store.js";
 import type { ConformanceCase, StoreFactory } from "./block-store.js";
 import { blockOf, idsOf, pageOf } from "./objects.js";
@@ -32,7 +33,7 @@ export function assertCode(code: StoreErrorCode, work: () => void): void {
 }
 
 /** A row as plain values, so that two implementations' buffers compare. */
-function plain(row: unknown): unknown {
+export function plain(row: unknown): unknown {
   return JSON.parse(
     JSON.stringify(row, (_, value: unknown) =>
       value instanceof Uint8Array || (value as { type?: string } | null)?.type === "Buffer"
@@ -56,7 +57,7 @@ export function metadataStoreConformance(open: StoreFactory): ConformanceCase[] 
   ];
 }
 
-type Define = (name: string, body: (metadata: MetadataStore) => void) => ConformanceCase;
+export type Define = (name: string, body: (metadata: MetadataStore) => void) => ConformanceCase;
 
 function objectCases(define: Define): ConformanceCase[] {
   return [
@@ -180,6 +181,31 @@ function snapshotCases(define: Define): ConformanceCase[] {
       assert.equal(metadata.addSnapshot(sampleSnapshot("w", page.id)).sequence, 2);
       assertCode("ERR_STORE_NOT_FOUND", () => metadata.addSnapshot(sampleSnapshot("x", page.id)));
     }),
+    define("removes several snapshots, and says how many there were", (metadata) => {
+      metadata.createWorkspace(sampleWorkspace("w"));
+      for (let i = 0; i < 4; i++) metadata.addSnapshot(sampleSnapshot("w", page.id));
+      assert.equal(metadata.removeSnapshots("w", []), 0);
+      assert.equal(metadata.removeSnapshots("v", [1]), 0);
+      assert.equal(metadata.removeSnapshots("w", [1, 3, 9]), 2);
+      const left = metadata.snapshots("w").map((row) => row.sequence);
+      assert.deepEqual(left, [2, 4]);
+    }),
+    define("gives a snapshot another tree, and leaves the rest of it", (metadata) => {
+      metadata.createWorkspace(sampleWorkspace("w"));
+      const row = metadata.addSnapshot(sampleSnapshot("w", page.id, "n"));
+      const tree = { contentId: "cd".repeat(32), root: other.id, bytes: 1, inodes: 2 };
+      metadata.replaceSnapshot("w", 1, tree);
+      assert.deepEqual(plain(metadata.snapshots("w")), plain([{ ...row, ...tree }]));
+      assert.deepEqual(metadata.roots().map(hexOf), [hexOf(other.id)]);
+      assertCode("ERR_STORE_NOT_FOUND", () => metadata.replaceSnapshot("w", 2, tree));
+      assertCode("ERR_STORE_NOT_FOUND", () => metadata.replaceSnapshot("v", 1, tree));
+    }),
+    define("gives rows that nobody else changes", (metadata) => {
+      metadata.createWorkspace(sampleWorkspace("w"));
+      metadata.addSnapshot(sampleSnapshot("w", page.id, "n"));
+      for (const row of metadata.snapshots("w")) row.name = "changed";
+      assert.equal(metadata.snapshots("w")[0]?.name, "n");
+    }),
     define("removes a workspace with its snapshots", (metadata) => {
       metadata.createWorkspace(sampleWorkspace("w"));
       metadata.setCheckpoint("w", { root: page.id, at: 1 });
@@ -191,49 +217,6 @@ function snapshotCases(define: Define): ConformanceCase[] {
       assert.equal(metadata.removeWorkspace("w"), true);
       assert.equal(metadata.removeWorkspace("w"), false);
       assert.deepEqual(metadata.snapshots("w"), []);
-      assert.deepEqual(metadata.roots(), []);
-    }),
-  ];
-}
-
-function baseCases(define: Define): ConformanceCase[] {
-  const base = (workspace: string, of: string, kind: BaseRow["kind"], root = page.id): BaseRow => ({
-    workspace,
-    other: of,
-    name: `name of ${of}`,
-    kind,
-    root,
-    at: 3,
-  });
-  return [
-    define("keeps what workspaces have in common, and its roots", (metadata) => {
-      metadata.createWorkspace(sampleWorkspace("w"));
-      metadata.createWorkspace(sampleWorkspace("v"));
-      const [oldest, source] = [base("w", "gone", "fork"), base("w", "v", "fork", other.id)];
-      metadata.setBase(base("w", "v", "merge"));
-      metadata.setBase(oldest);
-      metadata.setBase(source);
-      metadata.setBase(base("w", "v", "merge", other.id));
-      assert.deepEqual(
-        plain(metadata.bases("w")),
-        plain([oldest, source, base("w", "v", "merge", other.id)]),
-      );
-      assert.deepEqual(metadata.bases("v"), []);
-      const roots = [...new Set(metadata.roots().map(hexOf))];
-      assert.deepEqual(roots.toSorted(), [page, other].map(({ id }) => hexOf(id)).toSorted());
-      assertCode("ERR_STORE_NOT_FOUND", () => metadata.setBase(base("x", "v", "fork")));
-    }),
-    define("removes merges with either workspace, and forks with their own", (metadata) => {
-      for (const id of ["w", "v", "u"]) metadata.createWorkspace(sampleWorkspace(id));
-      metadata.setBase(base("w", "v", "fork"));
-      metadata.setBase(base("w", "v", "merge", other.id));
-      metadata.setBase(base("u", "w", "fork"));
-      metadata.removeWorkspace("v");
-      assert.deepEqual(plain(metadata.bases("w")), plain([base("w", "v", "fork")]));
-      metadata.removeWorkspace("w");
-      assert.deepEqual(metadata.bases("w"), []);
-      assert.deepEqual(plain(metadata.bases("u")), plain([base("u", "w", "fork")]));
-      metadata.removeWorkspace("u");
       assert.deepEqual(metadata.roots(), []);
     }),
   ];

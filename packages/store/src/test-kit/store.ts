@@ -39,7 +39,7 @@ export function collectAll(collector: Collector): CollectionResult {
 export function storeConformance(open: StoreFactory): ConformanceCase[] {
   const define = (name: string, body: (store: Store) => void): ConformanceCase =>
     makeCase(open, name, body);
-  return [...commitCases(define), ...collectionCases(define)];
+  return [...commitCases(define), ...collectionCases(define), ...sharingCases(define)];
 }
 
 type Define = (name: string, body: (store: Store) => void) => ConformanceCase;
@@ -169,6 +169,37 @@ function collectionCases(define: Define): ConformanceCase[] {
       store.metadata.deletePages([root.id]);
       assertCode("ERR_STORE_CORRUPT", () => collectAll(new Collector(store, kitCodec)));
       assert.ok(store.blocks.get(blockOf("garbage a").id));
+    }),
+  ];
+}
+
+function sharingCases(define: Define): ConformanceCase[] {
+  return [
+    define("keeps what removed snapshots share with others", (store) => {
+      store.metadata.createWorkspace(sampleWorkspace("w"));
+      store.metadata.createWorkspace(sampleWorkspace("v"));
+      const shared = commitTree(store, "w", "same", "first");
+      commitTree(store, "v", "same", "second");
+      commitTree(store, "w", "later", "third");
+      store.metadata.removeSnapshots("w", [1]);
+      collectAll(new Collector(store, kitCodec));
+      assert.ok(store.metadata.page(shared.id), "another workspace has it");
+      store.metadata.removeWorkspace("v");
+      assert.ok(collectAll(new Collector(store, kitCodec)).bytesFreed > 0);
+      assert.equal(store.metadata.page(shared.id), undefined);
+      assert.ok(store.blocks.get(blockOf("shared").id));
+      assert.deepEqual(check(store, kitCodec).problems, []);
+    }),
+    define("keeps what a base of another workspace needs", (store) => {
+      store.metadata.createWorkspace(sampleWorkspace("w"));
+      store.metadata.createWorkspace(sampleWorkspace("f"));
+      const { id: root } = commitTree(store, "w", "common", "name");
+      const base = { workspace: "f", other: "w", name: "w", kind: "fork", root, at: 1 } as const;
+      store.metadata.setBase(base);
+      store.metadata.removeWorkspace("w");
+      assert.equal(collectAll(new Collector(store, kitCodec)).bytesFreed, 0);
+      store.metadata.removeWorkspace("f");
+      assert.equal(collectAll(new Collector(store, kitCodec)).pagesKept, 0);
     }),
   ];
 }

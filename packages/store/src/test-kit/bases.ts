@@ -1,0 +1,55 @@
+// What a metadata store keeps of what workspaces have in common: a part of its suite.
+
+import assert from "node:assert/strict";
+
+import { hexOf } from "../store.js";
+import type { BaseRow } from "../store.js";
+import type { ConformanceCase } from "./block-store.js";
+import { assertCode, type Define, plain, sampleWorkspace } from "./metadata-store.js";
+import { blockOf, pageOf } from "./objects.js";
+
+const page = pageOf([], [blockOf("content")]);
+const other = pageOf([page], []);
+
+export function baseCases(define: Define): ConformanceCase[] {
+  const base = (workspace: string, of: string, kind: BaseRow["kind"], root = page.id): BaseRow => ({
+    workspace,
+    other: of,
+    name: `name of ${of}`,
+    kind,
+    root,
+    at: 3,
+  });
+  return [
+    define("keeps what workspaces have in common, and its roots", (metadata) => {
+      metadata.createWorkspace(sampleWorkspace("w"));
+      metadata.createWorkspace(sampleWorkspace("v"));
+      const [oldest, source] = [base("w", "gone", "fork"), base("w", "v", "fork", other.id)];
+      metadata.setBase(base("w", "v", "merge"));
+      metadata.setBase(oldest);
+      metadata.setBase(source);
+      metadata.setBase(base("w", "v", "merge", other.id));
+      assert.deepEqual(
+        plain(metadata.bases("w")),
+        plain([oldest, source, base("w", "v", "merge", other.id)]),
+      );
+      assert.deepEqual(metadata.bases("v"), []);
+      const roots = [...new Set(metadata.roots().map(hexOf))];
+      assert.deepEqual(roots.toSorted(), [page, other].map(({ id }) => hexOf(id)).toSorted());
+      assertCode("ERR_STORE_NOT_FOUND", () => metadata.setBase(base("x", "v", "fork")));
+    }),
+    define("removes merges with either workspace, and forks with their own", (metadata) => {
+      for (const id of ["w", "v", "u"]) metadata.createWorkspace(sampleWorkspace(id));
+      metadata.setBase(base("w", "v", "fork"));
+      metadata.setBase(base("w", "v", "merge", other.id));
+      metadata.setBase(base("u", "w", "fork"));
+      metadata.removeWorkspace("v");
+      assert.deepEqual(plain(metadata.bases("w")), plain([base("w", "v", "fork")]));
+      metadata.removeWorkspace("w");
+      assert.deepEqual(metadata.bases("w"), []);
+      assert.deepEqual(plain(metadata.bases("u")), plain([base("u", "w", "fork")]));
+      metadata.removeWorkspace("u");
+      assert.deepEqual(metadata.roots(), []);
+    }),
+  ];
+}
