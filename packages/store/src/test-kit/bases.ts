@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { hexOf } from "../store.js";
 import type { BaseRow } from "../store.js";
 import type { ConformanceCase } from "./block-store.js";
-import { assertCode, type Define, plain, sampleWorkspace } from "./metadata-store.js";
 import { blockOf, pageOf } from "./objects.js";
+import { assertCode, type Define, plain, sampleWorkspace } from "./samples.js";
 
 const page = pageOf([], [blockOf("content")]);
 const other = pageOf([page], []);

@@ -6,7 +6,7 @@ import type { EventStore, NewEvent } from "../events.js";
 import type { Store } from "../store.js";
 import { makeCase } from "./block-store.js";
 import type { ConformanceCase, StoreFactory } from "./block-store.js";
-import { assertCode, sampleWorkspace } from "./metadata-store.js";
+import { assertCode, sampleWorkspace } from "./samples.js";
 
 /** An event with the fields that every one has. */
 export function sampleEvent(workspace: string, more: Partial<NewEvent> = {}): NewEvent {

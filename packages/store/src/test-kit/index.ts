@@ -6,6 +6,7 @@ export type { ConformanceCase, StoreFactory } from "./block-store.js";
 export { eventStoreConformance, sampleEvent } from "./events.js";
 export { makeFaulty } from "./faults.js";
 export type { FaultyStore } from "./faults.js";
-export { metadataStoreConformance, sampleSnapshot, sampleWorkspace } from "./metadata-store.js";
+export { metadataStoreConformance } from "./metadata-store.js";
+export { sampleSnapshot, sampleWorkspace } from "./samples.js";
 export { blockOf, idOf, idsOf, kitCodec, pageOf } from "./objects.js";
 export { collectAll, commitTree, storeConformance } from "./store.js";

@@ -2,46 +2,14 @@
 
 import assert from "node:assert/strict";
 
-import { StoreError } from "../errors.js";
-import type { StoreErrorCode } from "../errors.js";
 import { hexOf, isMissing } from "../store.js";
-import type { MetadataStore, NewSnapshot, NewWorkspace, Store } from "../store.js";
+import type { MetadataStore, Store } from "../store.js";
 import { baseCases } from "./bases.js";
 import { listAll, makeCase } from "./block-store.js";
 import type { ConformanceCase, StoreFactory } from "./block-store.js";
 import { blockOf, idsOf, pageOf } from "./objects.js";
-
-export function sampleWorkspace(id: string, name = id): NewWorkspace {
-  return { id, name, mountPath: `/tmp/${name}`, options: { maxBytes: 1 << 20 }, createdAt: 1000 };
-}
-
-export function sampleSnapshot(workspace: string, root: Uint8Array, name?: string): NewSnapshot {
-  return {
-    workspace,
-    contentId: "ab".repeat(32),
-    root,
-    ...(name === undefined ? {} : { name }),
-    automatic: false,
-    createdAt: 2000,
-    bytes: 4096,
-    inodes: 3,
-  };
-}
-
-export function assertCode(code: StoreErrorCode, work: () => void): void {
-  assert.throws(work, (error) => error instanceof StoreError && error.code === code, code);
-}
-
-/** A row as plain values, so that two implementations' buffers compare. */
-export function plain(row: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(row, (_, value: unknown) =>
-      value instanceof Uint8Array || (value as { type?: string } | null)?.type === "Buffer"
-        ? Buffer.from(value as Uint8Array).toString("hex")
-        : value,
-    ),
-  );
-}
+import { assertCode, plain, sampleSnapshot, sampleWorkspace } from "./samples.js";
+import type { Define } from "./samples.js";
 
 const page = pageOf([], [blockOf("content")]);
 const other = pageOf([page], []);
@@ -53,11 +21,10 @@ export function metadataStoreConformance(open: StoreFactory): ConformanceCase[] 
     ...objectCases(define),
     ...workspaceCases(define),
     ...snapshotCases(define),
+    ...removalCases(define),
     ...baseCases(define),
   ];
 }
-
-export type Define = (name: string, body: (metadata: MetadataStore) => void) => ConformanceCase;
 
 function objectCases(define: Define): ConformanceCase[] {
   return [
@@ -181,6 +148,11 @@ function snapshotCases(define: Define): ConformanceCase[] {
       assert.equal(metadata.addSnapshot(sampleSnapshot("w", page.id)).sequence, 2);
       assertCode("ERR_STORE_NOT_FOUND", () => metadata.addSnapshot(sampleSnapshot("x", page.id)));
     }),
+  ];
+}
+
+function removalCases(define: Define): ConformanceCase[] {
+  return [
     define("removes several snapshots, and says how many there were", (metadata) => {
       metadata.createWorkspace(sampleWorkspace("w"));
       for (let i = 0; i < 4; i++) metadata.addSnapshot(sampleSnapshot("w", page.id));

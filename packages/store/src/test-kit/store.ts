@@ -10,7 +10,7 @@ import type { Page, Store } from "../store.js";
 import { makeCase } from "./block-store.js";
 import type { ConformanceCase, StoreFactory } from "./block-store.js";
 import { makeFaulty } from "./faults.js";
-import { assertCode, sampleSnapshot, sampleWorkspace } from "./metadata-store.js";
+import { assertCode, sampleSnapshot, sampleWorkspace } from "./samples.js";
 import { blockOf, idsOf, kitCodec, pageOf } from "./objects.js";
 
 /**
