@@ -5,14 +5,20 @@
 //! before they halt (`haltpoll`), unless that was set to nothing, as in small sandboxes. There root
 //! may ask the kernel for idle CPUs that answer at once: `/dev/cpu_dma_latency`
 //! (Documentation/power/pm_qos_interface.rst), which holds while the file is open, no longer than
-//! this process lives. It is asked for only while requests come in quickly.
+//! this process lives. For others threads spin. Both only while requests come in quickly.
 
+mod quota;
+mod spin;
+
+use std::cell::OnceCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+use crate::cpus;
 
 const DEVICE: &str = "/dev/cpu_dma_latency";
 const DRIVER: &str = "/sys/devices/system/cpu/cpuidle/current_driver";
@@ -38,7 +44,7 @@ pub(crate) struct Pulse {
 impl Pulse {
     pub fn new() -> Pulse {
         static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
-        let keeper = KEEPER.get_or_init(|| is_wanted().then(|| Keeper::start(DEVICE)).flatten());
+        let keeper = KEEPER.get_or_init(|| is_wanted().then(Keeper::new).flatten());
         Pulse { keeper: keeper.as_ref(), left: SOME, since: Instant::now() }
     }
 
@@ -71,56 +77,89 @@ fn halts_at_once(driver: &std::io::Result<String>, polling: &std::io::Result<Str
         && polling.trim().parse::<u64>().is_ok_and(|nanos| nanos < POLLING_ENOUGH_NS)
 }
 
-/// Holds the request, on a thread of its own.
+/// Threads that do what is to be done while series come.
 struct Keeper {
     shared: Arc<Shared>,
-    thread: Thread,
+    threads: Vec<Thread>,
 }
 
 #[derive(Default)]
 struct Shared {
     series: AtomicU64,
-    /// The thread is not asleep.
+    /// The threads are not asleep.
     busy: AtomicBool,
 }
 
 impl Keeper {
+    fn new() -> Option<Keeper> {
+        Keeper::asking(DEVICE).or_else(|| (!quota::is_limited()).then(Keeper::spinning).flatten())
+    }
+
     // None where this user may not ask, or no thread can be had.
-    fn start(device: &str) -> Option<Keeper> {
+    fn asking(device: &str) -> Option<Keeper> {
         let device = device.to_owned();
         // Opening asks for nothing yet, but tells whether it is permitted.
         drop(open(&device)?);
-        let shared = Arc::new(Shared::default());
-        let theirs = shared.clone();
-        let keep = move || loop {
-            while !theirs.busy.load(Ordering::Acquire) {
-                thread::park();
+        Keeper::start([move |shared: &Shared| shared.ask(&device)])
+    }
+
+    fn spinning() -> Option<Keeper> {
+        Keeper::start(cpus::usable().into_iter().map(|cpu| {
+            let settled = OnceCell::new();
+            move |shared: &Shared| {
+                if *settled.get_or_init(|| spin::settle(cpu)) {
+                    spin::spin(shared);
+                } else {
+                    thread::sleep(PAUSE);
+                }
             }
-            theirs.hold(&device);
+        }))
+    }
+
+    fn start<K>(keep: impl IntoIterator<Item = K>) -> Option<Keeper>
+    where
+        K: Fn(&Shared) + Send + 'static,
+    {
+        let shared = Arc::new(Shared::default());
+        let start = |keep: K| {
+            let theirs = shared.clone();
+            let all = move || loop {
+                while !theirs.busy.load(Ordering::Acquire) {
+                    thread::park();
+                }
+                keep(&theirs);
+                theirs.busy.store(false, Ordering::Release);
+            };
+            let thread = thread::Builder::new().name("devdev-awake".into()).spawn(all).ok()?;
+            Some(thread.thread().clone())
         };
-        let thread = thread::Builder::new().name("devdev-awake".into()).spawn(keep).ok()?;
-        Some(Keeper { shared, thread: thread.thread().clone() })
+        let threads: Option<Vec<Thread>> = keep.into_iter().map(start).collect();
+        Some(Keeper { threads: threads?, shared })
     }
 
     fn beat(&self) {
         self.shared.series.fetch_add(1, Ordering::Relaxed);
         if !self.shared.busy.swap(true, Ordering::AcqRel) {
-            self.thread.unpark();
+            self.threads.iter().for_each(Thread::unpark);
         }
     }
 }
 
 impl Shared {
+    fn series(&self) -> u64 {
+        self.series.load(Ordering::Relaxed)
+    }
+
     // Until no more series come.
-    fn hold(&self, device: &str) {
+    fn ask(&self, device: &str) {
         let request = open(device).and_then(|mut file| {
             file.write_all(&0_i32.to_ne_bytes()).ok()?;
             Some(file)
         });
-        let mut seen = self.series.load(Ordering::Relaxed);
+        let mut seen = self.series();
         loop {
             thread::sleep(PAUSE);
-            let now = self.series.load(Ordering::Relaxed);
+            let now = self.series();
             if now == seen {
                 break;
             }
@@ -128,7 +167,6 @@ impl Shared {
         }
         // Closing it takes the request back.
         drop(request);
-        self.busy.store(false, Ordering::Release);
     }
 }
 
@@ -169,7 +207,7 @@ mod tests {
             thread::sleep(Duration::from_millis(1));
         }
         fs::remove_file(device).unwrap();
-        assert!(Keeper::start("/dev/cpu_dma_latency/none").is_none());
+        assert!(Keeper::asking("/dev/cpu_dma_latency/none").is_none());
     }
 
     #[test]
@@ -181,13 +219,13 @@ mod tests {
         for number in 0..10 * SOME {
             pulse.beat(start + Duration::from_millis(number.into()));
         }
-        assert_eq!(keeper.shared.series.load(Ordering::Relaxed), 0);
+        assert_eq!(keeper.shared.series(), 0);
         let later = start + Duration::from_secs(1);
         pulse.since = later;
         for number in 0..10 * SOME {
             pulse.beat(later + Duration::from_micros(u64::from(number) * 100));
         }
-        assert_eq!(keeper.shared.series.load(Ordering::Relaxed), 10);
+        assert_eq!(keeper.shared.series(), 10);
         fs::remove_file(device).unwrap();
     }
 
@@ -195,6 +233,6 @@ mod tests {
     fn keeper(name: &str) -> (Keeper, PathBuf) {
         let device = std::env::temp_dir().join(format!("devdev-{name}-{}", std::process::id()));
         fs::write(&device, "").unwrap();
-        (Keeper::start(device.to_str().unwrap()).unwrap(), device)
+        (Keeper::asking(device.to_str().unwrap()).unwrap(), device)
     }
 }

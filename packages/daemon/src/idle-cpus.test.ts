@@ -18,7 +18,13 @@ test("where idle CPUs halt at once, doctor says whether they are kept awake", ()
   });
 });
 
-test.each<Partial<IdleSigns>>([{ permitted: false }, { cpus: 64 }, { choice: "off" }])(
+test("a user's daemon does it another way, and root could spare it that", () => {
+  const { detail, hint } = judgeIdle({ ...halting, permitted: false });
+  expect(detail).toContain("threads");
+  expect(hint).toContain("guest_halt_poll_ns");
+});
+
+test.each<Partial<IdleSigns>>([{ cpus: 64 }, { choice: "off" }])(
   "where they are not (%o), it says what root can do",
   (signs) => {
     const { ok, detail, hint } = judgeIdle({ ...halting, ...signs });

@@ -49,11 +49,9 @@ export function judgeIdle(signs: IdleSigns): DoctorCheck {
   const hint = `as root: \`echo 200000 > ${POLLING}\` (the kernel's own default)`;
   if (signs.choice === "off")
     return { ...check, detail: `${halting} (DEVDEV_KEEP_AWAKE=off)`, hint };
-  if (signs.permitted && signs.cpus <= MOST_CPUS) {
-    return {
-      ...check,
-      detail: "kept awake while a mount is busy (not with DEVDEV_KEEP_AWAKE=off)",
-    };
-  }
-  return { ...check, detail: halting, hint };
+  if (signs.cpus > MOST_CPUS) return { ...check, detail: halting, hint };
+  const awake = "kept awake while a mount is busy (not with DEVDEV_KEEP_AWAKE=off)";
+  if (signs.permitted) return { ...check, detail: awake };
+  const threads = "by threads that spin, unless a quota limits this user's CPU time";
+  return { ...check, detail: `${awake}, ${threads}`, hint };
 }
