@@ -1,11 +1,13 @@
 // Which commands there are, with their options and help.
 
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
+import { bytes, count, gather, seconds } from "./option-values.js";
+import { storeCommands } from "./store-commands.js";
 
-type Action = (...args: never[]) => Promise<number | void>;
+export type Action = (...args: never[]) => Promise<number | void>;
 /** Makes what commander calls of what loads the action. */
 export type Act = (load: () => Promise<Action>) => (...args: unknown[]) => Promise<void>;
-type Add = (
+export type Add = (
   spec: string,
   description: string,
   examples: string[],
@@ -30,6 +32,7 @@ export function defineCommands(program: Command, act: Act): void {
   workspaceCommands(add, act);
   execCommands(add, act);
   snapshotCommands(add, act);
+  storeCommands(add, act);
   daemonCommands(add, act);
 }
 
@@ -222,26 +225,4 @@ function daemonCommands(add: Add, act: Act): void {
     ["devdev doctor"],
     "general",
   ).action(act(async () => (await import("./commands/doctor.js")).doctor));
-}
-
-function gather(value: string, before: string[]): string[] {
-  return [...before, value];
-}
-
-function count(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError("a whole number is needed");
-  return Number(value);
-}
-
-function seconds(value: string): number {
-  const number = Number(value);
-  if (!(number > 0)) throw new InvalidArgumentError("a number of seconds above 0 is needed");
-  return number;
-}
-
-function bytes(value: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(value);
-  if (!match) throw new InvalidArgumentError("a size is needed, like 500m or 16g");
-  const power = "kmgt".indexOf((match[2] ?? "").toLowerCase() || " ") + 1;
-  return Math.floor(Number(match[1]) * 1024 ** power);
 }

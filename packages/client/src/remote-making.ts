@@ -75,7 +75,9 @@ function makingParams(options: WorkspaceOptions): MakingParams {
     throw argumentError("TypeError", "ERR_INVALID_ARG_VALUE", message);
   }
   const { name, ephemeral, xattrs, durable, writeback, maxBytes, maxInodes, uid, gid } = options;
-  const all = { name, ephemeral, xattrs, durable, writeback, maxBytes, maxInodes, uid, gid };
+  const { retention } = options;
+  const sizes = { maxBytes, maxInodes, uid, gid, retention };
+  const all = { name, ephemeral, xattrs, durable, writeback, ...sizes };
   const given = Object.entries(all);
   return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as MakingParams;
 }

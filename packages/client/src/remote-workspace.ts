@@ -16,6 +16,8 @@ import type {
   RestoreOptions,
   RestoreResult,
   Results,
+  RetentionChange,
+  RetentionRule,
   Snapshot,
   SnapshotInfo,
   SnapshotOptions,
@@ -184,6 +186,14 @@ export class RemoteWorkspace implements Workspace {
       ...info,
       toBytes: async () => (await this.#files.call("snapshot.toBytes", [info.sequence])) as Buffer,
     };
+  }
+
+  async removeSnapshots(refs: ReadonlyArray<string | number>): Promise<SnapshotInfo[]> {
+    return (await this.#call("snapshot/remove", { refs: [...refs] })).removed;
+  }
+
+  retention(change: RetentionChange = {}): Promise<RetentionRule> {
+    return this.#call("workspace/retention", change);
   }
 
   restore(ref: string | number, options: RestoreOptions = {}): Promise<RestoreResult> {

@@ -6,7 +6,6 @@ import {
   type DataPaths,
   PROTOCOL_VERSION,
   type Results,
-  type SnapshotInfo,
   VERSION,
   type Workspace,
   type WorkspaceSummary,
@@ -15,8 +14,10 @@ import type { WorkspaceHost } from "@devdev/workspace";
 import { examine } from "./doctor.js";
 import { defined, Mounter } from "./mounting.js";
 import { refuseHostInMount } from "./refuse-in-mount.js";
+import { retentionHandlers } from "./retention-handlers.js";
 import type { CallContext, Handlers } from "./rpc.js";
 import { selectWorkspace } from "./select.js";
+import { snapshotInfo } from "./snapshot-info.js";
 
 export interface HandlerContext {
   host: WorkspaceHost;
@@ -100,6 +101,7 @@ export function createHandlers(context: HandlerContext): Handlers {
       await host.remove(imported.id, { force: true });
       throw new DevdevError("ECANCELED", "the import was cancelled");
     },
+    ...retentionHandlers(host, opened),
     doctor: () => examine(host, context.paths),
   };
 }
@@ -116,14 +118,22 @@ async function status(
   host: WorkspaceHost,
   workspace: Workspace,
 ): Promise<Results["workspace/status"]> {
-  const [base, usage, processes, snapshots] = await Promise.all([
+  const [base, usage, processes, snapshots, store] = await Promise.all([
     summary(host, workspace.id),
     workspace.usage(),
     workspace.processes(),
     workspace.snapshots(),
+    host.quota(),
   ]);
   const latest = snapshots.at(-1);
-  return { ...base, usage, processes, ...(latest && { latestSnapshot: snapshotInfo(latest) }) };
+  const shared = base.ephemeral ? {} : { store };
+  return {
+    ...base,
+    ...shared,
+    usage,
+    processes,
+    ...(latest && { latestSnapshot: snapshotInfo(latest) }),
+  };
 }
 
 async function exportSnapshot(
@@ -140,9 +150,4 @@ async function exportSnapshot(
     onProgress: (done) => call.progress("writing the file", done),
   });
   return { ...written, file: params.file, durationMs: performance.now() - started };
-}
-
-function snapshotInfo(snapshot: SnapshotInfo): SnapshotInfo {
-  const { id, sequence, name, message, automatic, createdAt, bytes, inodes } = snapshot;
-  return { id, sequence, automatic, createdAt, bytes, inodes, ...defined({ name, message }) };
 }

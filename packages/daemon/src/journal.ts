@@ -32,6 +32,11 @@ const ENTRIES: Entries = {
     "restored",
     { workspace, snapshot: id, before: before.sequence, filesChanged },
   ],
+  "snapshot/remove": ({ removed }, { workspace }) => [
+    "snapshots removed",
+    { workspace, snapshots: removed.map(({ sequence }) => sequence) },
+  ],
+  "workspace/retention": (rule, { workspace }) => ["retention", { workspace, ...rule }],
   "snapshot/export": ({ id, bytes, file }, { workspace }) => [
     "exported",
     { workspace, snapshot: id, file, bytes },

@@ -86,5 +86,12 @@ export {
   requestSchemas,
   type Results,
 } from "./messages.js";
+export type {
+  GcResult,
+  RemovedSnapshots,
+  RetentionChange,
+  RetentionRule,
+  StoreQuota,
+} from "./retention.js";
 export type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
 export { PROTOCOL_VERSION, VERSION } from "./version.js";

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import type { DiffResult } from "./diff.js";
+import { type RetentionResults, retentionSchema, retentionSchemas } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
 import type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
 import type { ExecRecord } from "./workspace-exec.js";
@@ -19,6 +20,7 @@ const making = {
   xattrs: z.boolean().optional(),
   durable: z.boolean().optional(),
   writeback: z.boolean().optional(),
+  retention: retentionSchema.optional(),
   maxBytes: z.number().optional(),
   maxInodes: z.number().optional(),
   uid: z.number().optional(),
@@ -96,13 +98,14 @@ export const requestSchemas = {
     ...making,
   }),
   doctor: z.object({}),
+  ...retentionSchemas,
 } as const;
 
 export type Method = keyof typeof requestSchemas;
 export type Params<M extends Method> = z.input<(typeof requestSchemas)[M]>;
 
 /** Results by method. */
-export interface Results {
+export interface Results extends RetentionResults {
   hello: { version: string; protocol: number; pid: number };
   "daemon/status": DaemonStatus;
   "daemon/stop": { workspaces: number };

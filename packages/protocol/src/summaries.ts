@@ -1,5 +1,6 @@
 // What the daemon tells of workspaces, of itself and of its host.
 
+import type { StoreQuota } from "./retention.js";
 import type { ExecRecord } from "./workspace-exec.js";
 import type { MountTransport, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
 
@@ -32,6 +33,8 @@ export interface WorkspaceStatus extends WorkspaceSummary {
   usage: WorkspaceUsage;
   processes: ExecRecord[];
   latestSnapshot?: SnapshotInfo;
+  /** The store that it shares with all workspaces of the data directory. */
+  store?: StoreQuota;
 }
 
 export interface DaemonStatus {

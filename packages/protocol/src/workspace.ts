@@ -2,6 +2,7 @@
 // daemon (@devdev/client) both implement, so that code written against one runs against the other.
 
 import type { DiffOptions, DiffResult } from "./diff.js";
+import type { RetentionChange, RetentionRule } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
 import type {
   ExecOptions,
@@ -37,6 +38,8 @@ export interface WorkspaceOptions {
    * promises (docs/SEMANTICS.md, S48 to S55). Kept with the workspace.
    */
   writeback?: boolean;
+  /** How long snapshots are kept; default: for ever. Kept with the workspace. */
+  retention?: RetentionRule;
   /** Directory of the store of a persistent workspace. */
   dataDir?: string;
   /** In-process only: the clock, milliseconds since the epoch as a bigint of nanoseconds. */
@@ -163,6 +166,15 @@ export interface Workspace extends AsyncDisposable {
   snapshot(options?: SnapshotOptions): Promise<SnapshotResult>;
   /** Oldest first. */
   snapshots(): Promise<Snapshot[]>;
+  /**
+   * Removes snapshots, all of them or none; returns those removed. What others share with them
+   * stays, and what nothing refers to any more goes with the next collection.
+   */
+  removeSnapshots(refs: ReadonlyArray<string | number>): Promise<SnapshotInfo[]>;
+  /**
+   * Changes how long snapshots are kept, and applies it; without a change it only tells the rule.
+   */
+  retention(change?: RetentionChange): Promise<RetentionRule>;
   /** By id (a unique prefix of at least 4 digits), name, or -n (the n-th newest). */
   restore(ref: string | number, options?: RestoreOptions): Promise<RestoreResult>;
   /** Between two snapshots; `b` defaults to the live state, `a` to the newest snapshot. */

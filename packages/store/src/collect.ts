@@ -36,10 +36,11 @@ export class Collector {
   readonly #roots: Uint8Array[];
   readonly #steps: Generator<undefined, CollectionResult, undefined>;
 
-  constructor(store: Store, codec: ObjectCodec) {
+  /** `held`: further roots, of trees that somebody reads. */
+  constructor(store: Store, codec: ObjectCodec, held: readonly Uint8Array[] = []) {
     this.#store = store;
     this.#codec = codec;
-    this.#roots = store.metadata.roots();
+    this.#roots = [...store.metadata.roots(), ...held];
     this.#steps = this.#run();
   }
 

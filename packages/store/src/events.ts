@@ -1,6 +1,6 @@
-// The history of a workspace as a store keeps it: what happened, in the order in which it ended, and
-// commands that are being recorded and have not ended yet. Apart from the snapshots, which may go
-// while what is said about them stays.
+// The history of a workspace as a store keeps it: what happened, in the order in which it ended,
+// and commands that are being recorded and have not ended yet. Apart from the snapshots, which may
+// go while what is said about them stays.
 
 /** Something that happened to a workspace: a snapshot, a command, a restore, a fork, ... */
 export interface EventRow {

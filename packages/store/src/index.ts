@@ -10,6 +10,8 @@ export { StoreError } from "./errors.js";
 export type { StoreErrorCode } from "./errors.js";
 export type { EventRow, EventStore, NewEvent, OpenTurn } from "./events.js";
 export { lockDirectory } from "./lock.js";
+export { measure } from "./measure.js";
+export type { Measured, MeasuredStore } from "./measure.js";
 export { makeDirectory } from "./private-files.js";
 export { createMemoryStore } from "./memory/store.js";
 export { DATABASE_FILE } from "./sqlite/connection.js";

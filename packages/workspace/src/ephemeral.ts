@@ -9,6 +9,7 @@ import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
 
 import { MemoryKeeper } from "./memory-keeper.js";
 import { checkWorkspaceName, freshName } from "./names.js";
+import { changedRule } from "./retention-rule.js";
 import { keepImported, nowOf, readImport, vfsOptionsOf } from "./parts.js";
 import type { ImportRun, WorkspaceParts } from "./parts.js";
 
@@ -30,8 +31,9 @@ export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): Workspac
   const vfsOptions = vfsOptionsOf(options);
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
   const { writeback } = options;
+  const retention = options.retention && { retention: changedRule({}, options.retention) };
   const parts = { id: freshId(), name, vfs, keeper: new MemoryKeeper(), now: nowOf(options) };
-  return { ...parts, ...(writeback !== undefined && { writeback }) };
+  return { ...parts, ...retention, ...(writeback !== undefined && { writeback }) };
 }
 
 /** From an exported file or its bytes. */

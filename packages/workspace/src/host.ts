@@ -1,10 +1,11 @@
 // The workspaces of a data directory, for a daemon: those in its store, and ephemeral ones beside.
 
 import { DevdevError } from "@devdev/errno";
-import type { WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+import type { GcResult, StoreQuota, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
 import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ExportOptions } from "./export-file.js";
+import { collectGarbage, type GcOptions } from "./gc.js";
 import type { Host, HostOptions } from "./host-interface.js";
 import { refuseInMount, refuseInUse } from "./host-refusals.js";
 import { type Imported, importSource } from "./import-source.js";
@@ -41,9 +42,7 @@ export class WorkspaceHost implements Host {
     [store, giveBack]: Awaited<ReturnType<typeof useStore>>,
     interrupted: Interruptions,
   ) {
-    this.#options = options;
-    this.#store = store;
-    this.#giveBack = giveBack;
+    [this.#options, this.#store, this.#giveBack] = [options, store, giveBack];
     this.#interrupted = interrupted;
   }
 
@@ -145,9 +144,18 @@ export class WorkspaceHost implements Host {
     return (await this.#store.check()).problems;
   }
 
-  /** Collects garbage in the store now. */
-  async collect(): Promise<{ bytesFreed: number; bytesKept: number }> {
+  collect(): Promise<{ bytesFreed: number; bytesKept: number }> {
     return this.#store.collect();
+  }
+
+  /** What GcResult says, or with `dryRun` would say. */
+  gc(options: GcOptions = {}): Promise<GcResult> {
+    return collectGarbage(this.#store, options);
+  }
+
+  /** `limit` changes how full the store should be (null: as it comes). */
+  quota(limit?: number | null): Promise<StoreQuota> {
+    return limit === undefined ? this.#store.quota.state() : this.#store.quota.set(limit);
   }
 
   close(): Promise<void> {

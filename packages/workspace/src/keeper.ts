@@ -7,7 +7,16 @@ import type { Tree } from "@devdev/vfs";
 /** A snapshot to be kept; its place in the sequence is the keeper's to give. */
 export type NewSnapshotInfo = Omit<SnapshotInfo, "sequence">;
 
+/** Who decides which snapshots stay. */
+export interface SnapshotOwner {
+  /** Told that there is one more. */
+  added(): void;
+  /** Removes these, when nothing else is being done with any. */
+  remove(sequences: readonly number[]): Promise<void>;
+}
+
 export interface Keeper {
+  owner: SnapshotOwner | undefined;
   /** Whether what it keeps outlives the process. */
   readonly durable: boolean;
   /** Oldest first. */
@@ -16,6 +25,8 @@ export interface Keeper {
   addSnapshot(tree: Tree, info: NewSnapshotInfo): Promise<SnapshotInfo>;
   /** Forgets a snapshot. */
   removeSnapshot(sequence: number): Promise<void>;
+  /** Forgets several, all of them or none. */
+  removeSnapshots(sequences: readonly number[]): Promise<void>;
   /** Keeps the tree as the state to come back to. `background`: nobody waits for it. */
   checkpoint(tree: Tree, at: number, background: boolean): Promise<void>;
   /** Somebody waits for a checkpoint that began in the background. */

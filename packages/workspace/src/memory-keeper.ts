@@ -4,7 +4,7 @@ import { DevdevError } from "@devdev/errno";
 import type { SnapshotInfo } from "@devdev/protocol";
 import { Tree } from "@devdev/vfs";
 
-import type { Keeper, NewSnapshotInfo } from "./keeper.js";
+import type { Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
 
 interface Kept {
   info: SnapshotInfo;
@@ -13,6 +13,7 @@ interface Kept {
 
 export class MemoryKeeper implements Keeper {
   readonly durable = false;
+  owner: SnapshotOwner | undefined;
   readonly #kept: Kept[] = [];
   #last = 0;
 
@@ -26,12 +27,17 @@ export class MemoryKeeper implements Keeper {
     }
     const numbered = { ...info, sequence: ++this.#last };
     this.#kept.push({ info: numbered, tree: Tree.attach(tree.handle) });
+    this.owner?.added();
     return { ...numbered };
   }
 
   async removeSnapshot(sequence: number): Promise<void> {
     const at = this.#kept.findIndex(({ info }) => info.sequence === sequence);
     if (at >= 0) this.#kept.splice(at, 1)[0]?.tree.dispose();
+  }
+
+  async removeSnapshots(sequences: readonly number[]): Promise<void> {
+    for (const each of sequences) await this.removeSnapshot(each);
   }
 
   async checkpoint(): Promise<void> {

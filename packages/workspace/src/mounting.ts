@@ -24,7 +24,16 @@ export interface MountingParts extends Pick<
 > {
   /** What fsync of a durable workspace waits for. */
   sync: () => Promise<void>;
-  onLog?: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  onLog?: MountLog;
+}
+
+type MountLog = (level: "debug" | "info" | "warn" | "error", message: string) => void;
+
+/** What a mount has to say to people, for the workspace's log. */
+export function mountLogOf({ log, name }: WorkspaceParts): MountLog {
+  return (level, message) => {
+    if (level === "warn" || level === "error") log?.warn({ workspace: name }, message);
+  };
 }
 
 export class Mounting {

@@ -2,7 +2,7 @@
 // store, from a file) and being a workspace know nothing of each other.
 
 import { argumentError, DevdevError } from "@devdev/errno";
-import type { SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
+import type { RetentionRule, SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
 import { type ImportSource, type StreamMeta, Tree, type Vfs, type VfsOptions } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
@@ -25,7 +25,9 @@ export interface WorkspaceParts {
   /** fsync waits for the keeper. */
   isDurable?: boolean;
   /** Keeps whether it does. */
-  keepOptions?: (change: { durable?: boolean; writeback?: boolean }) => Promise<void>;
+  keepOptions?: (change: KeptChange) => Promise<void>;
+  /** How long snapshots are kept. */
+  retention?: RetentionRule;
   /** Whether the kernel may keep writes back; undefined: as it is usual here. */
   writeback?: boolean;
   /** Told where it was mounted. */
@@ -37,6 +39,13 @@ export interface WorkspaceParts {
   /** Called when everything is closed. */
   onClosed?: () => Promise<void>;
   log?: Log;
+}
+
+/** What can be changed of a workspace that is there. */
+export interface KeptChange {
+  durable?: boolean;
+  writeback?: boolean;
+  retention?: RetentionRule;
 }
 
 /** As much of a logger as is used here. */

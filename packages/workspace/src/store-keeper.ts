@@ -5,11 +5,12 @@ import type { SnapshotInfo } from "@devdev/protocol";
 import type { SnapshotRow } from "@devdev/store";
 import type { Tree, Vfs } from "@devdev/vfs";
 
-import type { Keeper, NewSnapshotInfo } from "./keeper.js";
+import type { Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
 
 export class StoreKeeper implements Keeper {
   readonly durable = true;
+  #owner: SnapshotOwner | undefined;
   readonly #store: StoreService;
   readonly #workspace: string;
   readonly #vfs: Vfs;
@@ -26,6 +27,17 @@ export class StoreKeeper implements Keeper {
     return new StoreKeeper(store, workspace, vfs);
   }
 
+  get owner(): SnapshotOwner | undefined {
+    return this.#owner;
+  }
+
+  /** The store asks it, too, when it is full. */
+  set owner(owner: SnapshotOwner | undefined) {
+    this.#owner = owner;
+    if (owner) this.#store.owners.set(this.#workspace, owner);
+    else this.#store.owners.delete(this.#workspace);
+  }
+
   async snapshots(): Promise<SnapshotInfo[]> {
     return (await this.#store.snapshots(this.#workspace)).map(infoOf);
   }
@@ -39,11 +51,16 @@ export class StoreKeeper implements Keeper {
     });
     if (!snapshot) throw new Error("the store kept no snapshot row");
     this.#vfs.markClean(tree);
+    this.#owner?.added();
     return infoOf(snapshot);
   }
 
   async removeSnapshot(sequence: number): Promise<void> {
     await this.#store.removeSnapshot(this.#workspace, sequence);
+  }
+
+  async removeSnapshots(sequences: readonly number[]): Promise<void> {
+    await this.#store.removeSnapshots(this.#workspace, sequences);
   }
 
   async checkpoint(tree: Tree, at: number, background: boolean): Promise<void> {
@@ -75,6 +92,7 @@ export class StoreKeeper implements Keeper {
   }
 
   async close(): Promise<void> {
+    this.owner = undefined;
     await this.#store.leave(this.#vfs.handle);
   }
 
@@ -86,7 +104,7 @@ export class StoreKeeper implements Keeper {
   }
 }
 
-function infoOf({
+export function infoOf({
   contentId,
   root: _root,
   workspace: _workspace,

@@ -17,6 +17,7 @@ import {
   vfsOptionsOf,
 } from "./parts.js";
 import type { ImportRun, WorkspaceParts } from "./parts.js";
+import { changedRule } from "./retention-rule.js";
 import { StoreKeeper } from "./store-keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
 
@@ -27,9 +28,9 @@ export type StoredOptions = WorkspaceOptions & {
 };
 
 /** What is kept of the options of a workspace. */
-type KeptOptions = Pick<
+export type KeptOptions = Pick<
   WorkspaceOptions,
-  "maxBytes" | "maxInodes" | "xattrs" | "durable" | "writeback" | "uid" | "gid"
+  "maxBytes" | "maxInodes" | "xattrs" | "durable" | "writeback" | "retention" | "uid" | "gid"
 >;
 
 /** A new workspace. EEXIST when its name is taken; a name that it is given by us is made unique. */
@@ -95,12 +96,14 @@ async function made(
   if (taken.has(name))
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
   const { maxBytes, maxInodes, xattrs, durable, writeback, uid, gid, mountPath } = options;
+  const retention = options.retention && changedRule({}, options.retention);
   const kept: KeptOptions = defined({
     maxBytes,
     maxInodes,
     xattrs,
     durable,
     writeback,
+    retention,
     uid,
     gid,
   });
@@ -141,6 +144,7 @@ async function assemble(
     now: nowOf(options),
     ...(row.checkpoint && { keptAt: row.checkpoint.at }),
     isDurable: options.durable ?? false,
+    ...(options.retention && { retention: options.retention }),
     ...(options.writeback !== undefined && { writeback: options.writeback }),
     keepOptions: async (change) => {
       kept = { ...kept, ...change };

@@ -13,6 +13,8 @@ import type {
   HostMountOptions,
   RestoreOptions,
   RestoreResult,
+  RetentionChange,
+  RetentionRule,
   Snapshot,
   SnapshotInfo,
   SnapshotOptions,
@@ -33,9 +35,11 @@ import type { ExportOptions } from "./export-file.js";
 import { Figures } from "./figures.js";
 import { importedParts, newParts, reopenedParts } from "./making.js";
 import type { Importing, ReopenOptions } from "./making.js";
-import { Mounting } from "./mounting.js";
+import { Mounting, mountLogOf } from "./mounting.js";
 import { Mutex } from "./mutex.js";
 import type { WorkspaceParts } from "./parts.js";
+import { Retention } from "./retention.js";
+import { withBytes } from "./snapshot-bytes.js";
 import { Timeline } from "./timeline.js";
 
 export class Workspace implements WorkspaceInterface {
@@ -47,28 +51,27 @@ export class Workspace implements WorkspaceInterface {
   readonly #mounting: Mounting;
   readonly #checkpointer: Checkpointer;
   readonly #timeline: Timeline;
+  readonly #retention: Retention;
   readonly #figures: Figures;
   #closing: Promise<void> | undefined;
 
   /** For who has an engine and a keeper; else see `create`. */
   constructor(parts: WorkspaceParts) {
-    const { vfs, keeper, now, log } = parts;
+    const { vfs, keeper, now } = parts;
     this.#parts = parts;
     this.id = parts.id;
     this.name = parts.name;
     this.fs = vfs.fs;
-    const commands = this.#commands;
-    const mutex = new Mutex();
+    const [commands, mutex] = [this.#commands, new Mutex()];
     const checkpointer = checkpointerOf(parts, mutex, () => commands.busy);
     this.#checkpointer = checkpointer;
     this.#mounting = new Mounting({
       ...parts,
       sync: () => checkpointer.sync(),
-      onLog: (level, message) => {
-        if (level === "warn" || level === "error") log?.warn({ workspace: parts.name }, message);
-      },
+      onLog: mountLogOf(parts),
     });
     this.#timeline = new Timeline({ vfs, keeper, mutex, checkpointer, commands, now });
+    this.#retention = new Retention(parts, mutex, () => this.publish());
     this.#figures = new Figures(parts, this.#mounting, checkpointer);
     if (keeper.durable) checkpointer.start();
   }
@@ -139,11 +142,19 @@ export class Workspace implements WorkspaceInterface {
 
   async snapshot(options: SnapshotOptions = {}): Promise<SnapshotResult> {
     const { durationMs, pauseMs, filesChanged, ...info } = await this.#timeline.snapshot(options);
-    return { ...this.#withBytes(info), durationMs, pauseMs, filesChanged };
+    return { ...withBytes(this.#timeline, info), durationMs, pauseMs, filesChanged };
   }
 
   async snapshots(): Promise<Snapshot[]> {
-    return (await this.#timeline.snapshots()).map((info) => this.#withBytes(info));
+    return (await this.#timeline.snapshots()).map((info) => withBytes(this.#timeline, info));
+  }
+
+  removeSnapshots(refs: ReadonlyArray<string | number>): Promise<SnapshotInfo[]> {
+    return this.#retention.remove(refs);
+  }
+
+  async retention(change?: RetentionChange): Promise<RetentionRule> {
+    return change ? this.#retention.change(change) : this.#retention.rule;
   }
 
   restore(ref: string | number, options: RestoreOptions = {}): Promise<RestoreResult> {
@@ -205,16 +216,14 @@ export class Workspace implements WorkspaceInterface {
     return this.close();
   }
 
-  /**
-   * Shows the snapshots that there are below `.devdev/snapshots`: to be called once after the
-   * making.
-   */
+  /** Shows the snapshots that there are below `.devdev/snapshots`: once after the making. */
   publish(): Promise<void> {
     return this.#timeline.publish();
   }
 
   async #close(keep: boolean): Promise<void> {
     const { keeper, vfs, onClosed } = this.#parts;
+    this.#retention.close();
     try {
       await this.#commands.end();
       await this.#checkpointer.stop();
@@ -231,15 +240,6 @@ export class Workspace implements WorkspaceInterface {
       if (vfs.hostMount === undefined) vfs.close();
       await onClosed?.();
     }
-  }
-
-  #withBytes(info: SnapshotInfo): Snapshot {
-    const toBytes = async (): Promise<Buffer> => {
-      const { tree, meta } = await this.#timeline.exported(`#${info.sequence}`);
-      using exported: Tree = tree;
-      return await exported.toBytes(meta);
-    };
-    return { ...info, toBytes };
   }
 }
 

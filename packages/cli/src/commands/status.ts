@@ -4,6 +4,7 @@ import { interruption } from "../interrupted.js";
 import { duration, line, printJson, shortId, size, table, time } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
+import { quotaInWords } from "./retention.js";
 
 export async function list(options: GlobalOptions): Promise<void> {
   using session = await Session.open(options);
@@ -45,6 +46,7 @@ export async function status(options: GlobalOptions): Promise<void> {
     line(
       `snapshots    ${s.snapshots}, newest ${shortId(latest.id)} ${latest.name ?? latest.message ?? ""}`,
     );
+  if (s.store?.limit !== undefined) line(`store        ${quotaInWords(s.store)}`);
   for (const { pid, command, startedAt } of s.processes) {
     line(`running      ${pid} ${command} (since ${duration(Date.now() - startedAt)})`);
   }

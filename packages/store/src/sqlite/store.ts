@@ -98,10 +98,10 @@ export function openSqliteStore(directory: string): Store {
 
 /** What a store that another thread of this process writes holds by now. */
 export interface StoreReader {
-  readonly blocks: Pick<BlockStore, "get">;
+  readonly blocks: Pick<BlockStore, "get" | "scan">;
   readonly metadata: Pick<
     MetadataStore,
-    "history" | "page" | "roots" | "snapshots" | "workspace" | "workspaces"
+    "bases" | "history" | "page" | "roots" | "scanPages" | "snapshots" | "workspace" | "workspaces"
   >;
   /** Problems of the storage below the objects (one sentence each). */
   verify(): string[];

@@ -4,25 +4,30 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 
-import { check, openSqliteReader } from "@devdev/store";
+import { check, measure, openSqliteReader } from "@devdev/store";
+import type { StoreReader } from "@devdev/store";
 
 import { passPhase } from "../fault.js";
 import { serveCalls } from "./calls.js";
 import { engineCodec } from "./codec.js";
 import type { CheckerCalls } from "./interface.js";
 
+/** Of one moment: what a collection deletes meanwhile is not missing. */
+function atOneMoment<T>(work: (reader: StoreReader) => T): T {
+  const reader = openSqliteReader((workerData as { directory: string }).directory);
+  try {
+    return reader.atOneMoment(() => work(reader));
+  } finally {
+    reader.close();
+  }
+}
+
 if (!parentPort) throw new Error("this file is the entry of a worker thread");
 serveCalls<CheckerCalls>(parentPort, {
-  check: () => {
-    const reader = openSqliteReader((workerData as { directory: string }).directory);
-    try {
-      // Of one moment: what a collection deletes meanwhile is not missing.
-      return reader.atOneMoment(() => {
-        passPhase("check");
-        return check(reader, engineCodec);
-      });
-    } finally {
-      reader.close();
-    }
-  },
+  check: () =>
+    atOneMoment((reader) => {
+      passPhase("check");
+      return check(reader, engineCodec);
+    }),
+  measure: (without) => atOneMoment((reader) => measure(reader, engineCodec, without)),
 });

@@ -6,6 +6,7 @@ import type {
   CheckReport,
   Checkpoint,
   CollectionResult,
+  Measured,
   NewSnapshot,
   NewWorkspace,
   SnapshotRow,
@@ -30,6 +31,8 @@ export interface PersistResult {
   snapshot?: SnapshotRow;
   /** Bytes that the store did not have. */
   bytesAdded: number;
+  /** Bytes of all objects now. */
+  storeBytes: number;
 }
 
 export interface StoreStatistics {
@@ -49,6 +52,12 @@ export interface WriterCalls {
   updateWorkspace(id: string, change: WorkspaceChange): void;
   removeWorkspace(id: string): boolean;
   removeSnapshot(workspace: string, sequence: number): boolean;
+  removeSnapshots(workspace: string, sequences: readonly number[]): number;
+  /** A collection keeps what this root reaches, until as many `letGo`. */
+  hold(root: Uint8Array): void;
+  letGo(root: Uint8Array): void;
+  /** The most bytes that the store should have; null: no limit. Undefined changes nothing. */
+  limit(bytes: number | null | undefined): number | undefined;
   /** An engine whose open files may need blocks that no checkpoint reaches. */
   attend(engine: number): void;
   forget(engine: number): void;
@@ -85,6 +94,8 @@ export interface ReaderCalls {
 }
 
 export interface CheckerCalls {
+  /** Bytes that a collection would keep and give back if these snapshots were removed. */
+  measure(without: ReadonlyArray<{ workspace: string; sequence: number }>): Measured;
   /** The store as of one moment; other threads go on. */
   check(): CheckReport;
 }

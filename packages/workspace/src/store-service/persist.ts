@@ -16,6 +16,8 @@ const BATCH = 16 << 20;
 
 /** Bytes that were added since the last collection. */
 export const ADDED = "added";
+/** Bytes that the last collection left. */
+export const KEPT = "kept";
 
 /** One tree on its way. */
 export class Persisting {
@@ -104,6 +106,7 @@ export class Persisting {
       return added;
     });
     passPhase("commit");
-    return { root, bytesAdded: this.#added, ...(row && { snapshot: row }) };
+    const storeBytes = metadata.counter(KEPT) + metadata.counter(ADDED);
+    return { root, bytesAdded: this.#added, storeBytes, ...(row && { snapshot: row }) };
   }
 }

@@ -3,10 +3,13 @@
 
 import { DevdevError } from "@devdev/errno";
 import type { CheckReport, Checkpoint, NewWorkspace, WorkspaceChange } from "@devdev/store";
-import type { CollectionResult, SnapshotRow, WorkspaceRow } from "@devdev/store";
+import type { CollectionResult, Measured, SnapshotRow, WorkspaceRow } from "@devdev/store";
 import { Tree } from "@devdev/vfs";
 
+import type { SnapshotOwner } from "../keeper.js";
 import { WorkerCalls } from "./calls.js";
+import { Loans } from "./loans.js";
+import { Quota } from "./quota.js";
 import type {
   CheckerCalls,
   ListedWorkspace,
@@ -21,6 +24,10 @@ export class StoreService {
   readonly directory: string;
   /** Ids of the workspaces that are open. */
   readonly claims = new Set<string>();
+  /** Who decides about the snapshots of those that are open, by workspace. */
+  readonly owners = new Map<string, SnapshotOwner>();
+  readonly quota: Quota;
+  readonly #loans: Loans;
   readonly #writer: WorkerCalls<WriterCalls>;
   readonly #reader: WorkerCalls<ReaderCalls>;
   #checker: WorkerCalls<CheckerCalls> | undefined;
@@ -30,6 +37,17 @@ export class StoreService {
     this.directory = directory;
     this.#writer = new WorkerCalls(new URL("./writer.js", import.meta.url), { directory });
     this.#reader = new WorkerCalls(new URL("./reader.js", import.meta.url), { directory });
+    this.#loans = new Loans(
+      (root) => this.#writer.call("hold", root),
+      (root) => this.#writer.call("letGo", root),
+    );
+    this.quota = new Quota({
+      statistics: () => this.statistics(),
+      limit: (bytes) => this.#writer.call("limit", bytes),
+      collect: () => this.collect(),
+      allSnapshots: () => this.allSnapshots(),
+      letGo: (id, sequences) => this.letGo(id, sequences),
+    });
   }
 
   /** Opens or makes the store of a directory. ERR_LOCKED when another process has it. */
@@ -69,6 +87,22 @@ export class StoreService {
     return this.#writer.call("removeSnapshot", workspace, sequence);
   }
 
+  removeSnapshots(workspace: string, sequences: readonly number[]): Promise<number> {
+    return this.#writer.call("removeSnapshots", workspace, sequences);
+  }
+
+  /** The same through whoever has the workspace open. */
+  async letGo(workspace: string, sequences: readonly number[]): Promise<void> {
+    const owner = this.owners.get(workspace);
+    if (owner) await owner.remove(sequences);
+    else await this.removeSnapshots(workspace, sequences);
+  }
+
+  /** Of every workspace, each oldest first. */
+  async allSnapshots(): Promise<SnapshotRow[][]> {
+    return Promise.all((await this.workspaces()).map(({ id }) => this.snapshots(id)));
+  }
+
   snapshots(workspace: string): Promise<SnapshotRow[]> {
     return this.#reader.call("snapshots", workspace);
   }
@@ -77,7 +111,9 @@ export class StoreService {
   persist(tree: Tree, request: Omit<PersistRequest, "tree">): Promise<PersistResult> {
     const answer = this.#writer.call("persist", { ...request, tree: tree.handle });
     // The tree must outlive the call, whatever its owner does with it meanwhile.
-    return answer.finally(() => void tree.handle);
+    return answer
+      .then((result) => (this.quota.note(result.storeBytes), result))
+      .finally(() => void tree.handle);
   }
 
   hurry(workspace: string): Promise<void> {
@@ -96,12 +132,14 @@ export class StoreService {
 
   /** The tree of a root, sharing with `reference` what is equal. */
   async load(root: Uint8Array, reference?: Tree): Promise<Tree> {
-    const handle = await this.#reader.call("load", root, reference?.handle);
-    try {
-      return Tree.attach(handle);
-    } finally {
-      await this.#reader.call("took", handle);
-    }
+    return this.#loans.of(root, async () => {
+      const handle = await this.#reader.call("load", root, reference?.handle);
+      try {
+        return Tree.attach(handle);
+      } finally {
+        await this.#reader.call("took", handle);
+      }
+    });
   }
 
   /** Has the reader's thread answer what an engine needs. */
@@ -132,6 +170,21 @@ export class StoreService {
     this.#checker = checker;
     try {
       return await checker.call("check");
+    } finally {
+      await checker.terminate();
+    }
+  }
+
+  /** What a collection would keep and give back without these snapshots. */
+  async measure(
+    without: ReadonlyArray<Pick<SnapshotRow, "workspace" | "sequence">>,
+  ): Promise<Measured> {
+    const { directory } = this;
+    const url = new URL("./checker.js", import.meta.url);
+    const checker = new WorkerCalls<CheckerCalls>(url, { directory });
+    try {
+      const rows = without.map(({ workspace, sequence }) => ({ workspace, sequence }));
+      return await checker.call("measure", rows);
     } finally {
       await checker.terminate();
     }

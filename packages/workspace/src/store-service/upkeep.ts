@@ -1,20 +1,20 @@
 // What the writer does when nothing else is to do: copying the log into the database, collecting
 // garbage, giving free pages back. In slices, so that a commit never waits for long.
 
-import { Collector } from "@devdev/store";
+import { Collector, hexOf } from "@devdev/store";
 import type { CollectionResult, Store } from "@devdev/store";
 import { pinnedBlocks } from "@devdev/vfs";
 
 import { engineCodec } from "./codec.js";
-import { ADDED } from "./persist.js";
+import { ADDED, KEPT } from "./persist.js";
 import type { Persisting } from "./persist.js";
 
 /** Without work for this long the writer counts as idle. */
 const IDLE_MS = 2000;
 /** A collection begins when this much was added since the last one, and half of what it left. */
 const LEAST_ADDED = 128 << 20;
-/** Bytes that it left. */
-export const KEPT = "kept";
+/** The most bytes that the store should have, 0: no limit. Whoever owns snapshots keeps to it. */
+export const LIMIT = "limit";
 /** 1: there is garbage of unknown size. */
 const EXPECTED = "expected";
 
@@ -23,6 +23,8 @@ export class Upkeep {
   readonly #running: ReadonlySet<Persisting>;
   /** Numbers of the engines that live on this store. */
   readonly engines = new Set<number>();
+  /** Roots that somebody reads, by id, and how many do. */
+  readonly #held = new Map<string, number>();
   #collector: Collector | undefined;
   #collection: Promise<CollectionResult> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -41,6 +43,19 @@ export class Upkeep {
   /** Ids that a commit relies on: a collection under way spares them. */
   protect(ids: Uint8Array): void {
     this.#collector?.protect(ids);
+  }
+
+  /** A tree that is being read stays, also when nothing refers to it any more. */
+  hold(root: Uint8Array): void {
+    const key = hexOf(root);
+    this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
+  }
+
+  letGo(root: Uint8Array): void {
+    const key = hexOf(root);
+    const left = (this.#held.get(key) ?? 0) - 1;
+    if (left > 0) this.#held.set(key, left);
+    else this.#held.delete(key);
   }
 
   /** After every commit. */
@@ -73,7 +88,7 @@ export class Upkeep {
   }
 
   async #collect(): Promise<CollectionResult> {
-    const collector = new Collector(this.#store, engineCodec);
+    const collector = new Collector(this.#store, engineCodec, this.#heldRoots());
     this.#collector = collector;
     for (const { relied } of this.#running) relied.forEach((ids) => collector.protect(ids));
     for (const engine of this.engines) collector.protect(pinnedBlocks(engine));
@@ -89,6 +104,12 @@ export class Upkeep {
       this.#store.metadata.setCounter(EXPECTED, 0);
     });
     return result;
+  }
+
+  /** Those that are there: one may have been held for a snapshot that had gone already. */
+  #heldRoots(): Uint8Array[] {
+    const roots = [...this.#held.keys()].map((key) => Buffer.from(key, "hex"));
+    return roots.filter((root) => this.#store.metadata.page(root));
   }
 
   async #idle(): Promise<void> {

@@ -8,8 +8,8 @@ import type { Store } from "@devdev/store";
 
 import { serveCalls } from "./calls.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
-import { ADDED, Persisting } from "./persist.js";
-import { KEPT, Upkeep } from "./upkeep.js";
+import { ADDED, KEPT, Persisting } from "./persist.js";
+import { LIMIT, Upkeep } from "./upkeep.js";
 
 class Writer {
   readonly store: Store;
@@ -70,6 +70,18 @@ serveCalls<WriterCalls>(parentPort, {
     const removed = rows(({ metadata }) => metadata.removeSnapshot(workspace, sequence));
     opened().upkeep.expectGarbage();
     return removed;
+  },
+  removeSnapshots: (workspace, sequences) => {
+    const removed = rows(({ metadata }) => metadata.removeSnapshots(workspace, sequences));
+    opened().upkeep.expectGarbage();
+    return removed;
+  },
+  hold: (root) => opened().upkeep.hold(root),
+  letGo: (root) => opened().upkeep.letGo(root),
+  limit: (bytes) => {
+    const { metadata } = opened().store;
+    if (bytes !== undefined) metadata.setCounter(LIMIT, bytes ?? 0);
+    return metadata.counter(LIMIT) || undefined;
   },
   attend: (engine) => void opened().upkeep.engines.add(engine),
   forget: (engine) => void opened().upkeep.engines.delete(engine),
