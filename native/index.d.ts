@@ -39,10 +39,10 @@ export declare class NativeExport {
 
 /** Brings one tree into the store; see PersistJob in packages/vfs. */
 export declare class NativePersistJob {
-  /** Finds what changed since it was last stored: part of the first step, `hash`. */
-  static start(treeNumber: number): Promise<NativePersistJob>
-  /** Hashes; gives the ids of the blocks that the store may lack. */
-  hash(background: boolean): Promise<Buffer>
+  /** Finds what changed since it was last stored, and hashes it. */
+  static start(treeNumber: number, background: boolean): Promise<NativePersistJob>
+  /** The ids of the blocks that the store may lack. */
+  hashes(): Buffer
   /** Which of them it lacks. */
   setMissing(bitmap: Uint8Array): void
   /** Blocks to come, and their bytes before packing. */
@@ -71,7 +71,7 @@ export declare class NativeTreeLoader {
   wanted(): Buffer
   /** Takes a page. */
   supply(pageId: Uint8Array, encoding: number, rawLength: number, data: Uint8Array): void
-  /** The tree, checked as a whole; its number. */
+  /** The tree, checked as a whole unless it shares with another; its number. */
   finish(): Promise<number>
 }
 
@@ -86,6 +86,9 @@ export declare function accessAtOnce(number: number, path: Uint8Array, mode: num
 
 /** access(2) for the workspace's owner. */
 export declare function accessSync(engine: number, path: Uint8Array, mode: number): void
+
+/** Adds to what `.devdev/snapshots` lists. */
+export declare function addSnapshot(number: number, entry: SnapshotEntry): void
 
 /** Blocks to come. */
 export interface BlocksLeft {
@@ -641,6 +644,9 @@ export declare function treeContentId(number: number): Promise<Buffer>
  * does; `within_renamed`: also everything in directories that were renamed.
  */
 export declare function treeDiff(from: number, to: number, times: boolean, withinRenamed: boolean): Promise<Array<TreeChange>>
+
+/** How many paths differ between two trees. */
+export declare function treeDiffCount(from: number, to: number): Promise<number>
 
 /** Lets a tree go. */
 export declare function treeDispose(number: number): void

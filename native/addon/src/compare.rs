@@ -78,6 +78,17 @@ pub fn tree_content_id(env: &Env, number: u32) -> Result<Object<'_>, Thrown> {
     long(env, "hash", move || Ok(Bytes(content_id(&handle.tree, Pace::FULL).0.to_vec())))
 }
 
+/// How many paths differ between two trees.
+#[napi(catch_unwind, ts_return_type = "Promise<number>")]
+pub fn tree_diff_count(env: &Env, from: u32, to: u32) -> Result<Object<'_>, Thrown> {
+    let (from, to) = (tree(from)?, tree(to)?);
+    long(
+        env,
+        "diff",
+        move || Ok(path_diff(&from.tree, &to.tree, DiffScope::default()).len() as u32),
+    )
+}
+
 /// What differs from the first tree to the second, by path; `times`: also where only the mtime
 /// does; `within_renamed`: also everything in directories that were renamed.
 #[napi(catch_unwind, ts_return_type = "Promise<Array<TreeChange>>")]

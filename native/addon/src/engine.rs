@@ -155,12 +155,20 @@ pub struct SnapshotEntry {
 /// Replaces what `.devdev/snapshots` lists.
 #[napi(catch_unwind)]
 pub fn set_snapshots(number: u32, list: Vec<SnapshotEntry>) -> Result<(), Thrown> {
-    let listed = |entry: SnapshotEntry| {
-        let name = entry.name.to_vec().into_boxed_slice();
-        let tree = entry.tree.map(tree).transpose()?.map(|handle| handle.tree.clone());
-        Ok(devdev_vfs::SnapshotEntry { name, taken: entry.time.into(), tree })
-    };
     let list = list.into_iter().map(listed).collect::<Result<_, Failed>>()?;
     engine(number)?.vfs.set_snapshots(list);
     Ok(())
+}
+
+/// Adds to what `.devdev/snapshots` lists.
+#[napi(catch_unwind)]
+pub fn add_snapshot(number: u32, entry: SnapshotEntry) -> Result<(), Thrown> {
+    engine(number)?.vfs.add_snapshot(listed(entry)?);
+    Ok(())
+}
+
+fn listed(entry: SnapshotEntry) -> Result<devdev_vfs::SnapshotEntry, Failed> {
+    let name = entry.name.to_vec().into_boxed_slice();
+    let tree = entry.tree.map(tree).transpose()?.map(|handle| handle.tree.clone());
+    Ok(devdev_vfs::SnapshotEntry { name, taken: entry.time.into(), tree })
 }

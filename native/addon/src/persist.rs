@@ -87,25 +87,21 @@ impl NativePersistJob {
 
 #[napi]
 impl NativePersistJob {
-    /// Finds what changed since it was last stored: part of the first step, `hash`.
+    /// Finds what changed since it was last stored, and hashes it.
     #[napi(catch_unwind, ts_return_type = "Promise<NativePersistJob>")]
-    pub fn start(env: &Env, tree_number: u32) -> Result<Object<'_>, Thrown> {
+    pub fn start(env: &Env, tree_number: u32, background: bool) -> Result<Object<'_>, Thrown> {
         let handle = tree(tree_number)?;
         long(env, "persist", move || {
-            let job = Arc::new(Mutex::new(PersistJob::new(&handle.tree)));
-            Ok(NativePersistJob { job: Mutex::new(Some(job)) })
+            let mut job = PersistJob::new(&handle.tree);
+            job.hash(pace(background));
+            Ok(NativePersistJob { job: Mutex::new(Some(Arc::new(Mutex::new(job)))) })
         })
     }
 
-    /// Hashes; gives the ids of the blocks that the store may lack.
-    #[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
-    pub fn hash<'env>(&self, env: &'env Env, background: bool) -> Result<Object<'env>, Thrown> {
-        let job = self.job()?;
-        long(env, "hash", move || {
-            let mut job = lock(&job);
-            job.hash(pace(background));
-            Ok(concat(job.hashes().iter().map(|hash| hash.0)))
-        })
+    /// The ids of the blocks that the store may lack.
+    #[napi(catch_unwind, ts_return_type = "Buffer")]
+    pub fn hashes(&self) -> Result<Bytes, Thrown> {
+        Ok(concat(lock(&*self.job()?).hashes().iter().map(|hash| hash.0)))
     }
 
     /// Which of them it lacks.
@@ -185,6 +181,8 @@ impl NativePersistJob {
 pub struct NativeTreeLoader {
     // None once it is finished.
     loader: Option<TreeLoader>,
+    // It shares with a tree of this process: then it is one of its store.
+    shares: bool,
 }
 
 #[napi]
@@ -198,7 +196,8 @@ impl NativeTreeLoader {
     pub fn start(root: &[u8], reference: Option<u32>) -> Result<NativeTreeLoader, Thrown> {
         let reference = reference.map(tree).transpose()?;
         let reference = reference.as_ref().map(|handle| &*handle.tree);
-        Ok(NativeTreeLoader { loader: Some(TreeLoader::new(PageId(id(root)?), reference)) })
+        let loader = Some(TreeLoader::new(PageId(id(root)?), reference));
+        Ok(NativeTreeLoader { loader, shares: reference.is_some() })
     }
 
     /// Lets go what was built so far.
@@ -228,14 +227,15 @@ impl NativeTreeLoader {
         Ok(self.loader()?.feed(page_id, &page).map_err(Failed::from)?)
     }
 
-    /// The tree, checked as a whole; its number.
+    /// The tree, checked as a whole unless it shares with another; its number.
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
     pub fn finish<'env>(&mut self, env: &'env Env) -> Result<Object<'env>, Thrown> {
         self.loader()?;
-        let loader = self.loader.take();
+        let (loader, shares) = (self.loader.take(), self.shares);
         long(env, "load", move || {
             let loader = loader.ok_or_else(|| Failed::new("ERR_CLOSED", "finished"))?;
-            Ok(add_tree(loader.finish()?, Weak::new()))
+            let tree = if shares { loader.finish_own()? } else { loader.finish()? };
+            Ok(add_tree(tree, Weak::new()))
         })
     }
 }

@@ -215,6 +215,9 @@ impl PersistJob {
 
 /// The content id of a tree; hashes what is not hashed yet on the threads of `pace`.
 pub fn content_id(tree: &Arc<Tree>, pace: Pace) -> ContentId {
+    if let Some(id) = tree.known_id() {
+        return id;
+    }
     let persist = Persist::new(tree);
     pace.each(persist.chunks(), |chunk| _ = chunk.hash());
     devdev_vfs::content_id(tree)

@@ -8,6 +8,7 @@ use crate::attr::{PAGE_SIZE, S_IFDIR, Timespec};
 use crate::errno::{Errno, Result};
 use crate::ids::Ino;
 use crate::inode::{Body, Inode};
+use crate::known_ids::TreeId;
 use crate::tree::{LiveTree, Root};
 
 /// A tree in the making. Link counts, parents, allocation and totals are its own doing.
@@ -108,6 +109,7 @@ impl TreeBuilder {
             next_ino,
             bytes: self.bytes,
             inodes: self.inodes,
+            id: TreeId::default(),
             leaving: OnceLock::new(),
         })
     }

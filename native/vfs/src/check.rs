@@ -4,6 +4,8 @@
 //! counts, parents, entries without inodes, cycles and lengths. The engine relies on all of it
 //! and asserts none of it again.
 
+use std::sync::Arc;
+
 use crate::attr::{MAX_FILE_SIZE, PAGE_SIZE, S_IFDIR, S_IFLNK};
 use crate::chunk::CHUNK_SIZE;
 use crate::codec::Corrupt;
@@ -11,7 +13,7 @@ use crate::content::Content;
 use crate::dir::Dir;
 use crate::ids::Ino;
 use crate::inode::{Body, Inode};
-use crate::tree::Root;
+use crate::tree::{Leaf, Root};
 
 /// The name that the root keeps for the control directory.
 const CONTROL_NAME: &[u8] = b".devdev";
@@ -68,6 +70,22 @@ pub(crate) fn check(root: &Root, next_ino: Ino) -> Result<Totals, Corrupt> {
     records.iter().try_for_each(check_links)?;
     check_rooted(&mut records)?;
     Ok(Totals { bytes, inodes: records.len() as u64 })
+}
+
+/// Looks at the inodes of some leaves of a tree that was checked when it was written.
+pub(crate) fn check_leaves(
+    root: &Root,
+    leaves: &[Arc<Leaf>],
+    next_ino: Ino,
+) -> Result<(), Corrupt> {
+    for ino in [Ino::ROOT, Ino::HOME] {
+        let is_dir = root.get(ino, Inode::is_dir);
+        ensure(is_dir == Some(true), "a root directory is missing")?;
+    }
+    let all = |leaf: &Arc<Leaf>| {
+        leaf.read().inodes.iter().try_for_each(|inode| check_inode(inode, next_ino))
+    };
+    leaves.iter().try_for_each(all)
 }
 
 fn ensure(ok: bool, reason: &'static str) -> Result<(), Corrupt> {

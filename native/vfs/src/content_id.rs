@@ -15,12 +15,11 @@
 //! name order, entries and groups are counted, and each entry that has a sibling adds (number of
 //! the entry, number of its group).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use blake3::Hasher;
 
-use crate::Tree;
 use crate::codec::{put_bytes, put_time, put_varint};
 use crate::ids::{BlockHash, Ino, hex};
 use crate::inode::{Body, Inode};
@@ -38,23 +37,66 @@ impl fmt::Debug for ContentId {
     }
 }
 
-/// Works the id of a tree out. Chunks whose hash is not known yet are hashed here, one after the
-/// other; to use more processors hash them before (`Persist::chunks`).
-pub fn content_id(tree: &Tree) -> ContentId {
-    let mut walk = Walk {
-        root: &tree.root,
-        empty: BlockHash::of(b""),
-        entries: 0,
-        groups: HashMap::new(),
-        links: Hasher::new(),
-    };
+/// What is below a directory, in a form from which ids are put together.
+#[derive(Clone)]
+pub(crate) struct Summary {
+    hash: [u8; 32],
+    /// Entries in it and below it.
+    entries: u64,
+    /// Of its own entries those that have a sibling, and directories with such below them: the
+    /// number of the entry, counted from the directory on.
+    links: Box<[(u64, Link)]>,
+}
+
+#[derive(Clone, Copy)]
+enum Link {
+    File(Ino),
+    Dir(Ino),
+}
+
+/// Those of all directories of a tree.
+pub(crate) type Summaries = HashMap<Ino, Summary>;
+
+/// The id of a tree. `known` has summaries that hold for all directories but those in `dirty`,
+/// and has them for all in the end.
+pub(crate) fn id_of(root: &Root, known: &mut Summaries, dirty: &HashSet<Ino>) -> ContentId {
+    let empty = BlockHash::of(b"");
+    let mut walk = Walk { root, empty, known, dirty, done: HashSet::new(), files: HashMap::new() };
     let mut id = Hasher::new();
     id.update(DOMAIN);
+    let (mut links, mut groups, mut before) = (Hasher::new(), HashMap::new(), 0);
     for root in [Ino::ROOT, Ino::HOME] {
-        id.update(&walk.directory(root));
+        let (hash, entries) = walk.directory(root);
+        id.update(&hash);
+        note_links(walk.known, root, before, &mut groups, &mut links);
+        before += entries;
     }
-    id.update(walk.links.finalize().as_bytes());
+    id.update(links.finalize().as_bytes());
     ContentId(*id.finalize().as_bytes())
+}
+
+// Adds (number of the entry, number of its group) for each entry that has a sibling.
+fn note_links(
+    known: &Summaries,
+    root: Ino,
+    before: u64,
+    groups: &mut HashMap<Ino, u64>,
+    links: &mut Hasher,
+) {
+    let all = |ino: Ino| known.get(&ino).map_or(&[][..], |summary| &summary.links).iter();
+    let mut stack = vec![(before, all(root))];
+    while let Some((base, entries)) = stack.last_mut() {
+        let base = *base;
+        match entries.next() {
+            None => _ = stack.pop(),
+            Some((at, Link::Dir(ino))) => stack.push((base + at, all(*ino))),
+            Some((at, Link::File(ino))) => {
+                let next = groups.len() as u64;
+                let group = *groups.entry(*ino).or_insert(next);
+                links.update(&(base + at).to_le_bytes()).update(&group.to_le_bytes());
+            }
+        }
+    }
 }
 
 /// The names and numbers of a directory's entries, by name: the order of every walk whose result
@@ -70,19 +112,23 @@ pub fn names(root: &Root, ino: Ino) -> Vec<(Box<[u8]>, Ino)> {
 }
 
 struct Frame {
+    ino: Ino,
     hasher: Hasher,
     entries: std::vec::IntoIter<(Box<[u8]>, Ino)>,
+    count: u64,
+    links: Vec<(u64, Link)>,
 }
 
 struct Walk<'a> {
     root: &'a Root,
     /// The block of a chunk without bytes other than 0.
     empty: BlockHash,
-    /// Entries seen so far.
-    entries: u64,
-    /// Number and hash of each inode with several names.
-    groups: HashMap<Ino, (u64, [u8; 32])>,
-    links: Hasher,
+    known: &'a mut Summaries,
+    dirty: &'a HashSet<Ino>,
+    /// Dirty directories that `known` has anew.
+    done: HashSet<Ino>,
+    /// Hashes of inodes with several names.
+    files: HashMap<Ino, [u8; 32]>,
 }
 
 enum Hashed {
@@ -91,41 +137,81 @@ enum Hashed {
 }
 
 impl Walk<'_> {
+    fn summary(&self, ino: Ino) -> Option<&Summary> {
+        let holds = !self.dirty.contains(&ino) || self.done.contains(&ino);
+        self.known.get(&ino).filter(|_| holds)
+    }
+
     fn enter(&self, ino: Ino) -> Frame {
         let mut hasher = Hasher::new();
         self.root.get(ino, |inode| hasher.update(&record(inode)).update(b"entries"));
-        Frame { hasher, entries: names(self.root, ino).into_iter() }
+        let entries = names(self.root, ino).into_iter();
+        Frame { ino, hasher, entries, count: 0, links: Vec::new() }
     }
 
-    // With a stack of its own: directories may be nested deeper than a thread's stack allows.
-    fn directory(&mut self, ino: Ino) -> [u8; 32] {
+    // Hash of a directory and number of entries below it. With a stack of its own: directories may
+    // be nested deeper than a thread's stack allows.
+    fn directory(&mut self, ino: Ino) -> ([u8; 32], u64) {
+        if let Some(Summary { hash, entries, .. }) = self.summary(ino) {
+            return (*hash, *entries);
+        }
         let mut stack = vec![self.enter(ino)];
-        loop {
-            let at = stack.len() - 1;
-            let Some((name, ino)) = stack[at].entries.next() else {
-                let hash = *stack[at].hasher.finalize().as_bytes();
-                stack.pop();
+        while let Some(mut frame) = stack.pop() {
+            let Some((name, ino)) = frame.entries.next() else {
+                let done = self.finish(frame);
                 match stack.last_mut() {
-                    Some(parent) => _ = parent.hasher.update(&hash),
-                    None => return hash,
+                    Some(parent) => self.take_in(parent, done),
+                    None => {
+                        return self.summary(done).map_or(([0; 32], 0), |s| (s.hash, s.entries));
+                    }
                 }
                 continue;
             };
-            self.entries += 1;
+            frame.count += 1;
             let mut prefix = Vec::with_capacity(name.len() + 2);
             put_bytes(&mut prefix, &name);
-            stack[at].hasher.update(&prefix);
-            match self.inode(ino) {
-                Hashed::Directory => stack.push(self.enter(ino)),
-                Hashed::Other(hash, _) => _ = stack[at].hasher.update(&hash),
-            }
+            frame.hasher.update(&prefix);
+            let below = match self.inode(ino) {
+                Hashed::Directory if self.summary(ino).is_some() => {
+                    self.take_in(&mut frame, ino);
+                    None
+                }
+                Hashed::Directory => Some(self.enter(ino)),
+                Hashed::Other(hash, linked) => {
+                    frame.hasher.update(&hash);
+                    if linked {
+                        frame.links.push((frame.count, Link::File(ino)));
+                    }
+                    None
+                }
+            };
+            stack.push(frame);
+            stack.extend(below);
         }
+        ([0; 32], 0)
+    }
+
+    fn finish(&mut self, frame: Frame) -> Ino {
+        let Frame { ino, hasher, count, links, .. } = frame;
+        let hash = *hasher.finalize().as_bytes();
+        self.known.insert(ino, Summary { hash, entries: count, links: links.into() });
+        self.done.insert(ino);
+        ino
+    }
+
+    // An entry of `frame` was counted; this is the directory that it names.
+    fn take_in(&self, frame: &mut Frame, ino: Ino) {
+        let Some(Summary { hash, entries, links }) = self.known.get(&ino) else { return };
+        frame.hasher.update(hash);
+        if !links.is_empty() {
+            frame.links.push((frame.count, Link::Dir(ino)));
+        }
+        frame.count += entries;
     }
 
     fn inode(&mut self, ino: Ino) -> Hashed {
-        if let Some((group, hash)) = self.groups.get(&ino).copied() {
-            self.note_link(group);
-            return Hashed::Other(hash, true);
+        if let Some(hash) = self.files.get(&ino) {
+            return Hashed::Other(*hash, true);
         }
         let empty = self.empty;
         let hashed = self.root.get(ino, |inode| match &inode.body {
@@ -135,15 +221,9 @@ impl Walk<'_> {
         // Trees are whole: every entry names an inode.
         let hashed = hashed.unwrap_or(Hashed::Other([0; 32], false));
         if let Hashed::Other(hash, true) = &hashed {
-            let group = self.groups.len() as u64;
-            self.groups.insert(ino, (group, *hash));
-            self.note_link(group);
+            self.files.insert(ino, *hash);
         }
         hashed
-    }
-
-    fn note_link(&mut self, group: u64) {
-        self.links.update(&self.entries.to_le_bytes()).update(&group.to_le_bytes());
     }
 }
 
@@ -187,10 +267,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::Tree;
     use crate::attr::{S_IFDIR, S_IFREG, Timespec};
     use crate::builder::TreeBuilder;
     use crate::chunk::{CHUNK_SIZE, Chunk, full_pages};
     use crate::content::Content;
+    use crate::known_ids::content_id;
     use crate::sample::{self, Random};
 
     fn scramble_times(inode: &mut Inode, random: &mut Random) {

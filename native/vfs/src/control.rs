@@ -261,19 +261,13 @@ impl Control {
             let known = old.remove(&entry.name).filter(|l| l.entry.taken == entry.taken);
             let attachment = match known {
                 Some(listed) => listed.attachment,
-                None if listing.next >= Attachment::LIMIT => continue,
                 None => {
+                    let Some(fresh) = listing.attachment() else { continue };
                     changed.push(entry.name.clone());
-                    listing.next += 1;
-                    Attachment(listing.next - 1)
+                    fresh
                 }
             };
-            let listed = Listed { entry, attachment };
-            let mut cookie = name_cookie(&listed.entry.name);
-            while listing.by_cookie.contains_key(&cookie) {
-                cookie += 1;
-            }
-            listing.by_cookie.insert(cookie, listed);
+            listing.insert(Listed { entry, attachment });
         }
         changed.extend(old.into_keys());
         if !changed.is_empty() {
@@ -281,9 +275,35 @@ impl Control {
         }
         changed
     }
+
+    /// Adds one; false when there is one of that name, or too many.
+    pub(crate) fn add(&self, entry: SnapshotEntry, now: Timespec) -> bool {
+        let mut listing = self.listing.lock();
+        if listing.find(&entry.name).is_some() {
+            return false;
+        }
+        let Some(attachment) = listing.attachment() else { return false };
+        listing.insert(Listed { entry, attachment });
+        listing.changed = now;
+        true
+    }
 }
 
 impl Listing {
+    fn attachment(&mut self) -> Option<Attachment> {
+        let fresh = (self.next < Attachment::LIMIT).then_some(Attachment(self.next));
+        self.next += u32::from(fresh.is_some());
+        fresh
+    }
+
+    fn insert(&mut self, listed: Listed) {
+        let mut cookie = name_cookie(&listed.entry.name);
+        while self.by_cookie.contains_key(&cookie) {
+            cookie += 1;
+        }
+        self.by_cookie.insert(cookie, listed);
+    }
+
     fn find(&self, name: &[u8]) -> Option<&Listed> {
         let base = name_cookie(name);
         let mut same_hash = self.by_cookie.range(base..).map(|(_, listed)| listed);
@@ -302,6 +322,18 @@ impl Vfs {
     /// the caller may be one that the kernel's answer waits for.
     pub fn set_snapshots(&self, entries: Vec<SnapshotEntry>) {
         let changed = self.control.list(entries, self.clock.now());
+        self.tell_snapshots(changed);
+    }
+
+    /// One more snapshot for `.devdev/snapshots`; nothing happens if it shows one of that name.
+    pub fn add_snapshot(&self, entry: SnapshotEntry) {
+        let name = entry.name.clone();
+        if self.control.add(entry, self.clock.now()) {
+            self.tell_snapshots(vec![name]);
+        }
+    }
+
+    fn tell_snapshots(&self, changed: Vec<Box<[u8]>>) {
         if let (Some(caches), false) = (self.invalidator(), changed.is_empty()) {
             std::thread::spawn(move || {
                 caches.inode(NodeId::SNAPSHOTS, true, 0, 0);

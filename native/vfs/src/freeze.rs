@@ -11,8 +11,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::attr::{PAGE_SIZE, S_IFDIR};
 use crate::delta::{changed_inodes, changed_names, same_body};
 use crate::dir::Dir;
-use crate::ids::{Attachment, BlockHash, NodeId};
+use crate::ids::{Attachment, BlockHash, Ino, NodeId};
 use crate::inode::{Body, Inode};
+use crate::known_ids::TreeId;
 use crate::reclaim::{Garbage, free_later};
 use crate::room;
 use crate::tree::Root;
@@ -74,6 +75,7 @@ impl Vfs {
             next_ino: self.live.numbers.end(),
             bytes: self.live.tally.pages() * PAGE_SIZE,
             inodes: self.live.tally.inodes(),
+            id: TreeId::of(&self.ids),
             leaving: OnceLock::new(),
         });
         room::note_freeze();
@@ -106,8 +108,11 @@ impl Vfs {
     /// what is returned, then calls `restore_done`. One restore at a time.
     pub fn restore(&self, tree: &Tree) -> Restored {
         let _one = self.restores.lock();
-        let previous = self.switch(tree);
-        let restored = self.work_out(&previous, &tree.root);
+        self.ids.begin_restore();
+        let (previous, generation) = self.switch(tree);
+        let mut changed = Vec::new();
+        let restored = self.work_out(&previous, &tree.root, &mut changed);
+        self.ids.note_restore(changed, generation);
         if let Some(transition) = &mut *self.transition.write() {
             transition.adopting = false;
         }
@@ -143,7 +148,8 @@ impl Vfs {
         }
     }
 
-    fn switch(&self, tree: &Tree) -> Root {
+    // What was live, and the generation that begins.
+    fn switch(&self, tree: &Tree) -> (Root, u64) {
         let _closed = self.gate.close();
         let previous = self.live.tree.root();
         let target = tree.root.clone();
@@ -152,6 +158,7 @@ impl Vfs {
             Some(Transition { previous: previous.clone(), target: target.clone(), adopting: true });
         self.in_transition.store(true, Ordering::Release);
         self.live.tree.swap(target, tree.above);
+        let generation = self.live.tree.generation();
         self.live.numbers.skip_to(tree.next_ino);
         let new = (tree.bytes / PAGE_SIZE, tree.inodes);
         let old = self.live.tally.replace(new.0, new.1);
@@ -159,7 +166,7 @@ impl Vfs {
         self.live.add_bases(self.control.owner(), &self.quota, &*self.clock);
         self.gate.count_change();
         self.frozen.lock().clean = self.gate.written();
-        previous
+        (previous, generation)
     }
 
     /// Blocks that no checkpoint reaches although they are needed: of open files without a name,
@@ -182,10 +189,12 @@ impl Vfs {
     }
 
     // Walks the difference: orphans made and dropped, and what caches must be told.
-    fn work_out(&self, previous: &Root, target: &Root) -> Restored {
+    // All inodes that differ go into `changed`.
+    fn work_out(&self, previous: &Root, target: &Root, changed: &mut Vec<Ino>) -> Restored {
         let mut restored = Restored::default();
         let mut garbage = Garbage::default();
         changed_inodes(previous, target, |ino, old, new| {
+            changed.push(ino);
             let node = NodeId::new(Attachment::LIVE, ino);
             if old.is_none() {
                 self.drop_obsolete(node, &mut garbage);

@@ -9,13 +9,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::Tree;
-use crate::check::check;
+use crate::check::{Totals, check, check_leaves};
 use crate::chunk::Chunk;
 use crate::codec::Corrupt;
 use crate::content::{Content, SEGMENT_CHUNKS, Segment};
 use crate::dir::{Dir, DirPage};
 use crate::ids::{Ino, PageId};
 use crate::inode::{Body, Inode};
+use crate::known_ids::TreeId;
 use crate::page::{ChunkRecord, Page, Parts, TreePage, decode};
 use crate::tree::{Child, LEAF_BITS, Leaf, NODE_BITS, NODE_CHILDREN, Node, Root};
 
@@ -126,7 +127,26 @@ impl TreeLoader {
     }
 
     /// The tree, checked as a whole.
-    pub fn finish(mut self) -> Result<Arc<Tree>, Corrupt> {
+    pub fn finish(self) -> Result<Arc<Tree>, Corrupt> {
+        self.build(|root, page, _| check(root, page.next_ino))
+    }
+
+    /// The tree of a page that this program stored itself. That all pages are those that were
+    /// written then is known by their ids, so inodes are looked at which were not shared, and the
+    /// rest is taken as it was: the cost goes with what differs from the reference.
+    pub fn finish_own(self) -> Result<Arc<Tree>, Corrupt> {
+        self.build(|root, page, leaves| {
+            let totals = Totals { bytes: page.bytes, inodes: page.inodes };
+            check_leaves(root, leaves, page.next_ino)?;
+            debug_assert_eq!(check(root, page.next_ino), Ok(totals));
+            Ok(totals)
+        })
+    }
+
+    fn build(
+        mut self,
+        check: impl FnOnce(&Root, TreePage, &[Arc<Leaf>]) -> Result<Totals, Corrupt>,
+    ) -> Result<Arc<Tree>, Corrupt> {
         let (true, Some(page), Some(top)) = (self.pending.is_empty(), self.tree, self.top.take())
         else {
             return Err(Corrupt::whole("pages are missing"));
@@ -145,10 +165,11 @@ impl TreeLoader {
             return Err(Corrupt::whole("the tree's root is not a node"));
         };
         let root = Root { node, height: page.height };
-        let totals = check(&root, page.next_ino)?;
+        let totals = check(&root, page, &leaves)?;
         let above = self.reference.map_or(1, |(_, above)| above.max(1));
         let (bytes, inodes, next_ino) = (totals.bytes, totals.inodes, page.next_ino);
-        Ok(Arc::new(Tree { root, above, next_ino, bytes, inodes, leaving: OnceLock::new() }))
+        let (id, leaving) = (TreeId::default(), OnceLock::new());
+        Ok(Arc::new(Tree { root, above, next_ino, bytes, inodes, id, leaving }))
     }
 
     fn put(&mut self, place: Place, id: PageId, page: Page) -> Result<(), Corrupt> {

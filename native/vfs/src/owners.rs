@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::Tree;
+use crate::known_ids::TreeId;
 use crate::tree::{Child, Leaf, Node, Root};
 
 /// The same tree, with everything owned by `uid` and `gid`. Shares what they own already, and
@@ -12,7 +13,8 @@ pub fn remap_owners(tree: &Tree, uid: u32, gid: u32) -> Arc<Tree> {
     let node = remap_node(&tree.root.node, uid, gid).unwrap_or_else(|| tree.root.node.clone());
     let root = Root { node, height: tree.root.height };
     let Tree { above, next_ino, bytes, inodes, .. } = *tree;
-    Arc::new(Tree { root, above, next_ino, bytes, inodes, leaving: OnceLock::new() })
+    let (id, leaving) = (TreeId::default(), OnceLock::new());
+    Arc::new(Tree { root, above, next_ino, bytes, inodes, id, leaving })
 }
 
 // `None` when nothing changes. As deep as the radix tree is high.

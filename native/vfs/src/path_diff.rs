@@ -9,7 +9,7 @@
 //! changed (`changed_inodes` skips what the trees share), found by climbing from the changed
 //! inodes to the roots.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::Tree;
 use crate::attr::Attr;
@@ -19,6 +19,7 @@ use crate::content_id::names;
 use crate::delta::changed_inodes;
 use crate::ids::{Attachment, BlockHash, Ino, NodeId};
 use crate::inode::{Body, Inode};
+use crate::known_ids::holders;
 use crate::tree::Root;
 
 /// Where the second root of a tree is found.
@@ -90,7 +91,7 @@ pub fn path_diff(old: &Tree, new: &Tree, scope: DiffScope) -> Vec<Change> {
     let mut changed = HashSet::new();
     changed_inodes(&old.root, &new.root, |ino, _, _| _ = changed.insert(ino));
     let mut diff = Diff {
-        dirty: [dirty(&old.root, &changed), dirty(&new.root, &changed)],
+        dirty: [holders(&old.root, &changed), holders(&new.root, &changed)],
         roots: [&old.root, &new.root],
         changed,
         scope,
@@ -106,55 +107,6 @@ pub fn path_diff(old: &Tree, new: &Tree, scope: DiffScope) -> Vec<Change> {
     diff.changes.iter_mut().filter(|c| c.path.is_empty()).for_each(|c| c.path.push(b'/'));
     diff.changes.sort_by(|a, b| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
     diff.changes
-}
-
-/// The directories of a tree from which a changed inode is reached.
-fn dirty(root: &Root, changed: &HashSet<Ino>) -> HashSet<Ino> {
-    let mut dirty = HashSet::new();
-    let mut climb = |mut ino: Ino| {
-        while dirty.insert(ino) && ino != Ino::ROOT && ino != Ino::HOME {
-            let Some(parent) = root.get(ino, |inode| inode.parent) else { break };
-            ino = parent;
-        }
-    };
-    // By the parent they say they have; those with several names may be anywhere.
-    let mut children: HashMap<Ino, HashSet<Ino>> = HashMap::new();
-    let mut anywhere = HashSet::new();
-    for &ino in changed {
-        match root.get(ino, |inode| (inode.is_dir(), inode.nlink, inode.parent)) {
-            Some((true, ..)) => climb(ino),
-            Some((_, 1, parent)) => _ = children.entry(parent).or_default().insert(ino),
-            Some(_) => _ = anywhere.insert(ino),
-            None => {}
-        }
-    }
-    for (parent, mut inos) in children {
-        let all = inos.len();
-        root.get(parent, |inode| {
-            if let Body::Dir(dir) = &inode.body {
-                dir.entries().for_each(|entry| _ = inos.remove(&entry.ino));
-            }
-        });
-        if inos.len() < all {
-            climb(parent);
-        }
-        // The parent was but a hint.
-        anywhere.extend(inos);
-    }
-    if !anywhere.is_empty() {
-        let mut holders = Vec::new();
-        root.for_each_leaf(|_, leaf| {
-            for inode in &leaf.data.read().inodes {
-                if let Body::Dir(dir) = &inode.body
-                    && dir.entries().any(|entry| anywhere.contains(&entry.ino))
-                {
-                    holders.push(inode.ino);
-                }
-            }
-        });
-        holders.into_iter().for_each(climb);
-    }
-    dirty
 }
 
 type Found = (Vec<u8>, Ino);

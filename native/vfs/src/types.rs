@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::attr::{Attr, Caller, Clock};
 use crate::chunk::Bytes;
+use crate::content_id::ContentId;
 use crate::ids::{Ino, NodeId};
+use crate::known_ids::TreeId;
 use crate::room::Leaving;
 use crate::tree::Root;
 
@@ -56,11 +58,17 @@ pub struct Tree {
     pub bytes: u64,
     /// Inodes in it.
     pub inodes: u64,
+    pub(crate) id: TreeId,
     /// Set when it is on its way into a store. Last: what it holds goes before.
     pub(crate) leaving: OnceLock<Leaving>,
 }
 
 impl Tree {
+    /// Its content id, if that was worked out before.
+    pub fn known_id(&self) -> Option<ContentId> {
+        self.id.known()
+    }
+
     /// It goes into a store, and is dropped when it is there: writes that find no room wait for it.
     pub fn note_leaving(&self) {
         self.leaving.get_or_init(Leaving::new);

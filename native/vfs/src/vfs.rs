@@ -15,6 +15,7 @@ use crate::gate::Gate;
 use crate::holds::{Holds, Known};
 use crate::ids::{Attachment, Ino, NodeId};
 use crate::inode::Inode;
+use crate::known_ids::{KnownIds, TreeId};
 use crate::locks::NameLocks;
 use crate::numbers::Numbers;
 use crate::reclaim::Garbage;
@@ -50,6 +51,7 @@ pub struct Vfs {
     pub(crate) control: Control,
     pub(crate) waits: Waits,
     pub(crate) frozen: Mutex<Frozen>,
+    pub(crate) ids: Arc<KnownIds>,
     /// The restore whose difference is being worked out or told to caches.
     pub(crate) transition: RwLock<Option<Transition>>,
     /// Whether `transition` holds one, to be read without its lock.
@@ -130,6 +132,7 @@ impl Vfs {
             tmp,
             waits: Waits::default(),
             frozen: Mutex::default(),
+            ids: KnownIds::inherited(tree),
             transition: RwLock::new(None),
             in_transition: AtomicBool::new(false),
             restores: Mutex::new(()),
@@ -338,6 +341,7 @@ impl Tree {
     /// A tree without any inode.
     pub fn empty() -> Tree {
         let root = Root::empty(0);
-        Tree { root, above: 1, next_ino: Ino::FIRST, bytes: 0, inodes: 0, leaving: OnceLock::new() }
+        let (id, leaving) = (TreeId::default(), OnceLock::new());
+        Tree { root, above: 1, next_ino: Ino::FIRST, bytes: 0, inodes: 0, id, leaving }
     }
 }

@@ -79,8 +79,9 @@ export class PersistJob implements Disposable {
 
   /** Ids of the blocks that the store may lack, 32 bytes each, in one array. */
   async hash(pace: Pace = "full"): Promise<Uint8Array> {
-    this.#job ??= await native.NativePersistJob.start(this.#tree.handle).catch(rethrow);
-    return this.#native.hash(pace === "background").catch(rethrow);
+    const background = pace === "background";
+    this.#job ??= await native.NativePersistJob.start(this.#tree.handle, background).catch(rethrow);
+    return this.#native.hashes();
   }
 
   /** Which of them it lacks: what `BlockStore.missing` answered. */
@@ -114,6 +115,11 @@ export class PersistJob implements Disposable {
         this.#buffer = new Uint8Array(larger);
       }
     }
+  }
+
+  /** Whether `pages` has given the last page. */
+  get hasAllPages(): boolean {
+    return this.#native.root() !== null;
   }
 
   /** After the last page: the id of the tree's own page, for a checkpoint or snapshot row. */

@@ -142,6 +142,11 @@ export class Tree implements Disposable {
     return (await changes.catch(rethrow)).map(diffEntry);
   }
 
+  /** How many entries that is. */
+  async countChanges(other: Tree): Promise<number> {
+    return guarded(() => native.treeDiffCount(this.handle, other.handle)).catch(rethrow);
+  }
+
   /** The content of a regular file. Symlinks are not followed. */
   async readFile(path: PathArgument): Promise<Buffer> {
     const bytes = pathBytes(path);

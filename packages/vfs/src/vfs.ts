@@ -190,12 +190,12 @@ export class Vfs implements Disposable {
 
   /** What `.devdev/snapshots` lists. */
   setSnapshots(list: readonly SnapshotName[]): void {
-    const entries = list.map(({ name, timeNs, tree }) => ({
-      name: Buffer.from(name as string),
-      time: timeOfNs(timeNs),
-      ...(tree && { tree: tree.handle }),
-    }));
-    guarded(() => native.setSnapshots(this.handle, entries));
+    guarded(() => native.setSnapshots(this.handle, list.map(snapshotEntry)));
+  }
+
+  /** One more for that list. */
+  addSnapshot(listed: SnapshotName): void {
+    guarded(() => native.addSnapshot(this.handle, snapshotEntry(listed)));
   }
 
   /** Says that the store holds `tree`, frozen from this engine: its changes are no longer dirty. */
@@ -211,4 +211,12 @@ export class Vfs implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function snapshotEntry({ name, timeNs, tree }: SnapshotName): native.SnapshotEntry {
+  return {
+    name: Buffer.from(name as string),
+    time: timeOfNs(timeNs),
+    ...(tree && { tree: tree.handle }),
+  };
 }

@@ -88,8 +88,13 @@ export class Checkpointer {
 
   /** The store has a state that became the live one; what was changed since is not known. */
   noteRestored(): void {
-    this.#kept = -1n;
+    this.noteUnknown();
     this.#lastAt = this.#options.now();
+  }
+
+  /** It is not known which state the store has as the one to come back to. */
+  noteUnknown(): void {
+    this.#kept = -1n;
   }
 
   /** Makes everything done so far durable. The caller has the mutex. */

@@ -21,8 +21,11 @@ export interface Keeper {
   readonly durable: boolean;
   /** Oldest first. */
   snapshots(): Promise<SnapshotInfo[]>;
-  /** Keeps the tree as a snapshot, and as the state to come back to. */
-  addSnapshot(tree: Tree, info: NewSnapshotInfo): Promise<SnapshotInfo>;
+  /**
+   * Keeps the tree as a snapshot, and as the state to come back to; or instead of it, in the same
+   * step, a snapshot that is there.
+   */
+  addSnapshot(tree: Tree, info: NewSnapshotInfo, comeBackTo?: number): Promise<SnapshotInfo>;
   /** Forgets a snapshot. */
   removeSnapshot(sequence: number): Promise<void>;
   /** Forgets several, all of them or none. */

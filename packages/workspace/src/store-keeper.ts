@@ -42,12 +42,13 @@ export class StoreKeeper implements Keeper {
     return (await this.#store.snapshots(this.#workspace)).map(infoOf);
   }
 
-  async addSnapshot(tree: Tree, info: NewSnapshotInfo): Promise<SnapshotInfo> {
+  async addSnapshot(tree: Tree, info: NewSnapshotInfo, comeBackTo?: number): Promise<SnapshotInfo> {
     const { id, ...rest } = info;
     const { snapshot } = await this.#store.persist(tree, {
       workspace: this.#workspace,
       at: info.createdAt,
       snapshot: { ...rest, contentId: id },
+      ...(comeBackTo !== undefined && { checkpoint: await this.#root(comeBackTo) }),
     });
     if (!snapshot) throw new Error("the store kept no snapshot row");
     this.#vfs.markClean(tree);

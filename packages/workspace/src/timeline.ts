@@ -9,7 +9,7 @@ import type {
   SnapshotInfo,
   SnapshotOptions,
 } from "@devdev/protocol";
-import type { StreamMeta, Tree, Vfs } from "@devdev/vfs";
+import type { SnapshotName, StreamMeta, Tree, Vfs } from "@devdev/vfs";
 
 import type { Checkpointer } from "./checkpointer.js";
 import type { Commands } from "./commands.js";
@@ -51,13 +51,15 @@ export class Timeline {
   /** Shows what there is below `.devdev/snapshots`. */
   async publish(): Promise<void> {
     const all = await this.snapshots();
-    const { vfs, keeper } = this.#parts;
-    const listed = all.map((each) => ({
-      name: listedName(each),
-      timeNs: BigInt(Math.round(each.createdAt)) * 1_000_000n,
-      tree: keeper.treeAtHand(each.sequence),
-    }));
-    vfs.setSnapshots(listed);
+    this.#parts.vfs.setSnapshots(all.map((each) => this.#listed(each)));
+  }
+
+  #listed(info: SnapshotInfo): SnapshotName {
+    return {
+      name: listedName(info),
+      timeNs: BigInt(Math.round(info.createdAt)) * 1_000_000n,
+      tree: this.#parts.keeper.treeAtHand(info.sequence),
+    };
   }
 
   snapshot(options: SnapshotOptions): Promise<Taken> {
@@ -96,10 +98,7 @@ export class Timeline {
         goOn();
       }
       using old = before.tree;
-      const filesChanged = (await old.diff(tree)).length;
-      // A restore that was done is not undone because its listing failed: the next publish repeats
-      // it.
-      await this.publish();
+      const filesChanged = await old.countChanges(tree);
       const durationMs = performance.now() - started;
       return { id: target.id, before: before.info, filesChanged, durationMs };
     });
@@ -175,19 +174,15 @@ export class Timeline {
     tree: Tree,
     changeCount: bigint,
     described: { name?: string; message?: string; automatic: boolean },
+    comeBackTo?: number,
   ): Promise<SnapshotInfo> {
     const { keeper, checkpointer, now } = this.#parts;
     const id = await tree.contentId();
     const { bytes, inodes } = tree;
-    const info = await keeper.addSnapshot(tree, {
-      id,
-      ...described,
-      createdAt: now(),
-      bytes,
-      inodes,
-    });
+    const taken = { id, ...described, createdAt: now(), bytes, inodes };
+    const info = await keeper.addSnapshot(tree, taken, comeBackTo);
     checkpointer.noteKept(changeCount);
-    await this.publish();
+    this.#parts.vfs.addSnapshot(this.#listed(info));
     return info;
   }
 
@@ -199,41 +194,40 @@ export class Timeline {
     if (!previous) return Math.max(0, taken.inodes - EMPTY_INODES);
     if (previous.id === taken.id) return 0;
     using before = await this.#parts.keeper.tree(previous.sequence, tree);
-    return (await before.diff(tree)).length;
+    return before.countChanges(tree);
   }
 
   /**
-   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first:
-   * a crash in between brings the target back, an error takes everything back.
+   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first,
+   * in one step: a crash in between brings the target back, an error takes everything back.
    */
   async #switch(target: SnapshotInfo, tree: Tree): Promise<{ info: SnapshotInfo; tree: Tree }> {
     const { vfs, checkpointer } = this.#parts;
     const [before, changeCount] = await freeze(this.#parts.vfs);
     try {
       const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
-      const info = await this.#keep(before, changeCount, { automatic: true, message });
-      await this.#rebase(target, info);
-      // Should this fail, either state may be live; both are kept, and the next checkpoint finds
-      // out.
+      const described = { automatic: true, message };
+      const info = await this.#keep(before, changeCount, described, target.sequence);
+      await this.#goOnOrTakeBack(info);
       checkpointer.noteRestored();
       await vfs.restore(tree);
       passPhase("restore");
       return { info, tree: before };
     } catch (error) {
+      // Either state may be live; both are kept, and the next checkpoint finds out.
+      checkpointer.noteUnknown();
       before.dispose();
       throw error;
     }
   }
 
-  /** Makes the target the state to come back to, or forgets the snapshot that was taken for it. */
-  async #rebase(target: SnapshotInfo, before: SnapshotInfo): Promise<void> {
-    const { keeper, now } = this.#parts;
-    let takeBack: (() => Promise<void>) | undefined;
+  /** Forgets the snapshot that was taken for a restore which ends here. */
+  async #goOnOrTakeBack(before: SnapshotInfo): Promise<void> {
     try {
-      takeBack = await keeper.rebase(target.sequence, now());
       passPhase("restore");
     } catch (error) {
-      await takeBack?.();
+      const { keeper, now } = this.#parts;
+      await keeper.rebase(before.sequence, now());
       await keeper.removeSnapshot(before.sequence);
       await this.publish();
       throw error;

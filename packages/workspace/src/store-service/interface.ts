@@ -22,6 +22,8 @@ export interface PersistRequest {
   at: number;
   /** Also a snapshot row, in the same transaction. */
   snapshot?: Omit<NewSnapshot, "root" | "workspace">;
+  /** With a snapshot: the root of another tree that becomes the checkpoint in its place. */
+  checkpoint?: Uint8Array;
   /** At most a quarter of a core, until `hurry`. */
   background?: boolean;
 }

@@ -1,6 +1,7 @@
 // Brings one frozen tree into the store: what the store lacks in batches, each a transaction of its
 // own, then the rows that refer to it in one durable transaction. Until that one nothing refers to
 // the batches, so a crash in between leaves garbage that a collection finds, and the state before.
+// What is small goes in together with the rows: the database writes each page that it touches once.
 
 import { DevdevError } from "@devdev/errno";
 import type { NewSnapshot, Store } from "@devdev/store";
@@ -13,6 +14,9 @@ import type { PersistRequest, PersistResult } from "./interface.js";
 /** In the background, so that a hurry takes effect soon; else larger ones. */
 const BACKGROUND_BATCH = 2 << 20;
 const BATCH = 16 << 20;
+
+/** What is small: blocks and their bytes before packing. */
+const SMALL = { blocks: 128, bytes: 1 << 20 };
 
 /** Bytes that were added since the last collection. */
 export const ADDED = "added";
@@ -60,17 +64,32 @@ export class Persisting {
     const blocks = await job.hash(this.#pace);
     this.#rely(blocks);
     job.setMissing(this.#store.blocks.missing(blocks));
-    for (let batch = await job.blocks(this.#pace); batch.length > 0;) {
+    const left = job.left();
+    const isSmall = left.blocks <= SMALL.blocks && left.bytes <= SMALL.bytes;
+    // The job's buffer is used again for pages.
+    const together = isSmall ? copied(await this.#blocks(job)) : [];
+    while (job.left().blocks > 0) {
+      const batch = await this.#blocks(job);
       this.#put(() => this.#store.blocks.put(batch));
-      batch = await job.blocks(this.#pace);
     }
-    for (let batch = await job.pages(); batch.length > 0; batch = await job.pages()) {
-      this.#rely(Buffer.concat(batch.map(({ id }: StoreObject) => id)));
-      this.#put(() => this.#store.metadata.putPages(batch));
+    let last = await this.#pages(job);
+    while (!job.hasAllPages) {
+      this.#put(() => this.#store.metadata.putPages(last));
+      last = await this.#pages(job);
     }
-    const result = this.#commit(job.root());
+    const result = this.#commit(job.root(), together, last);
     job.committed();
     return result;
+  }
+
+  async #blocks(job: PersistJob): Promise<StoreObject[]> {
+    return job.left().blocks > 0 ? job.blocks(this.#pace) : [];
+  }
+
+  async #pages(job: PersistJob): Promise<StoreObject[]> {
+    const pages = await job.pages();
+    this.#rely(Buffer.concat(pages.map(({ id }: StoreObject) => id)));
+    return pages;
   }
 
   #rely(ids: Uint8Array): void {
@@ -80,33 +99,44 @@ export class Persisting {
 
   #put(put: () => number): void {
     if (this.#givenUp) throw new DevdevError("ECANCELED", "nobody waits for this any more");
-    const { metadata } = this.#store;
-    const bytes = this.#store.transaction(
-      () => {
-        const added = put();
-        metadata.setCounter(ADDED, metadata.counter(ADDED) + added);
-        return added;
-      },
-      { durable: false },
-    );
-    this.#added += bytes;
+    this.#store.transaction(() => this.#count(put()), { durable: false });
     passPhase("persist");
   }
 
-  #commit(root: Uint8Array): PersistResult {
-    const { workspace, at, snapshot } = this.#request;
+  #count(added: number): void {
     const { metadata } = this.#store;
+    metadata.setCounter(ADDED, metadata.counter(ADDED) + added);
+    this.#added += added;
+  }
+
+  #commit(root: Uint8Array, blocks: StoreObject[], pages: StoreObject[]): PersistResult {
+    const { workspace, at, snapshot, checkpoint = root } = this.#request;
+    const { metadata } = this.#store;
+    if (this.#givenUp) throw new DevdevError("ECANCELED", "nobody waits for this any more");
     const row = this.#store.transaction(() => {
+      let added = 0;
+      if (blocks.length > 0) {
+        added += this.#store.blocks.put(blocks);
+        passPhase("persist");
+      }
+      added += metadata.putPages(pages);
+      passPhase("persist");
+      this.#count(added);
       // INVARIANT: what the live tree holds as stored is reachable from the checkpoint, so a
-      // snapshot, after which the tree counts as stored, replaces it too.
-      metadata.setCheckpoint(workspace, { root, at });
+      // snapshot, after which the tree counts as stored, replaces it too (or is itself what it is
+      // reachable from).
+      metadata.setCheckpoint(workspace, { root: checkpoint, at });
       const full: NewSnapshot | undefined = snapshot && { ...snapshot, workspace, root };
-      const added = full && metadata.addSnapshot(full);
+      const kept = full && metadata.addSnapshot(full);
       passPhase("commit");
-      return added;
+      return kept;
     });
     passPhase("commit");
     const storeBytes = metadata.counter(KEPT) + metadata.counter(ADDED);
     return { root, bytesAdded: this.#added, storeBytes, ...(row && { snapshot: row }) };
   }
+}
+
+function copied(objects: StoreObject[]): StoreObject[] {
+  return objects.map((each) => ({ ...each, data: each.data.slice() }));
 }

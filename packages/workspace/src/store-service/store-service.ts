@@ -19,6 +19,7 @@ import type {
   StoreStatistics,
   WriterCalls,
 } from "./interface.js";
+import { SnapshotLists } from "./snapshot-lists.js";
 
 export class StoreService {
   readonly directory: string;
@@ -30,6 +31,7 @@ export class StoreService {
   readonly #loans: Loans;
   readonly #writer: WorkerCalls<WriterCalls>;
   readonly #reader: WorkerCalls<ReaderCalls>;
+  readonly #lists = new SnapshotLists((id) => this.#reader.call("snapshots", id));
   #checker: WorkerCalls<CheckerCalls> | undefined;
   #checking: Promise<CheckReport> | undefined;
 
@@ -80,15 +82,17 @@ export class StoreService {
   }
 
   removeWorkspace(id: string): Promise<boolean> {
-    return this.#writer.call("removeWorkspace", id);
+    return this.#writer.call("removeWorkspace", id).finally(() => this.#lists.forget(id));
   }
 
   removeSnapshot(workspace: string, sequence: number): Promise<boolean> {
-    return this.#writer.call("removeSnapshot", workspace, sequence);
+    const removed = this.#writer.call("removeSnapshot", workspace, sequence);
+    return removed.finally(() => this.#lists.forget(workspace));
   }
 
   removeSnapshots(workspace: string, sequences: readonly number[]): Promise<number> {
-    return this.#writer.call("removeSnapshots", workspace, sequences);
+    const removed = this.#writer.call("removeSnapshots", workspace, sequences);
+    return removed.finally(() => this.#lists.forget(workspace));
   }
 
   /** The same through whoever has the workspace open. */
@@ -104,16 +108,24 @@ export class StoreService {
   }
 
   snapshots(workspace: string): Promise<SnapshotRow[]> {
-    return this.#reader.call("snapshots", workspace);
+    return this.#lists.of(workspace);
   }
 
   /** Makes a tree durable as the checkpoint, and as a snapshot if one is asked for. */
-  persist(tree: Tree, request: Omit<PersistRequest, "tree">): Promise<PersistResult> {
-    const answer = this.#writer.call("persist", { ...request, tree: tree.handle });
-    // The tree must outlive the call, whatever its owner does with it meanwhile.
-    return answer
-      .then((result) => (this.quota.note(result.storeBytes), result))
-      .finally(() => void tree.handle);
+  async persist(tree: Tree, request: Omit<PersistRequest, "tree">): Promise<PersistResult> {
+    try {
+      // The tree must outlive the call, whatever its owner does with it meanwhile.
+      const result = await this.#writer.call("persist", { ...request, tree: tree.handle });
+      if (result.snapshot) this.#lists.add(result.snapshot);
+      this.quota.note(result.storeBytes);
+      return result;
+    } catch (error) {
+      // What was committed all the same is found by reading.
+      this.#lists.forget(request.workspace);
+      throw error;
+    } finally {
+      void tree.handle;
+    }
   }
 
   hurry(workspace: string): Promise<void> {
