@@ -1,10 +1,10 @@
 //! Reads an exported snapshot into a fresh tree. Nothing is kept unless all of it is right.
 //!
 //! The stream may come from anybody. Its memory is bounded by the limits given: content and
-//! inodes count as they will in the workspace, and names, attributes and the chunk list have a
-//! budget that grows with both limits.
+//! inodes count as they will in the workspace, and names, attributes, the chunk list and the holes
+//! of chunks have a budget that grows with both limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -96,6 +96,16 @@ impl Import<'_> {
     fn spend(&mut self, bytes: usize) -> Result<()> {
         let left = self.budget.checked_sub(bytes as u64);
         self.source.limit(left.is_some(), "names and attributes take more than is allowed")?;
+        self.budget = left.unwrap_or(0);
+        Ok(())
+    }
+
+    // What chunks take in memory that are mostly holes; one that is used again is the same one.
+    fn spend_chunks(&mut self) -> Result<()> {
+        let used: HashSet<Use> = self.files.iter().flat_map(|f| &f.1).map(|u| u.1).collect();
+        let beside = used.iter().map(|used| beside_pages(u64::from(used.len), used.present));
+        let left = self.budget.checked_sub(beside.sum());
+        self.source.limit(left.is_some(), "its holes take more memory than is allowed")?;
         self.budget = left.unwrap_or(0);
         Ok(())
     }
@@ -213,6 +223,7 @@ impl Import<'_> {
     fn read_blocks(&mut self) -> Result<Vec<Vec<u8>>> {
         let count = self.source.varint(u64::MAX, "")?;
         self.source.check(count == u64::from(self.blocks), "the number of blocks is wrong")?;
+        self.spend_chunks()?;
         // What each block is used for, to see that it fits while its position is known.
         let mut shape = vec![(u32::MAX, u16::MAX); self.blocks as usize];
         for (_, used) in self.files.iter().flat_map(|file| &file.1) {
@@ -250,6 +261,13 @@ impl Import<'_> {
             ImportError { position: start, kind, what: "snapshot" }
         })
     }
+}
+
+/// What a chunk takes in memory beside the pages that a limit counts.
+pub(crate) fn beside_pages(len: u64, present: u16) -> u64 {
+    /// The chunk itself, its slot in its file.
+    const CHUNK: u64 = 192;
+    (len + CHUNK).saturating_sub(u64::from(present.count_ones()) * PAGE_SIZE)
 }
 
 /// Whether pages without data are zero.

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use devdev_vfs::codec::Corrupt;
 use devdev_vfs::record::{XATTR_NAME_MAX, XATTR_VALUE_MAX, in_namespace};
 use devdev_vfs::{
-    Body, Ino, Inode, MAX_FILE_SIZE, PAGE_SIZE, PATH_MAX, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO,
-    S_IFLNK, S_IFREG, Timespec, Tree, Xattrs,
+    Body, Ino, Inode, Limits, MAX_FILE_SIZE, PAGE_SIZE, PATH_MAX, S_IFBLK, S_IFCHR, S_IFDIR,
+    S_IFIFO, S_IFLNK, S_IFREG, Timespec, Tree, Xattrs,
 };
 use tar::{GnuExtSparseHeader, Header};
 
@@ -26,8 +26,15 @@ use crate::tar_pax::{Pax, XATTR, decimal, field, xattr_name};
 use crate::unpacked::unpacked;
 
 const BLOCK: usize = 512;
-/// The longest extended header or long name; smaller than the longest record of an inode.
+/// The most that extended headers say of one entry, and the longest name; smaller than the longest
+/// record of an inode.
 const META_MAX: u64 = 900 << 10;
+/// The most that global headers say of all entries: every one of them looks at it.
+const GLOBAL_MAX: u64 = 64 << 10;
+/// Entries that replace each other leave nothing behind, so that no limit ends them. What is read
+/// in all is no more than so many times what the limits allow, and this.
+const READ_TIMES: u64 = 4;
+const READ_LEAST: u64 = 64 << 20;
 /// How much is read at once of a file.
 const PIECE: u64 = 64 << 10;
 
@@ -48,6 +55,7 @@ pub fn import_tar(
         options,
         nodes: Nodes::new(options.owner.unwrap_or_default(), now),
         global: Pax::default(),
+        global_bytes: 0,
         budget: limits.bytes.saturating_add(limits.inodes.saturating_mul(1024)),
         skipped: 0,
     };
@@ -58,12 +66,16 @@ pub fn import_tar(
     Ok((tree, skipped))
 }
 
+const LONG_META: &str = "an extended header is too long";
+
 struct Import<'a> {
     source: Source<'a>,
     options: ImportOptions,
     nodes: Nodes,
     /// Records for all entries to come.
     global: Pax,
+    /// Bytes of it.
+    global_bytes: u64,
     /// Bytes left for what neither limit counts.
     budget: u64,
     skipped: u64,
@@ -73,6 +85,8 @@ struct Import<'a> {
 #[derive(Default)]
 struct Before {
     pax: Pax,
+    /// Bytes of extended headers.
+    bytes: u64,
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
 }
@@ -112,11 +126,15 @@ impl Import<'_> {
             let size = self.number(&header.as_old().size, MAX_FILE_SIZE)?;
             match header.entry_type().as_byte() {
                 b'x' | b'X' => {
+                    before.bytes = before.bytes.saturating_add(size);
+                    self.source.limit(before.bytes <= META_MAX, LONG_META)?;
                     let records = self.meta(size)?;
                     let parsed = before.pax.parse(&records);
                     self.flawed(parsed)?;
                 }
                 b'g' => {
+                    self.global_bytes = self.global_bytes.saturating_add(size);
+                    self.source.limit(self.global_bytes <= GLOBAL_MAX, LONG_META)?;
                     let records = self.meta(size)?;
                     let parsed = self.global.parse(&records);
                     self.flawed(parsed)?;
@@ -136,6 +154,10 @@ impl Import<'_> {
     // The next header; none where the archive ends.
     fn header(&mut self, first: bool) -> Result<Option<Header>> {
         self.source.mark();
+        let Limits { bytes, inodes } = self.options.limits;
+        let allowed = bytes.saturating_add(inodes.saturating_mul(1024));
+        let most = allowed.saturating_mul(READ_TIMES).saturating_add(READ_LEAST);
+        self.source.limit(self.source.here() <= most, "it unpacks to far more than is allowed")?;
         let block = match self.source.take(BLOCK) {
             Err(error) if first && matches!(error.kind, ImportErrorKind::Truncated) => {
                 return Err(self.source.error(ImportErrorKind::NotAnArchive));
@@ -169,7 +191,7 @@ impl Import<'_> {
 
     // The content of an entry that describes others.
     fn meta(&mut self, size: u64) -> Result<Vec<u8>> {
-        self.source.limit(size <= META_MAX, "an extended header is too long")?;
+        self.source.limit(size <= META_MAX, LONG_META)?;
         self.spend(2 * size)?;
         let bytes = self.source.take(size as usize)?;
         self.padding(size)?;
@@ -233,7 +255,7 @@ impl Import<'_> {
         Ok(Entry { name, link: link.unwrap_or_else(own_link), stored, inode, pax })
     }
 
-    fn xattrs(&self, pax: &Pax) -> Result<Option<Arc<Xattrs>>> {
+    fn xattrs(&mut self, pax: &Pax) -> Result<Option<Arc<Xattrs>>> {
         let mut all = Xattrs::new();
         for (key, value) in &pax.0 {
             let Some(name) = key.strip_prefix(XATTR).map(xattr_name) else { continue };
@@ -243,6 +265,8 @@ impl Import<'_> {
             }
             let fits = name.len() <= XATTR_NAME_MAX && value.len() <= XATTR_VALUE_MAX;
             self.source.check(fits, "an extended attribute is too long")?;
+            // Those of a global header are another copy for each entry.
+            self.spend((name.len() + value.len() + 64) as u64)?;
             all.insert(name.into(), value.as_slice().into());
         }
         Ok((!all.is_empty()).then(|| Arc::new(all)))
@@ -421,8 +445,10 @@ impl Import<'_> {
                 at += n;
                 self.room(filler.pages)?;
             }
+            self.spend(std::mem::take(&mut filler.beside))?;
         }
-        let (content, pages) = filler.finish();
+        let (content, pages, beside) = filler.finish();
+        self.spend(beside)?;
         self.room(pages)?;
         self.nodes.pages += pages;
         (inode.body, inode.size) = (Body::File(content), size);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use devdev_vfs::page::is_name;
 use devdev_vfs::{Body, Chunk, Errno, Ino, Inode, S_IFDIR, Timespec, Tree, TreeBuilder};
 
+use crate::import::beside_pages;
+
 /// Why an entry has no place.
 pub(crate) type Refused = &'static str;
 
@@ -19,6 +21,9 @@ struct Node {
 /// All there is, by index; the root is 0.
 pub(crate) struct Nodes {
     all: Vec<Node>,
+    /// Those of `all` that nothing leads to any more: an archive that names one file for ever takes
+    /// no more room than that file.
+    spare: Vec<usize>,
     /// Who owns directories that the archive does not name, and their times.
     owner: (u32, u32),
     now: Timespec,
@@ -42,7 +47,8 @@ pub(crate) fn names_of(path: &[u8]) -> Result<Vec<&[u8]>, Refused> {
 
 impl Nodes {
     pub(crate) fn new(owner: (u32, u32), now: Timespec) -> Nodes {
-        let mut nodes = Nodes { all: Vec::new(), owner, now, inodes: 1, pages: 0 };
+        let mut nodes =
+            Nodes { all: Vec::new(), spare: Vec::new(), owner, now, inodes: 1, pages: 0 };
         nodes.push(nodes.unnamed());
         nodes
     }
@@ -54,7 +60,12 @@ impl Nodes {
 
     fn push(&mut self, inode: Inode) -> usize {
         self.inodes += 1;
-        self.all.push(Node { inode, names: BTreeMap::new(), links: 1 });
+        let node = Node { inode, names: BTreeMap::new(), links: 1 };
+        if let Some(at) = self.spare.pop() {
+            self.all[at] = node;
+            return at;
+        }
+        self.all.push(node);
         self.all.len() - 1
     }
 
@@ -135,6 +146,7 @@ impl Nodes {
             }
             (node.inode.body, node.inode.xattrs) = (Body::Special, None);
             self.inodes -= 1;
+            self.spare.push(old);
         }
         Ok(())
     }
@@ -191,6 +203,8 @@ pub(crate) struct Filler {
     present: u16,
     /// Pages in the chunks that are complete.
     pub pages: u64,
+    /// Bytes that those chunks take in memory beside their pages, until they are spent.
+    pub beside: u64,
 }
 
 impl Filler {
@@ -218,13 +232,15 @@ impl Filler {
             bytes.shrink_to_fit();
             let chunk = Chunk::new(bytes, std::mem::take(&mut self.present));
             self.pages += chunk.data_pages();
+            self.beside += beside_pages(chunk.len() as u64, chunk.present());
             self.content.set(self.index, Some(Arc::new(chunk)));
         }
         self.bytes.clear();
     }
 
-    pub(crate) fn finish(mut self) -> (devdev_vfs::Content, u64) {
+    /// The content, its pages, and what is left to be spent.
+    pub(crate) fn finish(mut self) -> (devdev_vfs::Content, u64, u64) {
         self.flush();
-        (self.content, self.pages)
+        (self.content, self.pages, self.beside)
     }
 }

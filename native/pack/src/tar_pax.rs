@@ -6,6 +6,9 @@ use devdev_vfs::codec::Corrupt;
 
 /// Prefix of records with an extended attribute.
 pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
+const SPARSE: &[u8] = b"GNU.sparse.";
+const KEYS: [&[u8]; 8] =
+    [b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"atime", b"ctime"];
 
 fn flaw(reason: &'static str) -> Corrupt {
     Corrupt { position: 0, reason }
@@ -52,7 +55,7 @@ impl Pax {
         out
     }
 
-    /// Adds the records of an extended header.
+    /// Adds the records of an extended header, as far as they say something that is kept.
     pub(crate) fn parse(&mut self, mut bytes: &[u8]) -> Result<(), Corrupt> {
         let broken = flaw("an extended header's record is broken");
         while !bytes.is_empty() {
@@ -62,7 +65,10 @@ impl Pax {
             let record = bytes.get(space + 1..len).and_then(|r| r.strip_suffix(b"\n"));
             let record = record.ok_or(broken)?;
             let equals = record.iter().position(|b| *b == b'=').ok_or(broken)?;
-            self.set(&record[..equals], &record[equals + 1..]);
+            let key = &record[..equals];
+            if KEYS.contains(&key) || key.starts_with(XATTR) || key.starts_with(SPARSE) {
+                self.set(key, &record[equals + 1..]);
+            }
             bytes = &bytes[len..];
         }
         Ok(())
@@ -158,12 +164,16 @@ mod tests {
         let mut pax = Pax::default();
         // Around the lengths at which the length itself gets one more digit.
         for n in (0..20).chain(80..110).chain(980..1010) {
-            pax.set(format!("key{n}").as_bytes(), vec![b'\n'; n]);
+            pax.set(format!("SCHILY.xattr.{n}").as_bytes(), vec![b'\n'; n]);
         }
         let mut copy = Pax::default();
         copy.parse(&pax.bytes()).unwrap();
         assert_eq!(copy.0, pax.0);
-        assert!(copy.get(b"key0").is_none() && copy.get(b"key1") == Some(b"\n"));
+        let value = |n: u32| copy.get(format!("SCHILY.xattr.{n}").as_bytes());
+        assert!(value(0).is_none() && value(1) == Some(b"\n"));
+        let mut others = Pax::default();
+        others.parse(b"12 comment=\n12 path=a/b\n12 comment=\n").unwrap();
+        assert_eq!(others.0, [(b"path".to_vec(), b"a/b".to_vec())]);
         for broken in ["", "5", "x a=b\n", "7 a=b\n", "5 a=b\n", "6 ab=\n\n", "6 abc\n", "0 a=b\n"]
         {
             assert_eq!(Pax::default().parse(broken.as_bytes()).is_ok(), broken.is_empty());

@@ -313,6 +313,12 @@ fn bombs_stop_at_the_limits() {
         stream = stream.tag(2, format!("n{n:07}").as_bytes()).numbers(&[0]);
     }
     assert!(stream.refused().contains("names and attributes take more than is allowed"));
+    // Chunks that are one page behind fifteen that are none: a sixteenth of what they take.
+    let mut stream = Forged::new().file(b"a").numbers(&[200]);
+    for n in 0..200 {
+        stream = stream.numbers(&[0, 65536]).raw(&[0, 128]).numbers(&[n]);
+    }
+    assert!(stream.home().numbers(&[200]).refused().contains("its holes take more memory"));
     // A block that unpacks to more than it says.
     let bomb = zstd::bulk::compress(&vec![1; 50 << 20], 3).unwrap();
     let mut head = Forged::new().file(b"a").numbers(&[1, 0, 65536]).raw(&[255, 255]);

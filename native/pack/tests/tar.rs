@@ -310,3 +310,51 @@ fn maps_of_sparse_files_are_checked() {
         assert_ne!(reason(&new(map, real)), "taken", "{map}");
     }
 }
+
+#[test]
+fn nothing_that_is_said_often_takes_more_than_is_allowed() {
+    let limits = Limits { bytes: 1 << 20, inodes: 1000 };
+    let refused = |parts: &[Vec<u8>]| read(&archive(parts), limits, None).err().unwrap_or_default();
+    let long = |len: usize| pax(&[("SCHILY.xattr.user.a", &"x".repeat(len))]);
+    let global = |mut header: Vec<u8>| {
+        header[156] = b'g';
+        let mut again = Header::from_byte_slice(&header[..512]).clone();
+        again.set_cksum();
+        header[..512].copy_from_slice(again.as_bytes());
+        header
+    };
+    // A record that each entry gets a copy of.
+    let mut parts = vec![global(long(60_000))];
+    parts.extend((0..100).map(|n| file(&format!("f{n}"), "")));
+    assert!(refused(&parts).contains("names and attributes take more than is allowed"));
+    assert!(refused(&vec![global(long(60_000)); 2]).contains("header is too long"));
+    assert!(refused(&vec![long(60_000); 16]).contains("header is too long"));
+    // One file for ever: it is there once.
+    let same = vec![file("a", "x"); 3000];
+    assert!(read(&archive(&same), limits, None).is_ok());
+    // Chunks that are one page behind fifteen that are none.
+    let map = |n: u64| format!("{},1", n * 65536 + 65535);
+    let maps: Vec<_> = (0..250).map(map).collect();
+    let size = (250u64 << 16).to_string();
+    let records = [("GNU.sparse.size", &size[..]), ("GNU.sparse.map", &maps.join(","))];
+    let holes = [pax(&records), file("a", &"x".repeat(250))];
+    assert!(refused(&holes).contains("more than is allowed"), "{}", refused(&holes));
+    let one: Vec<_> = (0..200)
+        .flat_map(|n| {
+            let records = [("GNU.sparse.size", "65536"), ("GNU.sparse.map", "65535,1")];
+            [pax(&records), file(&format!("f{n}"), "x")]
+        })
+        .collect();
+    assert!(refused(&one).contains("more than is allowed"), "{}", refused(&one));
+}
+
+#[test]
+fn what_unpacks_for_ever_has_an_end() {
+    // Each entry replaces the one before, so neither limit is ever reached.
+    let limits = Limits { bytes: 1 << 20, inodes: 10 };
+    let big = entry(EntryType::file(), "a", &vec![0; 400 << 10]);
+    let packed = zstd::encode_all(&archive(&vec![big; 200])[..], 3).unwrap();
+    assert!(packed.len() < 100_000);
+    let refused = read(&packed, limits, None).err().unwrap_or_default();
+    assert!(refused.contains("unpacks to far more than is allowed"), "{refused}");
+}
