@@ -1,6 +1,6 @@
 // The closing count of scripts/test is only as good as what is read from each runner.
 import { expect, test } from "vitest";
-import { countCargo, countChecks, countSuites, countVitest } from "./runners.ts";
+import { countCargo, countChecks, countFuzz, countSuites, countVitest } from "./runners.ts";
 
 test("cargo's counts are summed over its binaries", () => {
   const output = [
@@ -33,6 +33,14 @@ test("the last line of scripts/suites is counted", () => {
     skipped: 2,
   });
   expect(countSuites("suites: no transport x")).toBeUndefined();
+});
+
+test("fuzzing counts its targets, or the one that failed", () => {
+  const output = "fuzz: 20 s, seed 1\nfuzz: page     6528 inputs, 993 taken\n";
+  expect(countFuzz(output)).toEqual({ passed: 1, failed: 0, skipped: 0 });
+  const found = "fuzz: tar took 90 MiB of memory in round 7 of seed 1\n";
+  expect(countFuzz(found)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  expect(countFuzz("fuzz: 20 s, seed 1\n")).toBeUndefined();
 });
 
 test("a gate counts the parts that failed", () => {

@@ -96,6 +96,13 @@ export function countSuites(output: string): Counts | undefined {
   return { passed, failed, skipped };
 }
 
+/** scripts/fuzz prints one line for each target; it ends at the first finding. */
+export function countFuzz(output: string): Counts | undefined {
+  const passed = [...output.matchAll(/^fuzz: \w+ +\d+ inputs, [1-9]\d* taken$/gm)].length;
+  const failed = [...output.matchAll(/^fuzz: \w+ .* in round \d+ of seed \d+$/gm)].length;
+  return passed + failed === 0 ? undefined : { passed, failed, skipped: 0 };
+}
+
 const OVER_RINGS = ["visibility", "both-sides", "library", "snapshots", "watchdog"];
 const CHECKS = ["rustfmt", "format", "tidy", "types", "lint", "clippy", "generated"];
 
@@ -128,6 +135,8 @@ export function runners(): Runner[] {
       timeoutMs: 10 * MINUTE,
       count: countCargo,
     },
+    // The same inputs each time: scripts/fuzz alone takes new ones.
+    { name: "fuzz", command: ["scripts/fuzz", "20", "1"], timeoutMs: 5 * MINUTE, count: countFuzz },
     vitest("unit", 5 * MINUTE),
     vitest("suites", 50 * MINUTE),
     {

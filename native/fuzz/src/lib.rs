@@ -4,8 +4,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod archives;
+mod choices;
 mod mutate;
+mod streams;
 mod targets;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,8 +20,10 @@ pub use targets::{Target, targets};
 /// Most examples kept for a target.
 const CORPUS: usize = 400;
 
-/// An input on which a target panicked.
+/// An input on which a target panicked, or took too much.
 pub struct Crash {
+    /// What it did.
+    pub what: String,
     /// How many inputs came before it.
     pub round: u64,
     /// The input.
@@ -32,6 +38,8 @@ pub struct Fuzzer {
     pub rounds: u64,
     /// Mutated inputs that the target took.
     pub taken: u64,
+    /// Whether memory and time of each input are looked at: nothing else may run beside it then.
+    pub watched: bool,
     corpus: Vec<Vec<u8>>,
     seeds: usize,
     random: Random,
@@ -45,16 +53,22 @@ impl Fuzzer {
             assert!((target.run)(example), "{} refuses its own example {n}", target.name);
         }
         let seeds = corpus.len();
-        Fuzzer { target, rounds: 0, taken: 0, corpus, seeds, random: Random(seed) }
+        let random = Random(seed);
+        Fuzzer { target, rounds: 0, taken: 0, watched: false, corpus, seeds, random }
     }
 
     /// Tries one input.
     pub fn round(&mut self) -> Result<(), Crash> {
         let input = mutate::mutate(&self.corpus, &mut self.random, self.target.seal);
+        let watch = self.watched.then(watch::Watch::start);
         let run = catch_unwind(AssertUnwindSafe(|| (self.target.run)(&input)));
         self.rounds += 1;
+        let round = self.rounds;
+        if let Some(what) = watch.and_then(|watch| watch.complaint()) {
+            return Err(Crash { what, round, input });
+        }
         match run {
-            Err(_) => return Err(Crash { round: self.rounds, input }),
+            Err(_) => return Err(Crash { what: "panicked".into(), round, input }),
             Ok(false) => {}
             Ok(true) => {
                 self.taken += 1;
@@ -82,8 +96,8 @@ mod tests {
             let mut fuzzer = Fuzzer::new(target, 1);
             for _ in 0..400 {
                 if let Err(crash) = fuzzer.round() {
-                    let Crash { round, input } = crash;
-                    panic!("{} round {round}: {}", fuzzer.target.name, input.escape_ascii());
+                    let Crash { what, round, input } = crash;
+                    panic!("{} {what} in {round}: {}", fuzzer.target.name, input.escape_ascii());
                 }
             }
             // A mutator that is never taken tests the first check only.

@@ -1,11 +1,12 @@
 //! `devdev-fuzz SECONDS [SEED [TARGET]]`: fuzzes every target, or one, in turns. Prints the seed;
-//! an input on which a target panics is written to `artifacts/` beside this crate.
+//! an input on which a target panics, or takes too much time or memory, is written to `artifacts/`
+//! beside this crate.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use devdev_fuzz::{Fuzzer, targets};
+use devdev_fuzz::{Crash, Fuzzer, targets};
 
 /// Inputs between two looks at the clock.
 const TURN: u64 = 64;
@@ -23,7 +24,12 @@ fn main() -> ExitCode {
     };
     let only = args.next();
     let chosen = targets().into_iter().filter(|t| only.as_deref().is_none_or(|o| o == t.name));
-    let mut fuzzers: Vec<Fuzzer> = chosen.map(|target| Fuzzer::new(target, seed)).collect();
+    let watched = |target| {
+        let mut fuzzer = Fuzzer::new(target, seed);
+        fuzzer.watched = true;
+        fuzzer
+    };
+    let mut fuzzers: Vec<Fuzzer> = chosen.map(watched).collect();
     if fuzzers.is_empty() {
         let names: Vec<_> = targets().iter().map(|t| t.name).collect();
         eprintln!("no such target; there are {}", names.join(", "));
@@ -35,7 +41,7 @@ fn main() -> ExitCode {
         for fuzzer in &mut fuzzers {
             for _ in 0..TURN {
                 if let Err(crash) = fuzzer.round() {
-                    return report(fuzzer.target.name, seed, crash.round, &crash.input);
+                    return report(fuzzer.target.name, seed, &crash);
                 }
             }
         }
@@ -46,11 +52,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn report(target: &str, seed: u64, round: u64, input: &[u8]) -> ExitCode {
+fn report(target: &str, seed: u64, Crash { what, round, input }: &Crash) -> ExitCode {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts");
     let file = dir.join(format!("{target}-{seed}-{round}"));
     let written = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&file, input));
-    println!("fuzz: {target} panicked in round {round} of seed {seed}");
+    println!("fuzz: {target} {what} in round {round} of seed {seed}");
     match written {
         Ok(()) => println!("fuzz: the input is in {}", file.display()),
         Err(error) => println!("fuzz: the input could not be written: {error}"),

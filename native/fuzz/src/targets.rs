@@ -14,6 +14,8 @@ use devdev_vfs::{
     path_diff,
 };
 
+use crate::{archives, streams};
+
 /// A function of bytes; true when it takes them.
 #[derive(Clone, Copy)]
 pub struct Target {
@@ -27,6 +29,7 @@ pub struct Target {
     pub seal: bool,
 }
 
+/// What an import may hold: little, so that one that takes more than it may stands out.
 const LIMITS: Limits = Limits { bytes: 4 << 20, inodes: 2000 };
 const SCOPE: DiffScope = DiffScope { times: true, within_renamed: true };
 const MAX_INODES: u64 = 20_000;
@@ -37,11 +40,32 @@ pub fn targets() -> Vec<Target> {
         Target { name: "page", run: run_page, seeds: seed_pages, seal: false },
         Target { name: "tree", run: run_tree, seeds: seed_trees, seal: false },
         Target { name: "import", run: run_import, seeds: seed_streams, seal: true },
+        Target { name: "stream", run: run_stream, seeds: || chosen(run_stream), seal: false },
         Target { name: "tar", run: run_tar, seeds: seed_archives, seal: false },
+        Target { name: "archive", run: run_archive, seeds: || chosen(run_archive), seal: false },
         Target { name: "block", run: run_block, seeds: seed_blocks, seal: false },
         #[cfg(target_os = "linux")]
         Target { name: "fuse", run: devdev_fuse::is_request, seeds: seed_requests, seal: false },
     ]
+}
+
+/// Choices that are taken: none at all is one of them.
+fn chosen(run: fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
+    let mut random = Random(7);
+    let mut all = vec![Vec::new()];
+    for len in (1..400).step_by(8) {
+        all.push((0..len).map(|_| random.number() as u8).collect());
+    }
+    all.retain(|choices| run(choices));
+    all
+}
+
+fn run_stream(choices: &[u8]) -> bool {
+    run_import(&streams::stream(choices))
+}
+
+fn run_archive(choices: &[u8]) -> bool {
+    take_tar(&archives::archive(choices))
 }
 
 fn run_page(bytes: &[u8]) -> bool {
@@ -190,9 +214,13 @@ fn run_tar(bytes: &[u8]) -> bool {
         let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
         block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
     }
+    take_tar(&bytes)
+}
+
+fn take_tar(bytes: &[u8]) -> bool {
     let options = ImportOptions { limits: LIMITS, owner: None };
     let now = Timespec::default();
-    let Ok((tree, _)) = import_tar(&mut &bytes[..], options, now) else { return false };
+    let Ok((tree, _)) = import_tar(&mut &*bytes, options, now) else { return false };
     assert!(tree.inodes <= LIMITS.inodes && tree.bytes <= LIMITS.bytes);
     // What is taken can be stored, and comes out as something that is taken, and is the same then.
     pages(&tree);
