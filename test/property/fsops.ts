@@ -112,3 +112,21 @@ export function race(
   const command = [fsops, "race", directory, ...flags(options)];
   return run(devdev.identity.wrap(command), { env: devdev.env, timeoutMs });
 }
+
+/** A history of work, snapshots and restores beside a model that keeps copies. */
+export async function live(
+  fsops: string,
+  devdev: Devdev,
+  options: { seed: number; seconds: number },
+): Promise<RunResult> {
+  const { identity } = devdev;
+  const tmpfs = await onTmpfs(identity);
+  const node = process.execPath.replace(CHECKOUT, identity.checkout);
+  const agent = join(identity.checkout, "test/property/history-agent.ts");
+  const args = [devdev.directory, tmpfs, fsops, options.seed, options.seconds].map(String);
+  const env = { ...devdev.env, DEVDEV_BIN: join(identity.checkout, "bin/devdev") };
+  const timeoutMs = (options.seconds + 2 * GRACE_SECONDS) * 1000;
+  const result = await run(identity.wrap([node, agent, ...args]), { env, timeoutMs });
+  await must(["rm", "-rf", tmpfs]);
+  return result;
+}

@@ -6,7 +6,14 @@ import { Devdev } from "../harness/devdev.ts";
 import { sweep } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { describe, type RunResult } from "../harness/run.ts";
-import { buildFsops, compareEngineWithTmpfs, compareWithTmpfs, conform, race } from "./fsops.ts";
+import {
+  buildFsops,
+  compareEngineWithTmpfs,
+  compareWithTmpfs,
+  conform,
+  live,
+  race,
+} from "./fsops.ts";
 
 const [seconds = 600, first = Date.now() % 1_000_000_000] = process.argv.slice(2).map(Number);
 if (!(seconds > 0) || !Number.isInteger(first)) {
@@ -29,6 +36,8 @@ async function round(fsops: string, name: "root" | "user", seed: number): Promis
   const engine = { seconds: part, seed, every: 10 + (seed % 90) };
   results.push(await compareEngineWithTmpfs(fsops, devdev.identity, engine));
   results.push(await race(fsops, devdev, mount, { seconds: part, seed, threads: 4 + (seed % 5) }));
+  await using fresh = await Devdev.create(await identity(name), "history");
+  results.push(await live(fsops, fresh, { seconds: part, seed }));
   if (name === "root") {
     await using shared = await Devdev.create(await identity(name), "property");
     const directory = await shared.mount("--allow-other");

@@ -84,7 +84,7 @@ fn clean(path: &StdPath) -> io::Result<()> {
     fs::rmdir(path)
 }
 
-fn compare_run(
+pub fn compare_run(
     wa: &mut dyn Side,
     wb: &mut dyn Side,
     steps: &[Step],

@@ -2,6 +2,8 @@
 //! of them a file system everybody trusts) and compares what comes back and what is there;
 //! `engine A` compares a directory with the engine without a mount; `race DIR` lets threads collide
 //! in one directory and checks what must hold in any order; `conform A B` tries a table of calls.
+//! `advance A B` goes on from what is in two equal directories and leaves it there, `same A B` only
+//! compares them: with these others move the directories through time meanwhile.
 //! It is a program of its own because a process that touches a mount must be one that can be
 //! killed.
 
@@ -11,6 +13,7 @@ mod conform;
 mod differ;
 mod engine;
 mod engine_tree;
+mod history;
 mod op;
 mod race;
 mod rng;
@@ -30,6 +33,7 @@ use differ::Pair;
 use op::Caps;
 
 const USAGE: &str = "usage: devdev-fsops diff A B | engine A | conform A B | race DIR
+    | advance A B | same A B
     | small DIR | io DIR | getattr DIR
   --seed N       first seed (default: from the clock)
   --seconds S    how long (default 10)
@@ -111,6 +115,8 @@ fn main() -> ExitCode {
                 diff(Pair { a: a.clone(), b: None }, &Options { umask: API_UMASK, ..o })
             }
             ("conform", [a, b]) => conform::conform(a, b, o.seed, o.part),
+            ("advance", [a, b]) => history::advance(a, b, o.seed, o.ops),
+            ("same", [a, b]) => history::same(a, b),
             ("small", [dir]) => bench::small(dir, o.files).map_err(|e| format!("small: {e:?}")),
             ("io", [dir]) => bench::io(dir, o.mib).map_err(|e| format!("io: {e:?}")),
             ("getattr", [dir]) => {
@@ -193,7 +199,7 @@ fn one(pair: &Pair, seed: u64, ops: usize, caps: Caps, every: usize) -> Result<(
 }
 
 /// Sizes up to which both sides can go, and features that both have.
-fn probe(pair: &Pair) -> rustix::io::Result<Caps> {
+pub(crate) fn probe(pair: &Pair) -> rustix::io::Result<Caps> {
     let mut caps = Caps {
         root: rustix::process::geteuid().is_root(),
         xattr: true,

@@ -132,9 +132,20 @@ impl World {
         let root =
             fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let zero_range = probe_zero_range(root.as_fd())?;
+        Ok(World { zero_range, ..World::untouched(path, root) })
+    }
+
+    /// To be looked at only: nothing is made there.
+    pub fn view(path: PathBuf) -> io::Result<World> {
+        let root =
+            fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(World::untouched(path, root))
+    }
+
+    fn untouched(path: PathBuf, root: OwnedFd) -> World {
         let slots = (0..SLOTS).map(|_| None).collect();
         let (map, untimed) = (None, HashSet::new());
-        Ok(World { root, path, slots, map, untimed, zero_range, beside_engine: false })
+        World { root, path, slots, map, untimed, zero_range: false, beside_engine: false }
     }
 
     fn at<'a>(&self, path: &'a Path) -> &'a OsStr {
