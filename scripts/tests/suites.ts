@@ -27,6 +27,7 @@ interface Combination {
 
 interface Wanted {
   combinations: Combination[];
+  writeback: boolean;
   patterns: string[];
 }
 
@@ -36,6 +37,7 @@ function wanted(argv: string[]): Wanted {
   const options = {
     transport: { type: "string" },
     as: { type: "string" },
+    writeback: { type: "boolean", default: process.env["DEVDEV_WRITEBACK"] === "1" },
   } as const;
   const { values, positionals } = parseArgs({ args: argv, options, allowPositionals: true });
   const transports = TRANSPORTS.filter((one) => (values.transport ?? one) === one);
@@ -45,7 +47,7 @@ function wanted(argv: string[]): Wanted {
   const possible = names.filter((name) => identityNames.includes(name));
   if (possible.length === 0) throw new UsageError("only root can run them as root");
   const combinations = transports.flatMap((transport) => possible.map((as) => ({ transport, as })));
-  return { combinations, patterns: positionals };
+  return { combinations, writeback: values.writeback, patterns: positionals };
 }
 
 /** The command that runs vitest as that identity, in an environment of its own. */
@@ -55,6 +57,7 @@ async function command({ transport, as }: Combination, all: Wanted): Promise<str
   const env: Record<string, string | undefined> = {
     ...(as === identityNames[0] ? process.env : clean(who, home)),
     DEVDEV_TRANSPORT: transport,
+    DEVDEV_WRITEBACK: all.writeback ? "1" : undefined,
     DEVDEV_TEST_BASE: undefined,
     DEVDEV_HOME: undefined,
     DEVDEV_REQUIRE_MOUNT: process.env["DEVDEV_REQUIRE_MOUNT"],
@@ -107,7 +110,8 @@ async function main(): Promise<void> {
   const told: string[] = [];
   for (const combination of all.combinations) {
     const { transport, as } = combination;
-    console.log(`\n== suites over ${transport} as ${as}`);
+    const how = all.writeback ? " with writeback" : "";
+    console.log(`\n== suites over ${transport} as ${as}${how}`);
     const { code, output } = await execute(await command(combination, all));
     if (code === UNAVAILABLE) {
       told.push(`over ${transport} as ${as}: skipped: io_uring not available`);
