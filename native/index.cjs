@@ -952,6 +952,7 @@ module.exports.treeDiffCount = nativeBinding.treeDiffCount
 module.exports.treeDispose = nativeBinding.treeDispose
 module.exports.treeInfo = nativeBinding.treeInfo
 module.exports.treeLoadThrough = nativeBinding.treeLoadThrough
+module.exports.treeMerge = nativeBinding.treeMerge
 module.exports.treeReadFile = nativeBinding.treeReadFile
 module.exports.treeReadlink = nativeBinding.treeReadlink
 module.exports.treeReadRange = nativeBinding.treeReadRange

@@ -526,8 +526,11 @@ export interface RequestCounter {
   latency: Array<LatencyCounter>
 }
 
-/** Makes a tree the live state, then brings the kernel's caches in line. */
-export declare function restore(number: number, treeNumber: number): Promise<RestoreInfo>
+/**
+ * Makes a tree the live state, then brings the kernel's caches in line; with a `change_count` only
+ * if that is still the engine's, else the answer is null.
+ */
+export declare function restore(number: number, treeNumber: number, changeCount?: bigint | undefined | null): Promise<RestoreInfo | null>
 
 /** What a restore did. */
 export interface RestoreInfo {
@@ -636,6 +639,17 @@ export interface TreeChange {
   newMode?: number
 }
 
+/** A conflict. */
+export interface TreeConflict {
+  path: Uint8Array
+  /** "content", "binary", "removed", ... */
+  kind: string
+  /** Of "removed": "ours" or "theirs". */
+  removedBy?: string
+  /** Where theirs was put. */
+  beside?: Uint8Array
+}
+
 /** The tree's content id. */
 export declare function treeContentId(number: number): Promise<Buffer>
 
@@ -662,6 +676,25 @@ export interface TreeInfo {
 
 /** Lets the tree's missing bytes come through this engine's needs. */
 export declare function treeLoadThrough(number: number, engineNumber: number): void
+
+/** Makes the changes from `base` to `theirs` in `ours`: a new tree. */
+export declare function treeMerge(base: number, ours: number, theirs: number, options: TreeMergeOptions): Promise<TreeMerged>
+
+/** What came of a merge. */
+export interface TreeMerged {
+  tree: number
+  conflicts: Array<TreeConflict>
+}
+
+/** How to merge. */
+export interface TreeMergeOptions {
+  /** "ours", "theirs", "markers"; without it what is in conflict stays as in ours. */
+  resolve?: string
+  /** What theirs is called. */
+  label: Uint8Array
+  /** The times of what is changed. */
+  time: Time
+}
 
 /** The content of a regular file in it. */
 export declare function treeReadFile(number: number, path: Uint8Array): Promise<Buffer>

@@ -17,6 +17,7 @@ mod feed;
 mod host_mount;
 #[cfg(target_os = "linux")]
 mod host_tree;
+mod merge;
 mod needs;
 mod operation;
 mod persist;

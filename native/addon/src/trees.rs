@@ -6,7 +6,7 @@ use std::time::Instant;
 use devdev_vfs::Tree;
 use devdev_vfs::api::FrozenTree;
 use napi::Env;
-use napi::bindgen_prelude::{AsyncTask, Object};
+use napi::bindgen_prelude::{AsyncTask, BigInt, Object};
 use napi_derive::napi;
 
 use crate::engine::Engine;
@@ -55,17 +55,26 @@ pub fn freeze(number: u32) -> Result<Frozen, Thrown> {
     Ok(Frozen { tree: add_tree(tree, Arc::downgrade(&engine)), pause_ns })
 }
 
-/// Makes a tree the live state, then brings the kernel's caches in line.
-#[napi(catch_unwind, ts_return_type = "Promise<RestoreInfo>")]
-pub fn restore(env: &Env, number: u32, tree_number: u32) -> Result<Object<'_>, Thrown> {
+/// Makes a tree the live state, then brings the kernel's caches in line; with a `change_count` only
+/// if that is still the engine's, else the answer is null.
+#[napi(catch_unwind, ts_return_type = "Promise<RestoreInfo | null>")]
+pub fn restore(
+    env: &Env,
+    number: u32,
+    tree_number: u32,
+    change_count: Option<BigInt>,
+) -> Result<Object<'_>, Thrown> {
+    let change_count = change_count.map(|count| count.get_u64().1);
     let (engine, tree) = (engine(number)?, tree(tree_number)?);
     long(env, "restore", move || {
         let start = Instant::now();
-        let restored = engine.vfs.restore(&tree.tree);
+        let Some(restored) = engine.vfs.restore_after(&tree.tree, change_count) else {
+            return Ok(None);
+        };
         let pause_ns = start.elapsed().as_nanos() as f64;
         engine.host_mount.apply_restored(&engine.vfs, &restored);
         let (inodes, names) = (restored.inodes.len() as u32, restored.names.len() as u32);
-        Ok(RestoreInfo { inodes, names, pause_ns })
+        Ok(Some(RestoreInfo { inodes, names, pause_ns }))
     })
 }
 

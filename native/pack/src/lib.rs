@@ -1,6 +1,6 @@
 //! Moves trees between the engine and bytes: compressing what a store lacks into buffers, and
-//! snapshots as one portable stream or as a tar archive. Apart from the engine, because it needs
-//! zstd.
+//! snapshots as one portable stream or as a tar archive; and merges texts. Apart from the engine,
+//! because it needs libraries.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -9,6 +9,7 @@ mod encoding;
 mod export;
 mod format;
 mod import;
+mod merge_text;
 mod pace;
 mod persist_job;
 mod source;
@@ -22,6 +23,7 @@ pub use encoding::{MAX_PAGE, RAW, UnpackError, ZSTD, unpack_block, unpack_page};
 pub use export::{ExportError, Fetch, export};
 pub use format::{MAGIC, MESSAGE_MAX, Meta, VERSION};
 pub use import::{ImportOptions, import};
+pub use merge_text::merge_text;
 pub use pace::Pace;
 pub use persist_job::{Packed, PersistError, PersistJob, content_id};
 pub use source::{ImportError, ImportErrorKind};

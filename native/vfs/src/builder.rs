@@ -1,5 +1,7 @@
-//! Builds a tree from nothing, inode by inode, without callers, permissions or a gate: what an
-//! import does, and what tests start from.
+//! Builds a tree inode by inode, from nothing or over a frozen one, without callers, permissions or
+//! a gate: what imports and merges do, and what tests start from.
+
+mod edit;
 
 use std::sync::{Arc, OnceLock};
 

@@ -107,9 +107,18 @@ impl Vfs {
     /// live on without a name as long as they are held. Caches are the caller's: it invalidates
     /// what is returned, then calls `restore_done`. One restore at a time.
     pub fn restore(&self, tree: &Tree) -> Restored {
+        self.restore_after(tree, None).unwrap_or_default()
+    }
+
+    /// The same, if the live tree is as it was when `change_count` was so much; else nothing is
+    /// done, and nothing returned.
+    pub fn restore_after(&self, tree: &Tree, change_count: Option<u64>) -> Option<Restored> {
         let _one = self.restores.lock();
         self.ids.begin_restore();
-        let (previous, generation) = self.switch(tree);
+        let Some((previous, generation)) = self.switch(tree, change_count) else {
+            self.ids.note_restore(Vec::new(), self.live.tree.generation());
+            return None;
+        };
         let mut changed = Vec::new();
         let restored = self.work_out(&previous, &tree.root, &mut changed);
         self.ids.note_restore(changed, generation);
@@ -119,7 +128,7 @@ impl Vfs {
         if self.invalidator().is_none() {
             self.restore_done();
         }
-        restored
+        Some(restored)
     }
 
     /// Caches have been told of the last restore.
@@ -149,8 +158,11 @@ impl Vfs {
     }
 
     // What was live, and the generation that begins.
-    fn switch(&self, tree: &Tree) -> (Root, u64) {
+    fn switch(&self, tree: &Tree, change_count: Option<u64>) -> Option<(Root, u64)> {
         let _closed = self.gate.close();
+        if change_count.is_some_and(|count| count != self.gate.changes()) {
+            return None;
+        }
         let previous = self.live.tree.root();
         let target = tree.root.clone();
         // Before the switch, so that nobody misses an inode in both.
@@ -166,7 +178,7 @@ impl Vfs {
         self.live.add_bases(self.control.owner(), &self.quota, &*self.clock);
         self.gate.count_change();
         self.frozen.lock().clean = self.gate.written();
-        (previous, generation)
+        Some((previous, generation))
     }
 
     /// Blocks that no checkpoint reaches although they are needed: of open files without a name,

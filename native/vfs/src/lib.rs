@@ -41,6 +41,7 @@ mod invariants;
 mod known_ids;
 mod load;
 mod locks;
+mod merge;
 mod names;
 mod numbers;
 mod outcome;
@@ -84,6 +85,9 @@ pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
 pub use inode::{Body, Inode, Xattrs};
 pub use known_ids::content_id;
 pub use load::TreeLoader;
+pub use merge::{
+    Conflict, ConflictKind, MergeOptions, MergeSide, Merged, MergedText, Resolve, Texts, merge,
+};
 pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
 pub use owners::remap_owners;
 pub use path_diff::{Change, ChangeKind, DiffScope, Differences, path_diff};

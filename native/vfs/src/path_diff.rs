@@ -308,7 +308,7 @@ fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 /// Whether two chunk maps read the same; a hole is the same as zeros.
-fn same_bytes(a: &Content, b: &Content, empty: BlockHash) -> bool {
+pub(crate) fn same_bytes(a: &Content, b: &Content, empty: BlockHash) -> bool {
     if a.same(b) {
         return true;
     }

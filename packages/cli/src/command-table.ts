@@ -1,6 +1,7 @@
 // Which commands there are, with their options and help.
 
 import { type Command, Option } from "commander";
+import { branchCommands } from "./branch-table.js";
 import { bytes, count, gather, seconds } from "./option-values.js";
 import { storeCommands } from "./store-commands.js";
 
@@ -32,6 +33,7 @@ export function defineCommands(program: Command, act: Act): void {
   workspaceCommands(add, act);
   execCommands(add, act);
   snapshotCommands(add, act);
+  branchCommands(add, act);
   storeCommands(add, act);
   daemonCommands(add, act);
 }

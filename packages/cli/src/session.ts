@@ -23,6 +23,8 @@ const GOES_ON: ReadonlySet<Method> = new Set<Method>([
   "workspace/remove",
   "snapshot/take",
   "snapshot/restore",
+  "workspace/fork",
+  "workspace/merge",
   "daemon/stop",
 ]);
 
@@ -106,8 +108,8 @@ export class Session implements Disposable {
   }
 
   /** The same, for what acts on its present state: says so when that is not the one left behind. */
-  async workspaceAsLeft(): Promise<WorkspaceSummary> {
-    const found = await this.workspace();
+  async workspaceAsLeft(named?: string): Promise<WorkspaceSummary> {
+    const found = await this.workspace(named);
     const text = interruption(found);
     if (text !== undefined) warning(text, { json: this.#options.json ?? false });
     return found;

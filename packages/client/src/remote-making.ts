@@ -40,6 +40,11 @@ export async function foundRemote(name: string, connect: ConnectOptions): Promis
   return { ...(await connected(connect, find)), ownEphemeral: false };
 }
 
+/** One that this program has just made. */
+export function forkedRemote(id: string, connect: ConnectOptions): Promise<RemoteParts> {
+  return connected(connect, (rpc) => rpc.call("workspace/select", { workspace: id }));
+}
+
 export function importedRemote(
   file: string,
   options: RemoteImportOptions,

@@ -1,40 +1,21 @@
 // A workspace of the daemon behind the same interface as the library's own.
 
 import { collectOutput } from "@devdev/protocol";
-import type {
-  DiffOptions,
-  DiffResult,
-  ExecOptions,
-  ExecProcess,
-  ExecRecord,
-  ExecResult,
-  ExecWord,
-  HostMountOptions,
-  MountTransport,
-  Method,
-  Params,
-  RestoreOptions,
-  RestoreResult,
-  Results,
-  RetentionChange,
-  RetentionRule,
-  Snapshot,
-  SnapshotInfo,
-  SnapshotOptions,
-  SnapshotResult,
-  StatsOptions,
-  Workspace,
-  WorkspaceFs,
-  WorkspaceOptions,
-  WorkspaceStats,
-  WorkspaceUsage,
-} from "@devdev/protocol";
+import type { DiffOptions, DiffResult, ExecOptions, ExecProcess } from "@devdev/protocol";
+import type { ExecRecord, ExecResult, ExecWord, ForkOptions } from "@devdev/protocol";
+import type { HostMountOptions, MergeOptions, MergeResult, MountTransport } from "@devdev/protocol";
+import type { Method, Params, RestoreOptions, RestoreResult, Results } from "@devdev/protocol";
+import type { RetentionChange, RetentionRule, Snapshot, SnapshotInfo } from "@devdev/protocol";
+import type { SnapshotOptions, SnapshotResult, StatsOptions, Workspace } from "@devdev/protocol";
+import type { WorkspaceFs, WorkspaceOptions, WorkspaceStats } from "@devdev/protocol";
+import type { WorkspaceUsage } from "@devdev/protocol";
 import { resolve } from "node:path";
 import { type ConnectOptions, daemonGone } from "./connect.js";
 import { FileChannel } from "./file-channel.js";
 import { remoteFs } from "./remote-fs.js";
 import { RemoteProcess } from "./remote-process.js";
 import {
+  forkedRemote,
   foundRemote,
   importedRemote,
   newRemote,
@@ -88,10 +69,7 @@ export class RemoteWorkspace implements Workspace {
     return new RemoteWorkspace(await foundRemote(name, connect));
   }
 
-  /**
-   * A new workspace from what `Snapshot.toBytes` gave; it has that one snapshot. Without a name it
-   * is given a random one that is free, as one in this process is.
-   */
+  /** From what `Snapshot.toBytes` gave, with that one snapshot; its name: given, or random. */
   static async fromBytes(
     bytes: Uint8Array,
     options: RemoteImportOptions = {},
@@ -209,6 +187,16 @@ export class RemoteWorkspace implements Workspace {
     yield* receive({ kind: "patch", workspace: this.id, ...compared }, this.#options);
   }
 
+  async fork(name?: string, options: ForkOptions = {}): Promise<RemoteWorkspace> {
+    const named = { ...(name !== undefined && { name }), ...options };
+    const { id } = await this.#call("workspace/fork", named);
+    return new RemoteWorkspace(await forkedRemote(id, this.#options));
+  }
+
+  merge(fork: Workspace, options: MergeOptions = {}): Promise<MergeResult> {
+    return this.#call("workspace/merge", { fork: fork.id, ...options });
+  }
+
   usage(): Promise<WorkspaceUsage> {
     return this.#call("workspace/usage", {});
   }
@@ -221,7 +209,7 @@ export class RemoteWorkspace implements Workspace {
     await this.#call("workspace/checkpoint", {});
   }
 
-  /** Undoes what this program did: its mount, and an ephemeral workspace that it made. */
+  /** Undoes what this program did. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -11,6 +11,7 @@ import {
   type WorkspaceSummary,
 } from "@devdev/protocol";
 import type { WorkspaceHost } from "@devdev/workspace";
+import { branchHandlers } from "./branch-handlers.js";
 import { examine } from "./doctor.js";
 import { defined, Mounter } from "./mounting.js";
 import { refuseHostInMount } from "./refuse-in-mount.js";
@@ -71,10 +72,8 @@ export function createHandlers(context: HandlerContext): Handlers {
     "workspace/stats": async ({ workspace, reset }) =>
       (await opened(workspace)).stats(defined({ reset })),
     "workspace/processes": async ({ workspace }) => (await opened(workspace)).processes(),
-    "workspace/checkpoint": async ({ workspace }) => {
-      await (await opened(workspace)).checkpoint();
-      return null;
-    },
+    "workspace/checkpoint": async ({ workspace }) =>
+      opened(workspace).then((ws) => ws.checkpoint().then(() => null)),
     "snapshot/take": async ({ workspace, ...options }, call) => {
       call.progress("storing the snapshot");
       const { durationMs, pauseMs, filesChanged, ...taken } = await (
@@ -101,6 +100,7 @@ export function createHandlers(context: HandlerContext): Handlers {
       await host.remove(imported.id, { force: true });
       throw new DevdevError("ECANCELED", "the import was cancelled");
     },
+    ...branchHandlers(host),
     ...retentionHandlers(host, opened),
     doctor: () => examine(host, context.paths),
   };

@@ -34,6 +34,14 @@ export {
   type WorkspaceStats,
 } from "./stats.js";
 export type {
+  ConflictKind,
+  ConflictResolution,
+  ForkOptions,
+  MergeConflict,
+  MergeOptions,
+  MergeResult,
+} from "./workspace-branch.js";
+export type {
   HostMountOptions,
   MountTransport,
   RestoreOptions,

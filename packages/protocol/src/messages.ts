@@ -6,6 +6,7 @@ import type { DiffResult } from "./diff.js";
 import { type RetentionResults, retentionSchema, retentionSchemas } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
 import type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
+import type { MergeResult } from "./workspace-branch.js";
 import type { ExecRecord } from "./workspace-exec.js";
 import type { RestoreResult, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
 
@@ -49,6 +50,17 @@ export const requestSchemas = {
   }),
   /** A workspace without a mount (the SDK's Workspace.create through a daemon). */
   "workspace/create": z.object({ name: z.string().optional(), ...making }),
+  "workspace/fork": z.object({ workspace, name: z.string().optional(), from: ref.optional() }),
+  /** `fork` is merged into `workspace`. */
+  "workspace/merge": z.object({
+    workspace,
+    fork: workspace,
+    resolve: z.enum(["ours", "theirs", "markers"]).optional(),
+    firstWins: z.boolean().optional(),
+    dryRun: z.boolean().optional(),
+    live: z.boolean().optional(),
+    kill: z.boolean().optional(),
+  }),
   "workspace/unmount": z.object({ workspace, force: z.boolean().optional() }),
   "workspace/remove": z.object({ workspace, force: z.boolean().optional() }),
   "workspace/status": z.object({ workspace }),
@@ -118,6 +130,8 @@ export interface Results extends RetentionResults {
     checkpointAt?: number;
   };
   "workspace/create": WorkspaceSummary;
+  "workspace/fork": WorkspaceSummary & { durationMs: number };
+  "workspace/merge": MergeResult;
   "workspace/unmount": { mountPoint: string };
   "workspace/remove": { id: string; name: string };
   "workspace/status": WorkspaceStatus;

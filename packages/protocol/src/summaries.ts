@@ -26,6 +26,8 @@ export interface WorkspaceSummary {
   writeback: boolean;
   createdAt: number;
   snapshots: number;
+  /** Name, at that time, of the workspace that it was forked from. */
+  forkOf?: string;
 }
 
 /** One workspace in full. */

@@ -4,6 +4,7 @@
 import type { DiffOptions, DiffResult } from "./diff.js";
 import type { RetentionChange, RetentionRule } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
+import type { ForkOptions, MergeOptions, MergeResult } from "./workspace-branch.js";
 import type {
   ExecOptions,
   ExecProcess,
@@ -181,6 +182,16 @@ export interface Workspace extends AsyncDisposable {
   diff(a?: string, b?: string, options?: DiffOptions): Promise<DiffResult>;
   /** The patch of the same difference piece by piece, however long it is. */
   patch(a?: string, b?: string, options?: DiffOptions): AsyncGenerator<Buffer>;
+  /**
+   * A new workspace that begins with the live state of this one (or a snapshot of it) and shares
+   * everything with it; kept where this one is. Closing it is the caller's.
+   */
+  fork(name?: string, options?: ForkOptions): Promise<Workspace>;
+  /**
+   * Makes here what was changed there since both had a state in common. Without `resolve` a merge
+   * with conflicts changes nothing.
+   */
+  merge(fork: Workspace, options?: MergeOptions): Promise<MergeResult>;
   usage(): Promise<WorkspaceUsage>;
   /** What its host mount has served; ERR_NOT_MOUNTED when there is none. */
   stats(options?: StatsOptions): Promise<WorkspaceStats>;

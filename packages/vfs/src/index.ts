@@ -12,6 +12,7 @@ export type {
   MountUser,
 } from "./host-mount.js";
 export { Tree } from "./tree.js";
+export type { TreeMerge, TreeMerged } from "./tree-merge.js";
 export type { ImportOptions, ImportSource, StreamMeta, TarExport } from "./transfer.js";
 export {
   pageReferences,

@@ -1,15 +1,11 @@
 // Frozen trees: compared, read and exported without being live.
 
 import * as native from "@devdev/native";
-import {
-  type BytePath,
-  type DiffEntry,
-  type FileKind,
-  KIND,
-  type PathArgument,
-} from "@devdev/protocol";
+import { type DiffEntry, type FileKind, KIND, type PathArgument } from "@devdev/protocol";
+import { bytePath } from "./byte-path.js";
 import { pathBytes } from "./fs/arguments.js";
 import { guarded, rethrow, thrownBy } from "./fs/call.js";
+import { mergedTrees, type TreeMerge, type TreeMerged } from "./tree-merge.js";
 import {
   exported,
   imported,
@@ -32,12 +28,6 @@ const FILE_KINDS: Readonly<Record<number, FileKind>> = {
 
 function kindOf(bits: number): FileKind {
   return FILE_KINDS[bits] ?? "device";
-}
-
-function bytePath(bytes: Uint8Array): BytePath {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const text = buffer.toString();
-  return Buffer.from(text).equals(buffer) ? text : { b64: buffer.toString("base64") };
 }
 
 function diffEntry({
@@ -145,6 +135,12 @@ export class Tree implements Disposable {
   /** How many entries that is. */
   async countChanges(other: Tree): Promise<number> {
     return guarded(() => native.treeDiffCount(this.handle, other.handle)).catch(rethrow);
+  }
+
+  /** Makes the changes from `base` to `theirs` in this tree, which comes from `base` too. */
+  async merge(base: Tree, theirs: Tree, options: TreeMerge): Promise<TreeMerged<Tree>> {
+    const merged = await mergedTrees([base.handle, this.handle, theirs.handle], options);
+    return { ...merged, tree: Tree.own(merged.tree) };
   }
 
   /** The content of a regular file. Symlinks are not followed. */

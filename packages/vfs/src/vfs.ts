@@ -169,8 +169,19 @@ export class Vfs implements Disposable {
 
   /** Makes `tree` the live state in one step, then brings the kernel's caches in line. */
   async restore(tree: Tree): Promise<RestoreReport> {
-    const restoring = guarded(() => native.restore(this.handle, tree.handle));
-    const { inodes, names, pauseNs } = await restoring.catch(rethrow);
+    return (await this.#restore(tree)) as RestoreReport;
+  }
+
+  /** The same, unless something was changed since `changeCount`: then it does nothing. */
+  restoreUnlessChanged(tree: Tree, changeCount: bigint): Promise<RestoreReport | undefined> {
+    return this.#restore(tree, changeCount);
+  }
+
+  async #restore(tree: Tree, changeCount?: bigint): Promise<RestoreReport | undefined> {
+    const restoring = guarded(() => native.restore(this.handle, tree.handle, changeCount));
+    const report = await restoring.catch(rethrow);
+    if (!report) return undefined;
+    const { inodes, names, pauseNs } = report;
     return { filesChanged: inodes, namesChanged: names, pauseNs };
   }
 

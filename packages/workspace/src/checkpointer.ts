@@ -1,7 +1,7 @@
 // Checkpoints in the background: one starts within two seconds of the first change, one at a time,
 // gently while a command runs. Separate from snapshots, which it only must not overlap.
 
-import type { Vfs } from "@devdev/vfs";
+import type { Tree, Vfs } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
 import type { Mutex } from "./mutex.js";
@@ -99,11 +99,21 @@ export class Checkpointer {
 
   /** Makes everything done so far durable. The caller has the mutex. */
   async run(background: boolean): Promise<void> {
-    const { vfs, keeper, now } = this.#options;
+    const { vfs } = this.#options;
     const changeCount = vfs.changeCount();
     if (changeCount === this.#kept) return;
-    const began = performance.now();
     using tree = vfs.freeze();
+    await this.keep(tree, changeCount, background);
+  }
+
+  /**
+   * Keeps a tree that was frozen at that change count, unless the store has it. The caller has the
+   * mutex.
+   */
+  async keep(tree: Tree, changeCount: bigint, background = false): Promise<void> {
+    const { keeper, now } = this.#options;
+    if (changeCount === this.#kept) return;
+    const began = performance.now();
     await keeper.checkpoint(tree, now(), background);
     this.noteKept(changeCount);
     const { count, totalMs } = this.#made;

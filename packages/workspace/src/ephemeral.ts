@@ -5,9 +5,9 @@ import { randomBytes } from "node:crypto";
 
 import { argumentError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
-import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
+import { type ImportSource, Tree, Vfs } from "@devdev/vfs";
 
-import { MemoryKeeper } from "./memory-keeper.js";
+import { MemoryKeeper, type Shared } from "./memory-keeper.js";
 import { checkWorkspaceName, freshName } from "./names.js";
 import { changedRule } from "./retention-rule.js";
 import { keepImported, nowOf, readImport, vfsOptionsOf } from "./parts.js";
@@ -24,7 +24,12 @@ export function notDurable(): Error {
   return argumentError("TypeError", "ERR_INVALID_ARG_VALUE", message);
 }
 
-export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): WorkspaceParts {
+/** `bases`: of a fork, what it has in common with others. */
+export function ephemeralParts(
+  options: WorkspaceOptions,
+  tree?: Tree,
+  bases: Shared[] = [],
+): WorkspaceParts {
   const { name = freshName(new Set()) } = options;
   if (options.durable) throw notDurable();
   checkWorkspaceName(name);
@@ -32,8 +37,14 @@ export function ephemeralParts(options: WorkspaceOptions, tree?: Tree): Workspac
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
   const { writeback } = options;
   const retention = options.retention && { retention: changedRule({}, options.retention) };
-  const parts = { id: freshId(), name, vfs, keeper: new MemoryKeeper(), now: nowOf(options) };
-  return { ...parts, ...retention, ...(writeback !== undefined && { writeback }) };
+  const [id, keeper, now] = [freshId(), new MemoryKeeper(bases), nowOf(options)];
+  const fork: WorkspaceParts["fork"] = async (shared, { at }, naming) => {
+    const base = { other: id, name, kind: "fork", at, tree: Tree.attach(shared.handle) } as const;
+    const forked = { ...options, name: naming.name ?? freshName(new Set()) };
+    return ephemeralParts(forked, shared, [...keeper.forked(), base]);
+  };
+  const parts = { id, name, vfs, keeper, now, fork, ...retention };
+  return { ...parts, ...(writeback !== undefined && { writeback }) };
 }
 
 /** From an exported file or its bytes. */

@@ -1,6 +1,6 @@
 // What the daemon asks of the keeper of a data directory's workspaces. WorkspaceHost implements it.
 
-import type { WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+import type { ForkOptions, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
 import type { Imported } from "./import-source.js";
 import type { Log } from "./parts.js";
@@ -32,6 +32,8 @@ export interface Host {
   create(
     options: Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string },
   ): Promise<Workspace>;
+  /** A fork of it; without a name it is called after it. EEXIST when given and taken. */
+  fork(id: string, options?: ForkOptions & { name?: string }): Promise<Workspace>;
   /** Removes it with its snapshots. EBUSY when it is mounted or runs commands, unless `force`. */
   remove(id: string, options: { force: boolean }): Promise<void>;
   /**

@@ -1,7 +1,8 @@
 // The workspaces of a data directory, for a daemon: those in its store, and ephemeral ones beside.
 
 import { DevdevError } from "@devdev/errno";
-import type { GcResult, StoreQuota, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+import type { ForkOptions, GcResult, StoreQuota } from "@devdev/protocol";
+import type { WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
 import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ExportOptions } from "./export-file.js";
@@ -15,6 +16,7 @@ import { defined, type ImportRun, increasingTime, type WorkspaceParts } from "./
 import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
 import { createStored, importStored, openStored } from "./stored.js";
+import { summaryOf } from "./summary.js";
 import { Workspace } from "./workspace.js";
 
 type CreateOptions = Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string };
@@ -60,14 +62,12 @@ export class WorkspaceHost implements Host {
 
   async list(): Promise<WorkspaceSummary[]> {
     const rows = await this.#store.workspaces();
-    const stored = rows.map((row): WorkspaceSummary => {
-      const { id, name, createdAt, mountPath, snapshots, options } = row;
-      const last = mountPath === undefined ? {} : { lastMountPoint: mountPath };
-      const live = this.#live(id, options.writeback === true);
-      const places = { ...live, ...last, ...this.#interrupted.of(id) };
-      const kept = { ephemeral: false, durable: options.durable === true, snapshots };
-      return { id, name, ...places, ...kept, createdAt };
-    });
+    const stored = rows.map((row) =>
+      summaryOf(row, {
+        ...this.#live(row.id, row.options["writeback"] === true),
+        ...this.#interrupted.of(row.id),
+      }),
+    );
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
       const snapshots = (await this.#ready.get(each.id)?.snapshots())?.length ?? 0;
       return { ...each, ...this.#live(each.id, false), ephemeral: true, durable: false, snapshots };
@@ -94,10 +94,19 @@ export class WorkspaceHost implements Host {
 
   async create(options: CreateOptions): Promise<Workspace> {
     this.#refuseWhenClosing();
+    const made = { ...options, name: await this.#freeName(options) };
     const parts = options.ephemeral
-      ? await this.#createEphemeral(options)
-      : await this.#createStored(options);
+      ? this.#beside(ephemeralParts(made))
+      : await createStored(this.#store, { ...made, createdAt: this.#createdAt() });
     return this.#keep(parts.id, async () => parts);
+  }
+
+  async fork(id: string, { from, ...named }: ForkOptions & { name?: string } = {}) {
+    const source = await this.open(id);
+    const name = await this.#freeName({ mountPath: `${source.name}-fork`, ...named });
+    const parts = await source.forkParts(defined({ from }), { name, createdAt: this.#createdAt() });
+    const own = this.#ephemeral.has(id) ? this.#beside(parts) : parts;
+    return this.#keep(parts.id, async () => own);
   }
 
   async remove(id: string, { force }: { force: boolean }): Promise<void> {
@@ -208,16 +217,6 @@ export class WorkspaceHost implements Host {
     await workspace.publish();
     this.#ready.set(id, workspace);
     return workspace;
-  }
-
-  async #createStored(options: CreateOptions): Promise<WorkspaceParts> {
-    const name = await this.#freeName(options);
-    return createStored(this.#store, { ...options, name, createdAt: this.#createdAt() });
-  }
-
-  async #createEphemeral(options: CreateOptions): Promise<WorkspaceParts> {
-    const name = await this.#freeName(options);
-    return this.#beside(ephemeralParts({ ...options, name }));
   }
 
   #beside(parts: WorkspaceParts): WorkspaceParts {

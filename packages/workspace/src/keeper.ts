@@ -15,6 +15,18 @@ export interface SnapshotOwner {
   remove(sequences: readonly number[]): Promise<void>;
 }
 
+/** What a workspace has in common with another one. */
+export interface Base {
+  /** Id of the other one, and its name at that time. */
+  other: string;
+  name: string;
+  kind: "fork" | "merge";
+  /** When that state was a live one, milliseconds since the epoch. */
+  at: number;
+  /** The tree, sharing with `reference` what is equal; the caller disposes of it. */
+  load(reference: Tree): Promise<Tree>;
+}
+
 export interface Keeper {
   owner: SnapshotOwner | undefined;
   /** Whether what it keeps outlives the process. */
@@ -38,6 +50,10 @@ export interface Keeper {
   tree(sequence: number, reference?: Tree): Promise<Tree>;
   /** Makes a snapshot the state to come back to; returns what takes that back. */
   rebase(sequence: number, at: number): Promise<() => Promise<void>>;
+  /** Forks, the newest last, then merges. */
+  bases(): Promise<Base[]>;
+  /** This workspace has all of `tree` now, which the other one's keeper has just kept. */
+  noteMerge(other: { id: string; name: string }, tree: Tree, at: number): Promise<void>;
   /** The tree of a snapshot, if it is in memory; the keeper's own. */
   treeAtHand(sequence: number): Tree | undefined;
   close(): Promise<void>;

@@ -57,7 +57,8 @@ async function inStore(
       await parts.onClosed?.();
       await giveBack();
     };
-    return { ...parts, onClosed };
+    const fork: WorkspaceParts["fork"] = (...of) => inStore(directory, () => parts.fork(...of));
+    return { ...parts, fork, onClosed };
   } catch (error) {
     await giveBack();
     throw error;

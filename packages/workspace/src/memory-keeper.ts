@@ -4,31 +4,50 @@ import { DevdevError } from "@devdev/errno";
 import type { SnapshotInfo } from "@devdev/protocol";
 import { Tree } from "@devdev/vfs";
 
-import type { Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
+import type { Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
 
 interface Kept {
   info: SnapshotInfo;
   tree: Tree;
 }
 
+/** What there is in common, as a tree of the keeper's own. */
+export type Shared = Omit<Base, "load"> & { tree: Tree };
+
 export class MemoryKeeper implements Keeper {
   readonly durable = false;
   owner: SnapshotOwner | undefined;
   readonly #kept: Kept[] = [];
+  readonly #bases: Shared[];
   #last = 0;
+
+  /** Of a fork: what it has in common with others, whose trees it takes over. */
+  constructor(bases: Shared[] = []) {
+    this.#bases = bases;
+  }
 
   async snapshots(): Promise<SnapshotInfo[]> {
     return this.#kept.map(({ info }) => ({ ...info }));
   }
 
-  async addSnapshot(tree: Tree, info: NewSnapshotInfo): Promise<SnapshotInfo> {
+  async addSnapshot(tree: Tree, info: NewSnapshotInfo, comeBackTo?: number): Promise<SnapshotInfo> {
     if (info.name !== undefined && this.#kept.some((kept) => kept.info.name === info.name)) {
       throw new DevdevError("EEXIST", `there is a snapshot called ${info.name} already`);
     }
     const numbered = { ...info, sequence: ++this.#last };
     this.#kept.push({ info: numbered, tree: Tree.attach(tree.handle) });
     this.owner?.added();
+    const target = this.#kept.find((each) => each.info.sequence === comeBackTo);
+    if (target) this.#forgetMerges(target.info.createdAt);
     return { ...numbered };
+  }
+
+  /** It goes back to what it was then, and has nothing of later merges. */
+  #forgetMerges(until: number): void {
+    for (const base of this.#bases.filter(({ kind, at }) => kind === "merge" && at > until)) {
+      this.#bases.splice(this.#bases.indexOf(base), 1);
+      base.tree.dispose();
+    }
   }
 
   async removeSnapshot(sequence: number): Promise<void> {
@@ -62,8 +81,33 @@ export class MemoryKeeper implements Keeper {
     return async () => undefined;
   }
 
+  async bases(): Promise<Base[]> {
+    const ofKind = (kind: Base["kind"]): Shared[] => this.#bases.filter((b) => b.kind === kind);
+    return [...ofKind("fork"), ...ofKind("merge")].map(({ tree, ...base }) => ({
+      ...base,
+      load: async () => Tree.attach(tree.handle),
+    }));
+  }
+
+  /** What a fork inherits, with trees of its own. */
+  forked(): Shared[] {
+    const forks = this.#bases.filter(({ kind }) => kind === "fork");
+    return forks.map((base) => ({ ...base, tree: Tree.attach(base.tree.handle) }));
+  }
+
+  async noteMerge(
+    { id, name }: { id: string; name: string },
+    tree: Tree,
+    at: number,
+  ): Promise<void> {
+    const known = this.#bases.findIndex(({ other, kind }) => other === id && kind === "merge");
+    if (known >= 0) this.#bases.splice(known, 1)[0]?.tree.dispose();
+    this.#bases.push({ other: id, name, kind: "merge", at, tree: Tree.attach(tree.handle) });
+  }
+
   async close(): Promise<void> {
-    for (const { tree } of this.#kept) tree.dispose();
+    for (const { tree } of [...this.#kept, ...this.#bases]) tree.dispose();
     this.#kept.length = 0;
+    this.#bases.length = 0;
   }
 }

@@ -30,6 +30,8 @@ export interface WorkspaceParts {
   retention?: RetentionRule;
   /** Whether the kernel may keep writes back; undefined: as it is usual here. */
   writeback?: boolean;
+  /** Makes a fork of it: its state is `tree`, which is that of `point`. */
+  fork: (tree: Tree, point: PointInTime, options: ForkNaming) => Promise<WorkspaceParts>;
   /** Told where it was mounted. */
   onMounted?: (path: string) => Promise<void>;
   /** Told that it no longer is. */
@@ -46,6 +48,19 @@ export interface KeptChange {
   durable?: boolean;
   writeback?: boolean;
   retention?: RetentionRule;
+}
+
+/** A state that is kept: of a snapshot, else the one to come back to. */
+export interface PointInTime {
+  sequence?: number;
+  /** When it was the live one, milliseconds since the epoch. */
+  at: number;
+}
+
+/** What is new in a fork; all else it has of its source. */
+export interface ForkNaming {
+  name?: string;
+  createdAt?: number;
 }
 
 /** As much of a logger as is used here. */

@@ -5,7 +5,7 @@ import type { SnapshotInfo } from "@devdev/protocol";
 import type { SnapshotRow } from "@devdev/store";
 import type { Tree, Vfs } from "@devdev/vfs";
 
-import type { Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
+import type { Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
 
 export class StoreKeeper implements Keeper {
@@ -44,11 +44,12 @@ export class StoreKeeper implements Keeper {
 
   async addSnapshot(tree: Tree, info: NewSnapshotInfo, comeBackTo?: number): Promise<SnapshotInfo> {
     const { id, ...rest } = info;
+    const target = comeBackTo === undefined ? undefined : await this.#row(comeBackTo);
     const { snapshot } = await this.#store.persist(tree, {
       workspace: this.#workspace,
       at: info.createdAt,
       snapshot: { ...rest, contentId: id },
-      ...(comeBackTo !== undefined && { checkpoint: await this.#root(comeBackTo) }),
+      ...(target && { checkpoint: target.root, mergesUntil: target.createdAt }),
     });
     if (!snapshot) throw new Error("the store kept no snapshot row");
     this.#vfs.markClean(tree);
@@ -75,17 +76,29 @@ export class StoreKeeper implements Keeper {
   }
 
   async tree(sequence: number, reference?: Tree): Promise<Tree> {
-    const tree = await this.#store.load(await this.#root(sequence), reference);
+    const tree = await this.#store.load((await this.#row(sequence)).root, reference);
     return tree.loadThrough(this.#vfs);
   }
 
   async rebase(sequence: number, at: number): Promise<() => Promise<void>> {
     const before = (await this.#store.workspace(this.#workspace))?.checkpoint;
-    const root = await this.#root(sequence);
+    const { root } = await this.#row(sequence);
     await this.#store.setCheckpoint(this.#workspace, { root, at });
     return async () => {
       if (before) await this.#store.setCheckpoint(this.#workspace, before);
     };
+  }
+
+  async bases(): Promise<Base[]> {
+    const rows = await this.#store.bases(this.#workspace);
+    return rows.map(({ root, workspace: _workspace, ...row }) => ({
+      ...row,
+      load: async (reference) => (await this.#store.load(root, reference)).loadThrough(this.#vfs),
+    }));
+  }
+
+  async noteMerge({ id }: { id: string }, _tree: Tree, at: number): Promise<void> {
+    await this.#store.noteMerge(this.#workspace, id, at);
   }
 
   treeAtHand(): undefined {
@@ -97,11 +110,11 @@ export class StoreKeeper implements Keeper {
     await this.#store.leave(this.#vfs.handle);
   }
 
-  async #root(sequence: number): Promise<Uint8Array> {
+  async #row(sequence: number): Promise<SnapshotRow> {
     const rows = await this.#store.snapshots(this.#workspace);
     const row = rows.find((each) => each.sequence === sequence);
     if (!row) throw new DevdevError("ERR_NO_SNAPSHOT", `there is no snapshot #${sequence}`);
-    return row.root;
+    return row;
   }
 }
 

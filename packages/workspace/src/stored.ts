@@ -3,7 +3,7 @@
 
 import { DevdevError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
-import type { NewWorkspace, WorkspaceRow } from "@devdev/store";
+import { type NewWorkspace, StoreError, type WorkspaceRow } from "@devdev/store";
 import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
 
 import { freshId } from "./ephemeral.js";
@@ -16,7 +16,7 @@ import {
   readImport,
   vfsOptionsOf,
 } from "./parts.js";
-import type { ImportRun, WorkspaceParts } from "./parts.js";
+import type { ForkNaming, ImportRun, PointInTime, WorkspaceParts } from "./parts.js";
 import { changedRule } from "./retention-rule.js";
 import { StoreKeeper } from "./store-keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
@@ -126,6 +126,31 @@ async function made(
   }
 }
 
+/** A workspace over what the store has of another one: `tree` is that of `point`. */
+async function forked(
+  store: StoreService,
+  source: Pick<WorkspaceRow, "id" | "options">,
+  tree: Tree,
+  point: PointInTime,
+  { name = freshName(new Set()), createdAt = Date.now() }: ForkNaming,
+): Promise<WorkspaceParts> {
+  checkWorkspaceName(name);
+  const row: NewWorkspace = { id: freshId(), name, options: source.options, createdAt };
+  const release = claim(store, row);
+  try {
+    const checkpoint = await store.fork(row, { workspace: source.id, ...point });
+    return await assemble(store, { ...row, checkpoint }, row.options, tree, release);
+  } catch (error) {
+    release();
+    throw nameTaken(error, name);
+  }
+}
+
+function nameTaken(error: unknown, name: string): unknown {
+  if (!(error instanceof StoreError && error.code === "ERR_STORE_EXISTS")) return error;
+  return new DevdevError("EEXIST", `there is a workspace called ${name} already`);
+}
+
 async function assemble(
   store: StoreService,
   row: WorkspaceRow,
@@ -142,6 +167,8 @@ async function assemble(
     vfs,
     keeper: await StoreKeeper.open(store, row.id, vfs),
     now: nowOf(options),
+    fork: (shared, point, naming) =>
+      forked(store, { id: row.id, options: kept }, shared, point, naming),
     ...(row.checkpoint && { keptAt: row.checkpoint.at }),
     isDurable: options.durable ?? false,
     ...(options.retention && { retention: options.retention }),

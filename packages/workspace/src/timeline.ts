@@ -1,5 +1,4 @@
-// The states of one workspace in time: taking snapshots, going back to one, comparing two. One at a
-// time, and never together with a checkpoint.
+// The states of one workspace in time, one step at a time, and never during a checkpoint.
 
 import { argumentError, DevdevError } from "@devdev/errno";
 import type {
@@ -15,14 +14,14 @@ import type { Checkpointer } from "./checkpointer.js";
 import type { Commands } from "./commands.js";
 import { Comparison } from "./comparison.js";
 import { passPhase } from "./fault.js";
+import { beginning } from "./forking.js";
 import type { Keeper } from "./keeper.js";
-import { emptyTree, flush, freeze, load, written } from "./live-state.js";
+import { flush, freeze, load, written } from "./live-state.js";
 import type { Mutex } from "./mutex.js";
 import { metaOf } from "./parts.js";
 import { checkSnapshotName, findSnapshot, listedName } from "./snapshot-names.js";
 
-/** Inodes of an empty tree: its root and `.devdev/home`. */
-const EMPTY_INODES = 2;
+const EMPTY_INODES = 2; // its root and `.devdev/home`
 
 export interface TimelineParts {
   vfs: Vfs;
@@ -73,7 +72,7 @@ export class Timeline {
       }
       const [tree, changeCount] = await freeze(this.#parts.vfs);
       using _ = tree;
-      const info = await this.#keep(tree, changeCount, {
+      const info = await this.keep(tree, changeCount, {
         automatic: false,
         ...(name !== undefined && { name }),
         ...(message !== undefined && { message }),
@@ -105,7 +104,7 @@ export class Timeline {
   }
 
   /**
-   * `a` defaults to the newest snapshot (the empty tree when there is none), `b` to the live state;
+   * `a` defaults to the newest snapshot (without one: what it was forked from), `b` to now;
    * with a host directory that is the one side, and `a` (default: the live state) the other.
    */
   async compared(
@@ -124,7 +123,9 @@ export class Timeline {
     const from = a === undefined ? all.at(-1) : findSnapshot(all, a);
     const after = await treeOf(b);
     try {
-      const before = from ? await keeper.tree(from.sequence, after) : emptyTree();
+      const before = from
+        ? await keeper.tree(from.sequence, after)
+        : await beginning(keeper, after);
       return Comparison.of(before, after, options);
     } catch (error) {
       after.dispose();
@@ -170,7 +171,8 @@ export class Timeline {
     return load(this.#parts.vfs, this.#parts.keeper, snapshot);
   }
 
-  async #keep(
+  /** The tree was frozen at that change count. The caller has the mutex. */
+  async keep(
     tree: Tree,
     changeCount: bigint,
     described: { name?: string; message?: string; automatic: boolean },
@@ -207,7 +209,7 @@ export class Timeline {
     try {
       const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
       const described = { automatic: true, message };
-      const info = await this.#keep(before, changeCount, described, target.sequence);
+      const info = await this.keep(before, changeCount, described, target.sequence);
       await this.#goOnOrTakeBack(info);
       checkpointer.noteRestored();
       await vfs.restore(tree);

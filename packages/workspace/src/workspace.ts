@@ -1,43 +1,30 @@
 // The Workspace of this process: the face over engine, mount, commands, snapshots and checkpoints.
 // It decides nothing but the order in which they come and go.
 
+import { argumentError } from "@devdev/errno";
 import { collectOutput } from "@devdev/protocol";
-import type {
-  DiffOptions,
-  DiffResult,
-  ExecOptions,
-  ExecProcess,
-  ExecRecord,
-  ExecResult,
-  ExecWord,
-  HostMountOptions,
-  RestoreOptions,
-  RestoreResult,
-  RetentionChange,
-  RetentionRule,
-  Snapshot,
-  SnapshotInfo,
-  SnapshotOptions,
-  SnapshotResult,
-  StatsOptions,
-  Workspace as WorkspaceInterface,
-  WorkspaceFs,
-  WorkspaceOptions,
-  WorkspaceStats,
-  WorkspaceUsage,
-} from "@devdev/protocol";
+import type { DiffOptions, DiffResult, ExecOptions, ExecProcess } from "@devdev/protocol";
+import type { ExecRecord, ExecResult, ExecWord, ForkOptions } from "@devdev/protocol";
+import type { HostMountOptions, MergeOptions, MergeResult, RestoreOptions } from "@devdev/protocol";
+import type { RestoreResult, RetentionChange, RetentionRule, Snapshot } from "@devdev/protocol";
+import type { SnapshotInfo, SnapshotOptions, SnapshotResult, StatsOptions } from "@devdev/protocol";
+import type { Workspace as WorkspaceInterface, WorkspaceFs } from "@devdev/protocol";
+import type { WorkspaceOptions, WorkspaceStats, WorkspaceUsage } from "@devdev/protocol";
 import type { ImportSource, TarExport, Tree } from "@devdev/vfs";
 
-import { type Checkpointer, checkpointerOf } from "./checkpointer.js";
+import { checkpointerOf } from "./checkpointer.js";
+import { end } from "./closing.js";
 import { Commands } from "./commands.js";
 import { writeExport } from "./export-file.js";
 import type { ExportOptions } from "./export-file.js";
 import { Figures } from "./figures.js";
+import { forkOf } from "./forking.js";
 import { importedParts, newParts, reopenedParts } from "./making.js";
 import type { Importing, ReopenOptions } from "./making.js";
 import { Mounting, mountLogOf } from "./mounting.js";
 import { Mutex } from "./mutex.js";
-import type { WorkspaceParts } from "./parts.js";
+import { type MergeSide, merged } from "./merging.js";
+import type { ForkNaming, WorkspaceParts } from "./parts.js";
 import { Retention } from "./retention.js";
 import { withBytes } from "./snapshot-bytes.js";
 import { Timeline } from "./timeline.js";
@@ -49,9 +36,9 @@ export class Workspace implements WorkspaceInterface {
   readonly #parts: WorkspaceParts;
   readonly #commands = new Commands();
   readonly #mounting: Mounting;
-  readonly #checkpointer: Checkpointer;
   readonly #timeline: Timeline;
   readonly #retention: Retention;
+  readonly #side: MergeSide;
   readonly #figures: Figures;
   #closing: Promise<void> | undefined;
 
@@ -64,13 +51,14 @@ export class Workspace implements WorkspaceInterface {
     this.fs = vfs.fs;
     const [commands, mutex] = [this.#commands, new Mutex()];
     const checkpointer = checkpointerOf(parts, mutex, () => commands.busy);
-    this.#checkpointer = checkpointer;
     this.#mounting = new Mounting({
       ...parts,
       sync: () => checkpointer.sync(),
       onLog: mountLogOf(parts),
     });
-    this.#timeline = new Timeline({ vfs, keeper, mutex, checkpointer, commands, now });
+    const states = { vfs, keeper, mutex, checkpointer, commands, now };
+    this.#timeline = new Timeline(states);
+    this.#side = { ...states, timeline: this.#timeline, id: parts.id, name: parts.name };
     this.#retention = new Retention(parts, mutex, () => this.publish());
     this.#figures = new Figures(parts, this.#mounting, checkpointer);
     if (keeper.durable) checkpointer.start();
@@ -171,6 +159,20 @@ export class Workspace implements WorkspaceInterface {
     yield* compared.patch(options);
   }
 
+  async fork(name?: string, options: ForkOptions = {}): Promise<Workspace> {
+    return finished(await this.forkParts(options, name === undefined ? {} : { name }));
+  }
+
+  /** For who makes a workspace of them in its own way. */
+  forkParts(options: ForkOptions, naming: ForkNaming): Promise<WorkspaceParts> {
+    return forkOf({ ...this.#side, fork: this.#parts.fork }, options, naming);
+  }
+
+  merge(fork: WorkspaceInterface, options: MergeOptions = {}): Promise<MergeResult> {
+    if (fork instanceof Workspace) return merged(this.#side, fork.#side, options);
+    throw argumentError("TypeError", "ERR_INVALID_ARG_TYPE", "a fork is one of this process");
+  }
+
   /** Writes a snapshot (default: the live state) to a file, complete or not at all. */
   async exportTo(
     file: string,
@@ -202,13 +204,13 @@ export class Workspace implements WorkspaceInterface {
 
   /** Ends what still runs in it, unmounts it (by force), makes its state durable. */
   close(): Promise<void> {
-    this.#closing ??= this.#close(true);
+    this.#closing ??= this.#end(true);
     return this.#closing;
   }
 
   /** The same, but what was changed since the last checkpoint may be lost. */
   discard(): Promise<void> {
-    this.#closing ??= this.#close(false);
+    this.#closing ??= this.#end(false);
     return this.#closing;
   }
 
@@ -221,25 +223,9 @@ export class Workspace implements WorkspaceInterface {
     return this.#timeline.publish();
   }
 
-  async #close(keep: boolean): Promise<void> {
-    const { keeper, vfs, onClosed } = this.#parts;
+  #end(keep: boolean): Promise<void> {
     this.#retention.close();
-    try {
-      await this.#commands.end();
-      await this.#checkpointer.stop();
-      const mounted = this.#mounting.path !== undefined;
-      // Others may still map files of it: what they hold comes in before they lose the mount.
-      if (mounted && keep) await this.#timeline.checkpoint();
-      if (mounted) await this.#mounting.unmount({ force: true });
-      if (keep) await this.#timeline.checkpoint();
-      await this.#mounting.settle();
-    } finally {
-      await keeper.close();
-      // A mount that could not be taken away keeps its engine; what went wrong there is what
-      // counts.
-      if (vfs.hostMount === undefined) vfs.close();
-      await onClosed?.();
-    }
+    return end({ parts: this.#parts, mounting: this.#mounting, ...this.#side }, keep);
   }
 }
 

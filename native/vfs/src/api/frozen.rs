@@ -21,7 +21,11 @@ pub struct FrozenTree<'a> {
 impl FrozenTree<'_> {
     /// The content of a regular file. Symlinks are not followed: paths come from a diff.
     pub fn read_file(&self, path: &[u8]) -> Result<Vec<u8>> {
-        let ino = self.walk(path)?;
+        self.read_inode(self.walk(path)?)
+    }
+
+    /// The same, of an inode.
+    pub fn read_inode(&self, ino: Ino) -> Result<Vec<u8>> {
         let (size, content) = self.look(ino, |inode| match &inode.body {
             Body::File(content) => Ok((inode.size, content.clone())),
             Body::Dir(_) => Err(Errno::IsDir),

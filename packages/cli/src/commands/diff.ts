@@ -46,7 +46,8 @@ export async function diff(
   else result.entries.forEach(printEntry);
 }
 
-function printEntry(entry: DiffEntry): void {
+/** One difference on one line. */
+export function printEntry(entry: DiffEntry): void {
   const slash = entry.fileKind === "directory" ? "/" : "";
   const path = `${gitPath(entry.path)}${slash}`;
   const from = entry.oldPath === undefined ? "" : `${gitPath(entry.oldPath)}${slash} -> `;

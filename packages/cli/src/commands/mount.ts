@@ -1,9 +1,8 @@
 // devdev mount, devdev unmount.
 
-import { realpath } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
 import type { MountTransport, Params } from "@devdev/protocol";
 import { UsageError } from "../failure.js";
+import { hostPath } from "../host-path.js";
 import { clock } from "../interrupted.js";
 import { duration, line, printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
@@ -67,13 +66,4 @@ export async function unmount(
   });
   if (options.json) return printJson(result);
   line(`workspace ${name} unmounted from ${result.mountPoint}`);
-}
-
-// The mount point may not exist yet, or be a dead mount on which nothing answers: only its parent
-// is asked.
-async function hostPath(directory: string): Promise<string> {
-  const path = resolve(directory);
-  const parent = dirname(path);
-  const real = await realpath(parent).catch(() => parent);
-  return join(real, basename(path));
 }

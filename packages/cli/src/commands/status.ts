@@ -28,6 +28,7 @@ export async function status(options: GlobalOptions): Promise<void> {
   if (options.json) return printJson(s);
   const { usage } = s;
   line(`workspace    ${s.name}${s.ephemeral ? " (ephemeral)" : s.durable ? " (durable)" : ""}`);
+  if (s.forkOf !== undefined) line(`forked from  ${s.forkOf}`);
   const how = [s.transport, s.writeback ? "writeback" : undefined].filter((word) => word);
   const over = s.mountPoint === undefined || how.length === 0 ? "" : ` (${how.join(", ")})`;
   line(`mounted at   ${s.mountPoint ?? "-"}${over}`);

@@ -187,6 +187,15 @@ export class RowMetadata implements MetadataStore {
     return [...ofKind("fork"), ...ofKind("merge")];
   }
 
+  removeMerges(workspace: string, after: number): void {
+    this.#journal.run(() => {
+      for (const [key, row] of this.#bases.map) {
+        const later = row.workspace === workspace && row.at > after;
+        if (later && row.kind === "merge") this.#bases.delete(key);
+      }
+    });
+  }
+
   roots(): Uint8Array[] {
     const checkpoints = this.workspaces().flatMap((row) => row.checkpoint?.root ?? []);
     const others = [...this.#snapshots.map.values(), ...this.#bases.map.values()];

@@ -96,7 +96,7 @@ export class SqliteMetadata implements MetadataStore {
 
   removeWorkspace(id: string): boolean {
     return this.#together(() => {
-      writing(() => this.#sql.removeMerges.run(id));
+      writing(() => this.#sql.removeMergesWith.run(id));
       return writing(() => this.#sql.removeWorkspace.run(id)).changes > 0;
     });
   }
@@ -138,6 +138,10 @@ export class SqliteMetadata implements MetadataStore {
 
   bases(workspace: string): BaseRow[] {
     return (reading(() => this.#sql.bases.all(workspace)) as BaseColumns[]).map(baseOf);
+  }
+
+  removeMerges(workspace: string, after: number): void {
+    writing(() => this.#sql.removeMerges.run(workspace, after));
   }
 
   removeSnapshots(workspace: string, sequences: Iterable<number>): number {

@@ -79,6 +79,7 @@ export type Statements = Record<
   | "setBase"
   | "bases"
   | "removeMerges"
+  | "removeMergesWith"
   | "roots"
   | "counter"
   | "setCounter",
@@ -120,7 +121,8 @@ export function statementsOf(db: Database): Statements {
        DO UPDATE SET name = excluded.name, root = excluded.root, at = excluded.at`,
     ),
     bases: db.prepare("SELECT * FROM bases WHERE workspace = ? ORDER BY kind, id"),
-    removeMerges: db.prepare("DELETE FROM bases WHERE other = ? AND kind = 'merge'"),
+    removeMerges: db.prepare("DELETE FROM bases WHERE workspace = ? AND kind = 'merge' AND at > ?"),
+    removeMergesWith: db.prepare("DELETE FROM bases WHERE other = ? AND kind = 'merge'"),
     replaceSnapshot: db.prepare(
       `UPDATE snapshots SET content_id = ?, root = ?, bytes = ?, inodes = ?
        WHERE workspace = ? AND sequence = ?`,

@@ -38,6 +38,17 @@ export function baseCases(define: Define): ConformanceCase[] {
       assert.deepEqual(roots.toSorted(), [page, other].map(({ id }) => hexOf(id)).toSorted());
       assertCode("ERR_STORE_NOT_FOUND", () => metadata.setBase(base("x", "v", "fork")));
     }),
+    define("forgets merges that were later than a time", (metadata) => {
+      for (const id of ["w", "v"]) metadata.createWorkspace(sampleWorkspace(id));
+      const [early, late] = [base("w", "v", "merge"), { ...base("w", "u", "merge"), at: 4 }];
+      const others = [base("w", "v", "fork"), base("v", "u", "merge")] as const;
+      for (const row of [early, late, ...others]) metadata.setBase(row);
+      metadata.removeMerges("w", 3);
+      assert.deepEqual(plain(metadata.bases("w")), plain([others[0], early]));
+      metadata.removeMerges("w", 2);
+      assert.deepEqual(plain(metadata.bases("w")), plain([others[0]]));
+      assert.deepEqual(plain(metadata.bases("v")), plain([others[1]]));
+    }),
     define("removes merges with either workspace, and forks with their own", (metadata) => {
       for (const id of ["w", "v", "u"]) metadata.createWorkspace(sampleWorkspace(id));
       metadata.setBase(base("w", "v", "fork"));

@@ -3,6 +3,7 @@
 // only; both sides of the thread boundary share them.
 
 import type {
+  BaseRow,
   CheckReport,
   Checkpoint,
   CollectionResult,
@@ -24,6 +25,8 @@ export interface PersistRequest {
   snapshot?: Omit<NewSnapshot, "root" | "workspace">;
   /** With a snapshot: the root of another tree that becomes the checkpoint in its place. */
   checkpoint?: Uint8Array;
+  /** With it: the workspace goes back to what it was then, and has nothing of later merges. */
+  mergesUntil?: number;
   /** At most a quarter of a core, until `hurry`. */
   background?: boolean;
 }
@@ -45,12 +48,29 @@ export interface StoreStatistics {
   collecting: boolean;
 }
 
-export type ListedWorkspace = WorkspaceRow & { snapshots: number };
+export type ListedWorkspace = WorkspaceRow & {
+  snapshots: number;
+  /** What it was forked from was called so. */
+  forkOf?: string;
+};
+
+/** What a fork begins with: a snapshot of a workspace, or the state that it comes back to. */
+export interface ForkPoint {
+  workspace: string;
+  /** Without it: the checkpoint. */
+  sequence?: number;
+  /** When that state was the live one, milliseconds since the epoch. */
+  at: number;
+}
 
 export interface WriterCalls {
   /** Answers when the store is open. */
   ready(): void;
   createWorkspace(row: NewWorkspace): void;
+  /** A workspace that begins with what is kept of another one; returns its checkpoint. */
+  fork(row: NewWorkspace, point: ForkPoint): Checkpoint;
+  /** The checkpoint of `other` is what both have in common now. */
+  noteMerge(workspace: string, other: string, at: number): void;
   updateWorkspace(id: string, change: WorkspaceChange): void;
   removeWorkspace(id: string): boolean;
   removeSnapshot(workspace: string, sequence: number): boolean;
@@ -83,6 +103,7 @@ export interface ReaderCalls {
   workspaces(): ListedWorkspace[];
   workspace(id: string): WorkspaceRow | undefined;
   snapshots(workspace: string): SnapshotRow[];
+  bases(workspace: string): BaseRow[];
   /** From now on answers what this engine needs, for this workspace. */
   serve(engine: number, workspace: string): void;
   leave(engine: number): void;

@@ -110,7 +110,7 @@ export class Persisting {
   }
 
   #commit(root: Uint8Array, blocks: StoreObject[], pages: StoreObject[]): PersistResult {
-    const { workspace, at, snapshot, checkpoint = root } = this.#request;
+    const { workspace, at, snapshot, checkpoint = root, mergesUntil } = this.#request;
     const { metadata } = this.#store;
     if (this.#givenUp) throw new DevdevError("ECANCELED", "nobody waits for this any more");
     const row = this.#store.transaction(() => {
@@ -126,6 +126,7 @@ export class Persisting {
       // snapshot, after which the tree counts as stored, replaces it too (or is itself what it is
       // reachable from).
       metadata.setCheckpoint(workspace, { root: checkpoint, at });
+      if (mergesUntil !== undefined) metadata.removeMerges(workspace, mergesUntil);
       const full: NewSnapshot | undefined = snapshot && { ...snapshot, workspace, root };
       const kept = full && metadata.addSnapshot(full);
       passPhase("commit");

@@ -64,11 +64,15 @@ serveCalls<ReaderCalls>(parentPort, {
   ready: () => void opened(),
   workspaces: () => {
     const { metadata } = opened();
-    const count = (id: string): number => metadata.snapshots(id).length;
-    return metadata.workspaces().map((row) => ({ ...row, snapshots: count(row.id) }));
+    return metadata.workspaces().map((row) => {
+      const source = metadata.bases(row.id).findLast(({ kind }) => kind === "fork");
+      const snapshots = metadata.snapshots(row.id).length;
+      return { ...row, snapshots, ...(source && { forkOf: source.name }) };
+    });
   },
   workspace: (id) => opened().metadata.workspace(id),
   snapshots: (workspace) => opened().metadata.snapshots(workspace),
+  bases: (workspace) => opened().metadata.bases(workspace),
   serve: (engine, workspace) => {
     const server = serveNeeds(engine, (needs, self) => {
       for (const need of needs) void answer(self, workspace, need);

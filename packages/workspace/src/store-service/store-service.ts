@@ -2,8 +2,9 @@
 // SQLite runs in this one.
 
 import { DevdevError } from "@devdev/errno";
-import type { CheckReport, Checkpoint, NewWorkspace, WorkspaceChange } from "@devdev/store";
-import type { CollectionResult, Measured, SnapshotRow, WorkspaceRow } from "@devdev/store";
+import type { BaseRow, CheckReport, Checkpoint, NewWorkspace } from "@devdev/store";
+import type { CollectionResult, Measured, SnapshotRow, WorkspaceChange } from "@devdev/store";
+import type { WorkspaceRow } from "@devdev/store";
 import { Tree } from "@devdev/vfs";
 
 import type { SnapshotOwner } from "../keeper.js";
@@ -12,6 +13,7 @@ import { Loans } from "./loans.js";
 import { Quota } from "./quota.js";
 import type {
   CheckerCalls,
+  ForkPoint,
   ListedWorkspace,
   PersistRequest,
   PersistResult,
@@ -75,6 +77,19 @@ export class StoreService {
 
   createWorkspace(row: NewWorkspace): Promise<void> {
     return this.#writer.call("createWorkspace", row);
+  }
+
+  /** A new workspace over what another one has in the store; durable when it returns. */
+  fork(row: NewWorkspace, point: ForkPoint): Promise<Checkpoint> {
+    return this.#writer.call("fork", row, point);
+  }
+
+  noteMerge(workspace: string, other: string, at: number): Promise<void> {
+    return this.#writer.call("noteMerge", workspace, other, at);
+  }
+
+  bases(workspace: string): Promise<BaseRow[]> {
+    return this.#reader.call("bases", workspace);
   }
 
   updateWorkspace(id: string, change: WorkspaceChange): Promise<void> {

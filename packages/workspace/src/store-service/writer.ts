@@ -7,6 +7,7 @@ import { openSqliteStore } from "@devdev/store";
 import type { Store } from "@devdev/store";
 
 import { serveCalls } from "./calls.js";
+import { fork, noteMerge } from "./kinship.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
 import { ADDED, KEPT, Persisting } from "./persist.js";
 import { LIMIT, Upkeep } from "./upkeep.js";
@@ -60,6 +61,8 @@ if (!parentPort) throw new Error("this file is the entry of a worker thread");
 serveCalls<WriterCalls>(parentPort, {
   ready: () => void opened(),
   createWorkspace: (row) => rows(({ metadata }) => metadata.createWorkspace(row)),
+  fork: (row, point) => rows((store) => fork(store, row, point)),
+  noteMerge: (workspace, other, at) => rows((store) => noteMerge(store, workspace, other, at)),
   updateWorkspace: (id, change) => rows(({ metadata }) => metadata.updateWorkspace(id, change)),
   removeWorkspace: (id) => {
     const removed = rows(({ metadata }) => metadata.removeWorkspace(id));

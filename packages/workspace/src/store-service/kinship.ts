@@ -1,0 +1,46 @@
+// What the writer does for forks and merges: rows only. A fork begins with a tree that the store
+// has as a whole, so it copies nothing, and it is durable with one transaction.
+
+import { type Checkpoint, type NewWorkspace, type Store, StoreError } from "@devdev/store";
+
+import type { ForkPoint } from "./interface.js";
+
+/** Makes the workspace of `row`, with what it has in common with its source and all before that. */
+export function fork(store: Store, row: NewWorkspace, point: ForkPoint): Checkpoint {
+  const { metadata } = store;
+  return store.transaction(() => {
+    const source = metadata.workspace(point.workspace);
+    const root = rootOf(store, point);
+    if (!source || !root) throw gone(point.workspace);
+    const checkpoint = { root, at: row.createdAt };
+    metadata.createWorkspace(row);
+    metadata.setCheckpoint(row.id, checkpoint);
+    for (const base of metadata.bases(source.id)) {
+      if (base.kind === "fork") metadata.setBase({ ...base, workspace: row.id });
+    }
+    const { id: other, name } = source;
+    metadata.setBase({ workspace: row.id, other, name, kind: "fork", root, at: point.at });
+    return checkpoint;
+  });
+}
+
+/** Notes that `workspace` has all that the checkpoint of `other` has. */
+export function noteMerge(store: Store, workspace: string, other: string, at: number): void {
+  const { metadata } = store;
+  store.transaction(() => {
+    const source = metadata.workspace(other);
+    if (!source?.checkpoint) throw gone(other);
+    const { root } = source.checkpoint;
+    metadata.setBase({ workspace, other, name: source.name, kind: "merge", root, at });
+  });
+}
+
+function rootOf({ metadata }: Store, { workspace, sequence }: ForkPoint): Uint8Array | undefined {
+  if (sequence === undefined) return metadata.workspace(workspace)?.checkpoint?.root;
+  return metadata.snapshots(workspace).find((row) => row.sequence === sequence)?.root;
+}
+
+function gone(workspace: string): StoreError {
+  const message = `workspace ${workspace} has been removed meanwhile`;
+  return new StoreError("ERR_STORE_NOT_FOUND", message);
+}
