@@ -49,9 +49,8 @@ pub struct RestoreInfo {
 #[napi(catch_unwind)]
 pub fn freeze(number: u32) -> Result<Frozen, Thrown> {
     let engine = engine(number)?;
-    let start = Instant::now();
-    let tree = engine.vfs.freeze();
-    let pause_ns = start.elapsed().as_nanos() as f64;
+    let (tree, pause) = engine.vfs.freeze_timed();
+    let pause_ns = pause.as_nanos() as f64;
     Ok(Frozen { tree: add_tree(tree, Arc::downgrade(&engine)), pause_ns })
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use crate::attr::{PAGE_SIZE, S_IFDIR};
 use crate::delta::{changed_inodes, changed_names, same_body};
@@ -60,7 +61,18 @@ fn without_name(mut inode: Inode) -> Inode {
 impl Vfs {
     /// Freezes the live tree. O(1). The same tree again if nothing changed in between.
     pub fn freeze(&self) -> Arc<Tree> {
-        let _closed = self.gate.close();
+        self.freeze_timed().0
+    }
+
+    /// The same, and how long operations were held up.
+    pub fn freeze_timed(&self) -> (Arc<Tree>, Duration) {
+        let closed = self.gate.close();
+        let tree = self.freeze_closed();
+        (tree, closed.pause())
+    }
+
+    // LOCKS: the gate is closed.
+    fn freeze_closed(&self) -> Arc<Tree> {
         let mut frozen = self.frozen.lock();
         let changes = self.gate.changes();
         if frozen.changes == changes

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -16,6 +17,13 @@ use crate::rank::{Rank, Ranked};
 const SLOTS: usize = 64;
 /// How often closing looks again before it sleeps: operations are shorter than a sleep.
 const SPINS: u32 = 200;
+/// How long the gate stays closed for somebody who has not come out, before it opens again for a
+/// while: a thread that was taken off its processor in here must not stop all others.
+const PATIENCE: Duration = Duration::from_micros(250);
+/// How long it is open then.
+const BREAK: Duration = Duration::from_micros(500);
+/// How often that is done; then closing waits.
+const ATTEMPTS: u32 = 20;
 
 #[derive(Default)]
 struct Slot {
@@ -46,6 +54,7 @@ pub(crate) struct Pass<'a> {
 /// The gate is closed and nobody is inside, until this is dropped.
 pub(crate) struct Closed<'a> {
     gate: &'a Gate,
+    since: Instant,
     _closer: MutexGuard<'a, ()>,
     _rank: Ranked,
 }
@@ -110,22 +119,49 @@ impl Gate {
     pub(crate) fn close(&self) -> Closed<'_> {
         let rank = Ranked::take(Rank::Gate);
         let closer = self.closer.lock();
+        let mut attempts = 0;
+        loop {
+            let since = Instant::now();
+            let last = attempts == ATTEMPTS;
+            if self.shut((!last).then(|| since + PATIENCE)) {
+                return Closed { gate: self, since, _closer: closer, _rank: rank };
+            }
+            self.open();
+            attempts += 1;
+            std::thread::sleep(BREAK);
+        }
+    }
+
+    // Closes; whether everybody came out before the deadline.
+    fn shut(&self, deadline: Option<Instant>) -> bool {
         {
             let _door = self.door.lock();
             self.closed.store(true, Ordering::SeqCst);
         }
         for _ in 0..SPINS {
             if self.is_empty() {
-                break;
+                return true;
             }
             std::hint::spin_loop();
         }
         let mut door = self.door.lock();
         while !self.is_empty() {
-            self.drained.wait(&mut door);
+            match deadline {
+                None => self.drained.wait(&mut door),
+                Some(deadline) => {
+                    if self.drained.wait_until(&mut door, deadline).timed_out() {
+                        return self.is_empty();
+                    }
+                }
+            }
         }
-        drop(door);
-        Closed { gate: self, _closer: closer, _rank: rank }
+        true
+    }
+
+    fn open(&self) {
+        let _door = self.door.lock();
+        self.closed.store(false, Ordering::SeqCst);
+        self.opened.notify_all();
     }
 
     /// Number of changes so far.
@@ -162,16 +198,19 @@ impl Drop for Pass<'_> {
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        let _door = self.gate.door.lock();
-        self.gate.closed.store(false, Ordering::SeqCst);
-        self.gate.opened.notify_all();
+        self.gate.open();
+    }
+}
+
+impl Closed<'_> {
+    /// For how long it has been closed.
+    pub(crate) fn pause(&self) -> Duration {
+        self.since.elapsed()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -192,6 +231,31 @@ mod tests {
             assert!(out.load(Ordering::SeqCst));
         });
         assert!(gate.is_empty());
+    }
+
+    // Somebody who stays inside for long holds up the closing one, not those who come meanwhile.
+    #[test]
+    fn the_gate_opens_again_for_others_while_somebody_stays() {
+        let gate = Gate::new();
+        let passed = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (gate, passed) = (&gate, &passed);
+            let pass = gate.enter();
+            let closing = scope.spawn(|| drop(gate.close()));
+            while !gate.closed.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+            scope.spawn(|| {
+                drop(gate.enter());
+                passed.store(true, Ordering::SeqCst);
+            });
+            // Far below the time after which closing waits: 20 attempts.
+            while !passed.load(Ordering::SeqCst) && !closing.is_finished() {
+                std::thread::yield_now();
+            }
+            assert!(passed.load(Ordering::SeqCst));
+            drop(pass);
+        });
     }
 
     #[test]

@@ -36,6 +36,8 @@ export function openWriter(directory: string): Database {
       db.pragma("synchronous = FULL");
       // A checkpoint inside a commit would make a snapshot wait for it: maintain() does them.
       db.pragma("wal_autocheckpoint = 0");
+      // Once all of a log was copied it is written from its beginning; the rest is given back.
+      db.pragma(`journal_size_limit = ${32 << 20}`);
       db.pragma("foreign_keys = ON");
       db.pragma("cache_size = -32768");
       migrate(db);

@@ -58,6 +58,17 @@ export class Upkeep {
     else this.#held.delete(key);
   }
 
+  /** After a commit whose answer goes first. */
+  touchSoon(): void {
+    setImmediate(() => {
+      try {
+        if (!this.#stopped) this.touch();
+      } catch {
+        // What was committed is safe; the log is copied another time.
+      }
+    });
+  }
+
   /** After every commit. */
   touch(): void {
     this.#store.maintain(false);

@@ -29,7 +29,7 @@ class Writer {
       return await persisting.run();
     } finally {
       this.running.delete(persisting);
-      this.upkeep.touch();
+      this.upkeep.touchSoon();
     }
   }
 
