@@ -49,8 +49,9 @@ pub struct RestoreInfo {
 #[napi(catch_unwind)]
 pub fn freeze(number: u32) -> Result<Frozen, Thrown> {
     let engine = engine(number)?;
-    let (tree, pause) = engine.vfs.freeze_timed();
-    let pause_ns = pause.as_nanos() as f64;
+    let mut since = Instant::now();
+    let tree = engine.vfs.freeze_noting(|| since = Instant::now());
+    let pause_ns = since.elapsed().as_nanos() as f64;
     Ok(Frozen { tree: add_tree(tree, Arc::downgrade(&engine)), pause_ns })
 }
 

@@ -7,7 +7,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 use crate::attr::{PAGE_SIZE, S_IFDIR};
 use crate::delta::{changed_inodes, changed_names, same_body};
@@ -61,14 +60,13 @@ fn without_name(mut inode: Inode) -> Inode {
 impl Vfs {
     /// Freezes the live tree. O(1). The same tree again if nothing changed in between.
     pub fn freeze(&self) -> Arc<Tree> {
-        self.freeze_timed().0
+        self.freeze_noting(|| ())
     }
 
-    /// The same, and how long operations were held up.
-    pub fn freeze_timed(&self) -> (Arc<Tree>, Duration) {
-        let closed = self.gate.close();
-        let tree = self.freeze_closed();
-        (tree, closed.pause())
+    /// The same; operations are held up from the last call of `closing` on.
+    pub fn freeze_noting(&self, closing: impl FnMut()) -> Arc<Tree> {
+        let _closed = self.gate.close_noting(closing);
+        self.freeze_closed()
     }
 
     // LOCKS: the gate is closed.

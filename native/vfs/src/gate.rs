@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -54,7 +54,6 @@ pub(crate) struct Pass<'a> {
 /// The gate is closed and nobody is inside, until this is dropped.
 pub(crate) struct Closed<'a> {
     gate: &'a Gate,
-    since: Instant,
     _closer: MutexGuard<'a, ()>,
     _rank: Ranked,
 }
@@ -117,14 +116,18 @@ impl Gate {
 
     /// Closes the gate and waits until everybody is out.
     pub(crate) fn close(&self) -> Closed<'_> {
+        self.close_noting(|| ())
+    }
+
+    /// The same; `closing` is called each time it is about to close.
+    pub(crate) fn close_noting(&self, mut closing: impl FnMut()) -> Closed<'_> {
         let rank = Ranked::take(Rank::Gate);
         let closer = self.closer.lock();
         let mut attempts = 0;
         loop {
-            let since = Instant::now();
-            let last = attempts == ATTEMPTS;
-            if self.shut((!last).then(|| since + PATIENCE)) {
-                return Closed { gate: self, since, _closer: closer, _rank: rank };
+            closing();
+            if self.shut((attempts < ATTEMPTS).then_some(PATIENCE)) {
+                return Closed { gate: self, _closer: closer, _rank: rank };
             }
             self.open();
             attempts += 1;
@@ -132,8 +135,8 @@ impl Gate {
         }
     }
 
-    // Closes; whether everybody came out before the deadline.
-    fn shut(&self, deadline: Option<Instant>) -> bool {
+    // Closes; whether everybody came out in time.
+    fn shut(&self, patience: Option<Duration>) -> bool {
         {
             let _door = self.door.lock();
             self.closed.store(true, Ordering::SeqCst);
@@ -146,10 +149,10 @@ impl Gate {
         }
         let mut door = self.door.lock();
         while !self.is_empty() {
-            match deadline {
+            match patience {
                 None => self.drained.wait(&mut door),
-                Some(deadline) => {
-                    if self.drained.wait_until(&mut door, deadline).timed_out() {
+                Some(patience) => {
+                    if self.drained.wait_for(&mut door, patience).timed_out() {
                         return self.is_empty();
                     }
                 }
@@ -199,13 +202,6 @@ impl Drop for Pass<'_> {
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
         self.gate.open();
-    }
-}
-
-impl Closed<'_> {
-    /// For how long it has been closed.
-    pub(crate) fn pause(&self) -> Duration {
-        self.since.elapsed()
     }
 }
 
