@@ -32,6 +32,20 @@ mounting("the benchmark", () => {
 });
 
 mounting("the benchmark of the JavaScript side", () => {
+  test("scripts/bench snapshots --quick writes its section", { timeout: 120_000 }, async () => {
+    const out = join(base(), "SNAPSHOTS.md");
+    const { DEVDEV_TEST_BASE: _, ...env } = process.env;
+    const command = [join(CHECKOUT, "scripts/bench"), "snapshots", "--quick", "--rounds", "1"];
+    await must([...command, "--out", out], { env, timeoutMs: 110_000 });
+    const text = readFileSync(out, "utf8");
+    for (const row of ["first snapshot", "restore, 10 files differ", "pause, four writers: p99"]) {
+      expect(text).toMatch(new RegExp(`\\| ${row} \\| \\S+ \\| [\\d.]+ \\|`));
+    }
+    for (const row of ["cp -a", "git add", "cp --reflink .xfs", "btrfs subvolume"]) {
+      expect(text).toMatch(new RegExp(`\\| ${row}.*( [\\d.]+ \\|$|left out, )`, "m"));
+    }
+  });
+
   test("scripts/bench js --quick writes a table and JSON", { timeout: 300_000 }, async () => {
     const out = join(base(), "BENCHMARKS-JS.md");
     await must([join(CHECKOUT, "scripts/bench"), "js", "--quick", "--out", out], {

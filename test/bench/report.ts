@@ -2,10 +2,11 @@
 // transport and user, so that the columns to be compared stand together.
 
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import type { Contender } from "./contenders.ts";
 import { limits, limitsText } from "./limits.ts";
+import { split } from "./snapshots/section.ts";
 import { median, ratio, type Results, show } from "./statistics.ts";
 import type { Step, StepContext } from "./steps.ts";
 
@@ -147,6 +148,9 @@ export function write(results: Results, circumstances: Circumstances, file: stri
     ...workloads(circumstances),
     "",
   ];
+  // What scripts/bench snapshots wrote there stays.
+  const [, snapshots] = split(existsSync(file) ? readFileSync(file, "utf8") : "");
+  if (snapshots !== "") text.push(snapshots, "");
   writeFileSync(file, text.join("\n"));
 }
 

@@ -1,0 +1,45 @@
+// scripts/bench snapshots: what a workspace takes for snapshots, restores and diffs, beside copies,
+// clones, git and subvolumes, in one run on one disk.
+
+import { mkdirSync, mkdtempSync } from "node:fs";
+import { loadavg } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { base, CHECKOUT } from "../../harness/base.ts";
+import { sweep } from "../../harness/global-setup.ts";
+import { others } from "./others.ts";
+import { freezeFigures, storeFigures } from "./ours.ts";
+import { writeSection } from "./report.ts";
+import { FULL, QUICK } from "./workload.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "3" },
+    quick: { type: "boolean", default: false },
+    out: { type: "string", default: join(CHECKOUT, "docs/BENCHMARKS.md") },
+  },
+});
+
+const load = options.quick ? QUICK : FULL;
+const rounds = Number(options.rounds);
+const [loadAverage = 0] = loadavg();
+const directory = mkdtempSync(join(base(), "snapshots-"));
+const say = (text: string): void => console.error(`bench: ${text}`);
+
+function inside(name: string): string {
+  const made = join(directory, name);
+  mkdirSync(made);
+  return made;
+}
+
+say("snapshots and restores of a workspace");
+const kept = await storeFigures({ directory: inside("kept"), load, rounds });
+say("freezes of a workspace");
+const frozen = await freezeFigures({ directory: inside("frozen"), load, rounds });
+const beside = await others(inside("others"), load, rounds, say);
+const figures = [...frozen, ...kept];
+writeSection({ load, rounds, loadAverage, figures, others: beside }, options.out);
+await sweep(base());
+console.log(`written: ${options.out}`);
+process.exit(0);
