@@ -30,7 +30,7 @@ export function forkOf(
       const snapshot = findSnapshot(await keeper.snapshots(), from);
       using tree = await load(vfs, keeper, snapshot);
       const { sequence, createdAt } = snapshot;
-      return fork(tree, { sequence, at: createdAt }, naming);
+      return await fork(tree, { sequence, at: createdAt }, naming);
     }
     const [tree, changeCount] = await freeze(vfs);
     using frozen = tree;
