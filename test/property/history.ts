@@ -5,6 +5,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { RemoteWorkspace } from "@devdev/client";
+import { DECK, type Step } from "./history-steps.ts";
 
 const execute = promisify(execFile);
 
@@ -37,19 +38,11 @@ interface Line {
   known: State[];
 }
 
-type Step = "work" | "snapshot" | "restore" | "look" | "remount" | "restart";
-const SHARES: Record<Step, number> = {
-  work: 10,
-  snapshot: 5,
-  restore: 5,
-  look: 2,
-  remount: 1,
-  restart: 0.5,
-};
-const DECK = Object.entries(SHARES).flatMap(([step, share]) =>
-  Array<Step>(share * 2).fill(step as Step),
-);
-
+/** Workspaces at once. */
+const LINES = 4;
+/** States that are remembered, and how many of them are restored at the end. */
+const STATES = 40;
+const LAST = 10;
 const SHORTEST = 10;
 const LONGEST = 300;
 const LIMIT_MS = 60_000;
@@ -58,6 +51,7 @@ export class History implements AsyncDisposable {
   readonly #options: HistoryOptions;
   readonly #lines: Line[] = [];
   #copies = 0;
+  #forks = 0;
   /** What was done, for who has to find out. */
   readonly told: string[] = [];
   readonly counts: Partial<Record<Step, number>> = {};
@@ -79,16 +73,22 @@ export class History implements AsyncDisposable {
     const step = this.#pick(DECK);
     const line = this.#pick(this.#lines);
     if (line.known.length === 0 && (step === "restore" || step === "look")) return;
+    if (step === "fork" && this.#lines.length >= LINES) return;
+    if (step === "drop" && this.#lines.length === 1) return;
     this.counts[step] = (this.counts[step] ?? 0) + 1;
     await this.#take(step, line);
+    while (line.known.length > STATES) {
+      const forgotten = line.known.splice(this.#options.random(STATES), 1)[0]!;
+      await run("rm", ["-rf", forgotten.copy]);
+    }
   }
 
-  /** Every state is still what it was. */
+  /** States are still what they were. */
   async finish(): Promise<void> {
     for (const line of this.#lines) {
-      // Each restore makes one more.
-      const states = line.known.slice();
-      for (const state of states) await this.#restore(line, state);
+      for (let i = 0; i < LAST && line.known.length > 0; i++) {
+        await this.#restore(line, this.#pick(line.known));
+      }
     }
   }
 
@@ -102,6 +102,13 @@ export class History implements AsyncDisposable {
         return this.#restore(line, this.#pick(line.known));
       case "look":
         return this.#look(line, this.#pick(line.known));
+      case "fork":
+        return this.#fork(line);
+      case "drop":
+        return this.#drop(line);
+      case "gc":
+        this.#tell("gc");
+        return run(process.env["DEVDEV_BIN"]!, ["gc"]);
       case "remount":
         this.#tell("unmount, mount");
         await line.workspace.unmount();
@@ -138,6 +145,31 @@ export class History implements AsyncDisposable {
     await run("cp", ["-a", state.copy, line.model]);
     line.at = state;
     await this.#same(line.model, line.mountPoint);
+  }
+
+  /** From the live state or a snapshot; from then on neither sees what the other does. */
+  async #fork(line: Line): Promise<void> {
+    const from = this.#options.random(2) === 0 ? undefined : line.known.at(-1);
+    const name = `fork-${this.#forks++}`;
+    this.#tell(`fork ${line.workspace.name} as ${name} from ${from?.ref ?? "the live state"}`);
+    const workspace = await line.workspace.fork(name, from ? { from: from.ref } : {});
+    const mountPoint = `${this.#options.mountPoint}-${name}`;
+    await workspace.mount(mountPoint);
+    const model = join(this.#options.tmpfs, `model-${name}`);
+    await run("cp", ["-a", from?.copy ?? line.model, model]);
+    this.#lines.push({ workspace, mountPoint, model, at: from ?? line.at, known: [] });
+    await this.#same(model, mountPoint);
+  }
+
+  /** A workspace goes, whether it is a fork or was forked; the others keep what they share. */
+  async #drop(line: Line): Promise<void> {
+    const { workspace, model, known } = line;
+    this.#tell(`rm ${workspace.name}`);
+    this.#lines.splice(this.#lines.indexOf(line), 1);
+    await workspace.unmount();
+    await workspace.close();
+    await run(process.env["DEVDEV_BIN"]!, ["rm", "--yes", workspace.name]);
+    await run("rm", ["-rf", model, ...known.map(({ copy }) => copy)]);
   }
 
   /** Remembers the present state of the model as that of a snapshot. */
