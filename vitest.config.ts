@@ -1,9 +1,15 @@
 // Unit tests live beside their source and never touch a host mount; the suites under test/ do.
 // Packages import each other through their built dist/, so build first (scripts/check does).
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/harness/longest-first.ts";
+
+// Suites at once. Mounts, daemons and two cores: one at a time keeps the timings honest, and
+// scripts/test takes two of those for which that does not matter.
+const workers = Number(process.env["DEVDEV_TEST_WORKERS"] ?? 1);
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -18,8 +24,7 @@ export default defineConfig({
         test: {
           name: "suites",
           include: ["test/**/*.test.ts"],
-          // Mounts, daemons and two cores: one file at a time keeps the timings honest.
-          fileParallelism: false,
+          maxWorkers: workers,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           globalSetup: ["test/harness/global-setup.ts"],

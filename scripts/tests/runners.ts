@@ -20,13 +20,30 @@ export interface Runner {
 
 const MINUTE = 60_000;
 
-function vitest(project: string, timeoutMs: number): Runner {
-  const report = `node_modules/.cache/vitest-${project}.json`;
+interface VitestOptions {
+  timeoutMs: number;
+  /** What is printed of it; default: the project's name. */
+  name?: string;
+  /** Suites at once. */
+  workers?: number;
+  args?: string[];
+}
+
+function vitest(project: string, options: VitestOptions): Runner {
+  const { timeoutMs, name = project, workers = 1, args = [] } = options;
+  const report = `node_modules/.cache/vitest-${name.replaceAll(" ", "-")}.json`;
   rmSync(report, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   return {
-    name: `vitest ${project}`,
-    command: ["vitest", "run", "--project", project, ...reporters],
+    name: `vitest ${name}`,
+    command: [
+      "env",
+      `DEVDEV_TEST_WORKERS=${workers}`,
+      "vitest",
+      "run",
+      "--project",
+      project,
+    ].concat(reporters, args),
     timeoutMs,
     count: () => {
       const result = readJson(report);
@@ -103,6 +120,10 @@ export function countFuzz(output: string): Counts | undefined {
   return passed + failed === 0 ? undefined : { passed, failed, skipped: 0 };
 }
 
+/** Suites that measure, fill the memory, or switch the kernel's settings. */
+const ALONE = ["large", "limits", "memory", "mount", "stats", "toolchains", "watchdog"].map(
+  (name) => `integration/${name}`,
+);
 const OVER_RINGS = ["visibility", "both-sides", "library", "snapshots", "watchdog"];
 const CHECKS = ["rustfmt", "format", "tidy", "types", "lint", "clippy", "generated"];
 
@@ -137,8 +158,18 @@ export function runners(): Runner[] {
     },
     // The same inputs each time: scripts/fuzz alone takes new ones.
     { name: "fuzz", command: ["scripts/fuzz", "20", "1"], timeoutMs: 5 * MINUTE, count: countFuzz },
-    vitest("unit", 5 * MINUTE),
-    vitest("suites", 50 * MINUTE),
+    vitest("unit", { timeoutMs: 5 * MINUTE }),
+    vitest("suites", {
+      timeoutMs: 40 * MINUTE,
+      name: "suites in twos",
+      workers: 2,
+      args: ALONE.flatMap((path) => ["--exclude", `**/${path}.test.ts`]),
+    }),
+    vitest("suites", {
+      timeoutMs: 30 * MINUTE,
+      name: "suites one by one",
+      args: ALONE.map((path) => `${path}.test.ts`),
+    }),
     {
       // What depends most on how requests come in; scripts/suites alone runs the whole matrix.
       name: "suites over io_uring",
