@@ -4,6 +4,8 @@
 //! Reading names takes none of them. A name whose inode is missing for a moment (it is just
 //! being made or removed) is looked at again under the stripe.
 
+use std::sync::OnceLock;
+
 use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -14,7 +16,8 @@ const STRIPES: usize = 256;
 
 /// See the head of this file.
 pub(crate) struct NameLocks {
-    stripes: Box<[CachePadded<Mutex<()>>]>,
+    /// Made when they are first needed: most of what an engine takes that nobody works in.
+    stripes: OnceLock<Box<[CachePadded<Mutex<()>>]>>,
     rename: Mutex<()>,
 }
 
@@ -37,22 +40,26 @@ fn stripe(dir: NodeId) -> usize {
 
 impl NameLocks {
     pub(crate) fn new() -> NameLocks {
-        let stripes = (0..STRIPES).map(|_| CachePadded::default()).collect();
-        NameLocks { stripes, rename: Mutex::new(()) }
+        NameLocks { stripes: OnceLock::new(), rename: Mutex::new(()) }
+    }
+
+    fn stripe(&self, at: usize) -> &Mutex<()> {
+        let make = || (0..STRIPES).map(|_| CachePadded::default()).collect();
+        &self.stripes.get_or_init(make)[at]
     }
 
     /// Locks the names of one directory.
     pub(crate) fn lock(&self, dir: NodeId) -> NameGuard<'_> {
         let rank = Ranked::take(Rank::Name);
-        NameGuard { _first: self.stripes[stripe(dir)].lock(), _second: None, _rank: rank }
+        NameGuard { _first: self.stripe(stripe(dir)).lock(), _second: None, _rank: rank }
     }
 
     /// Locks the names of two directories.
     pub(crate) fn lock_both(&self, a: NodeId, b: NodeId) -> NameGuard<'_> {
         let (low, high) = (stripe(a).min(stripe(b)), stripe(a).max(stripe(b)));
         let rank = Ranked::take(Rank::Name);
-        let first = self.stripes[low].lock();
-        let second = (low != high).then(|| self.stripes[high].lock());
+        let first = self.stripe(low).lock();
+        let second = (low != high).then(|| self.stripe(high).lock());
         NameGuard { _first: first, _second: second, _rank: rank }
     }
 

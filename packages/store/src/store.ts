@@ -167,7 +167,7 @@ export interface MetadataStore extends PageStore {
   setBase(row: BaseRow): void;
   /** Forks in the order they were kept (so the last one is that of the source), then merges. */
   bases(workspace: string): BaseRow[];
-  /** Forgets the merges of a workspace that were later than this. */
+  /** Forgets the merges of a workspace, into it or from it, that were later than this. */
   removeMerges(workspace: string, after: number): void;
   /** Every root that must stay: checkpoints, snapshots and bases. */
   roots(): Uint8Array[];

@@ -103,7 +103,9 @@ export class WorkspaceHost implements Host {
 
   async fork(id: string, { from, ...named }: ForkOptions & { name?: string } = {}) {
     const source = await this.open(id);
-    const name = await this.#freeName({ mountPath: `${source.name}-fork`, ...named });
+    const wanted = { mountPath: `${source.name}-fork`, ...named };
+    // The store refuses a name that it has; to list all costs more than a fork.
+    const name = (this.#ephemeral.size === 0 && named.name) || (await this.#freeName(wanted));
     const parts = await source.forkParts(defined({ from }), { name, createdAt: this.#createdAt() });
     const own = this.#ephemeral.has(id) ? this.#beside(parts) : parts;
     return this.#keep(parts.id, async () => own);

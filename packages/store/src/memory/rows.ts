@@ -190,8 +190,8 @@ export class RowMetadata implements MetadataStore {
   removeMerges(workspace: string, after: number): void {
     this.#journal.run(() => {
       for (const [key, row] of this.#bases.map) {
-        const later = row.workspace === workspace && row.at > after;
-        if (later && row.kind === "merge") this.#bases.delete(key);
+        const isOf = row.workspace === workspace || row.other === workspace;
+        if (isOf && row.at > after && row.kind === "merge") this.#bases.delete(key);
       }
     });
   }

@@ -121,7 +121,9 @@ export function statementsOf(db: Database): Statements {
        DO UPDATE SET name = excluded.name, root = excluded.root, at = excluded.at`,
     ),
     bases: db.prepare("SELECT * FROM bases WHERE workspace = ? ORDER BY kind, id"),
-    removeMerges: db.prepare("DELETE FROM bases WHERE workspace = ? AND kind = 'merge' AND at > ?"),
+    removeMerges: db.prepare(
+      "DELETE FROM bases WHERE ? IN (workspace, other) AND kind = 'merge' AND at > ?",
+    ),
     removeMergesWith: db.prepare("DELETE FROM bases WHERE other = ? AND kind = 'merge'"),
     replaceSnapshot: db.prepare(
       `UPDATE snapshots SET content_id = ?, root = ?, bytes = ?, inodes = ?

@@ -42,7 +42,8 @@ export function baseCases(define: Define): ConformanceCase[] {
       for (const id of ["w", "v"]) metadata.createWorkspace(sampleWorkspace(id));
       const [early, late] = [base("w", "v", "merge"), { ...base("w", "u", "merge"), at: 4 }];
       const others = [base("w", "v", "fork"), base("v", "u", "merge")] as const;
-      for (const row of [early, late, ...others]) metadata.setBase(row);
+      const from = { ...base("v", "w", "merge"), at: 4 };
+      for (const row of [early, late, from, ...others]) metadata.setBase(row);
       metadata.removeMerges("w", 3);
       assert.deepEqual(plain(metadata.bases("w")), plain([others[0], early]));
       metadata.removeMerges("w", 2);

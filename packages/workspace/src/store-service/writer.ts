@@ -9,12 +9,14 @@ import type { Store } from "@devdev/store";
 import { serveCalls } from "./calls.js";
 import { fork, noteMerge } from "./kinship.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
+import { Turns } from "./turns.js";
 import { ADDED, KEPT, Persisting } from "./persist.js";
 import { LIMIT, Upkeep } from "./upkeep.js";
 
 class Writer {
   readonly store: Store;
   readonly running = new Set<Persisting>();
+  readonly turns = new Turns();
   readonly upkeep: Upkeep;
 
   constructor(directory: string) {
@@ -26,11 +28,17 @@ class Writer {
     const persisting = new Persisting(this.store, request, (ids) => this.upkeep.protect(ids));
     this.running.add(persisting);
     try {
-      return await persisting.run();
+      const kind = request.background ? "background" : "full";
+      return await this.turns.run(request.workspace, kind, () => persisting.run());
     } finally {
       this.running.delete(persisting);
       this.upkeep.touchSoon();
     }
+  }
+
+  hurry(workspace: string): void {
+    for (const each of this.of(workspace)) each.hurry();
+    this.turns.hurry(workspace);
   }
 
   of(workspace: string): Persisting[] {
@@ -89,10 +97,7 @@ serveCalls<WriterCalls>(parentPort, {
   attend: (engine) => void opened().upkeep.engines.add(engine),
   forget: (engine) => void opened().upkeep.engines.delete(engine),
   persist: (request) => opened().persist(request),
-  hurry: (workspace) =>
-    opened()
-      .of(workspace)
-      .forEach((each) => each.hurry()),
+  hurry: (workspace) => opened().hurry(workspace),
   giveUp: (workspace) =>
     opened()
       .of(workspace)
