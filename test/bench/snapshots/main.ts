@@ -8,8 +8,9 @@ import { parseArgs } from "node:util";
 
 import { base, CHECKOUT } from "../../harness/base.ts";
 import { sweep } from "../../harness/global-setup.ts";
+import { median, show } from "../statistics.ts";
 import { others } from "./others.ts";
-import { freezeFigures, storeFigures } from "./ours.ts";
+import { type Figure, freezeFigures, storeFigures } from "./ours.ts";
 import { writeSection } from "./report.ts";
 import { FULL, QUICK } from "./workload.ts";
 
@@ -17,15 +18,24 @@ const { values: options } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     quick: { type: "boolean", default: false },
+    files: { type: "string" },
     out: { type: "string", default: join(CHECKOUT, "docs/BENCHMARKS.md") },
   },
 });
 
-const load = options.quick ? QUICK : FULL;
+const whole = options.quick ? QUICK : FULL;
+const directories = options.files ? Math.ceil(Number(options.files) / whole.filesEach) : undefined;
+const load = { ...whole, ...(directories !== undefined && { directories }) };
 const rounds = Number(options.rounds);
 const [loadAverage = 0] = loadavg();
 const directory = mkdtempSync(join(base(), "snapshots-"));
 const say = (text: string): void => console.error(`bench: ${text}`);
+
+/** Said as they come: a run takes long. */
+function told(figures: Figure[]): Figure[] {
+  for (const { step, unit, values } of figures) say(`${step}: ${show(median(values))} ${unit}`);
+  return figures;
+}
 
 function inside(name: string): string {
   const made = join(directory, name);
@@ -34,9 +44,9 @@ function inside(name: string): string {
 }
 
 say("snapshots and restores of a workspace");
-const kept = await storeFigures({ directory: inside("kept"), load, rounds });
+const kept = told(await storeFigures({ directory: inside("kept"), load, rounds }));
 say("freezes of a workspace");
-const frozen = await freezeFigures({ directory: inside("frozen"), load, rounds });
+const frozen = told(await freezeFigures({ directory: inside("frozen"), load, rounds }));
 const beside = await others(inside("others"), load, rounds, say);
 const figures = [...frozen, ...kept];
 writeSection({ load, rounds, loadAverage, figures, others: beside }, options.out);
