@@ -906,6 +906,7 @@ module.exports.needsSupplySnapshot = nativeBinding.needsSupplySnapshot
 module.exports.needsTake = nativeBinding.needsTake
 module.exports.open = nativeBinding.open
 module.exports.openSync = nativeBinding.openSync
+module.exports.pageId = nativeBinding.pageId
 module.exports.pageReferences = nativeBinding.pageReferences
 module.exports.pinnedBlocks = nativeBinding.pinnedBlocks
 module.exports.read = nativeBinding.read

@@ -438,6 +438,9 @@ export declare function open(engine: number, path: Uint8Array, flags: number, mo
 /** open(2): a number of the engine's own table. */
 export declare function openSync(engine: number, path: Uint8Array, flags: number, mode: number): number
 
+/** The id of a page of these bytes: for who mends a damaged tree. Throws when they are none. */
+export declare function pageId(bytes: Uint8Array): Buffer
+
 /** What a page refers to. */
 export declare function pageReferences(encoding: number, rawLength: number, data: Uint8Array): References
 

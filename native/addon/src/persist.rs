@@ -258,6 +258,13 @@ pub fn page_references(encoding: u8, raw_length: u32, data: &[u8]) -> Result<Ref
     Ok(References { pages: pages.into(), blocks: blocks.into() })
 }
 
+/// The id of a page of these bytes: for who mends a damaged tree. Throws when they are none.
+#[napi(catch_unwind, ts_return_type = "Buffer")]
+pub fn page_id(bytes: &[u8]) -> Result<Bytes, Thrown> {
+    page::refs(bytes).map_err(Failed::from)?;
+    Ok(Bytes(PageId::of(bytes).0.to_vec()))
+}
+
 /// Whether the bytes are the page of this id.
 #[napi(catch_unwind)]
 pub fn verify_page(

@@ -1,6 +1,6 @@
 // The commands about what is kept, for how long, and whether it is whole.
 
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import type { Act, Add } from "./command-table.js";
 import { age, bytesOrNone, count } from "./option-values.js";
 
@@ -33,4 +33,32 @@ export function storeCommands(add: Add, act: Act): void {
   )
     .option("-n, --dry-run", "only say what would go")
     .action(act(async () => (await import("./commands/retention.js")).gc));
+  const store = add(
+    "store",
+    "check, repair and measure what devdev keeps, also when no daemon runs",
+    ["devdev store stats", "devdev store check --deep", "devdev store repair --dry-run"],
+    "general",
+  );
+  const sub = (spec: string, description: string, examples: string[]): Command =>
+    store
+      .command(spec)
+      .description(description)
+      .addHelpText("after", `\nExamples:\n${examples.map((line) => `  $ ${line}`).join("\n")}`)
+      .addOption(new Option("--json", "print data as JSON"));
+  sub("check", "see whether everything that is kept is there; exit code 1 when it is not", [
+    "devdev store check",
+    "devdev store check --deep --json",
+  ])
+    .option("--deep", "also read every block and compare it with its hash")
+    .action(act(async () => (await import("./commands/store.js")).check));
+  sub("repair", "take out what is broken, mend the trees around it, say what they lost", [
+    "devdev store repair --dry-run",
+    "devdev store repair",
+  ])
+    .option("-n, --dry-run", "only say what would be done")
+    .action(act(async () => (await import("./commands/store.js")).repair));
+  sub("stats", "sizes, what deduplication and compression save, whose the bytes are", [
+    "devdev store stats",
+    "devdev store stats --json | jq .dedupRatio",
+  ]).action(act(async () => (await import("./commands/store.js")).stats));
 }

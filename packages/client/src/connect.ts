@@ -191,7 +191,7 @@ async function waitForSocket(paths: DataPaths, deadline: number): Promise<boolea
 }
 
 // The launcher that started us, else the one of the checkout or package that this file is part of.
-function daemonLauncher(env: Record<string, string | undefined>): string {
+export function daemonLauncher(env: Record<string, string | undefined>): string {
   const given = env["DEVDEV_BIN"] ?? process.env["DEVDEV_BIN"];
   if (given) return given;
   const name = process.platform === "win32" ? "devdev.cmd" : "devdev";

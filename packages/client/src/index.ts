@@ -9,6 +9,7 @@ export {
   openFrame,
   startDaemon,
 } from "./connect.js";
+export { offlineStore, type OfflineStoreTask } from "./offline-store.js";
 export { RemoteProcess, type RemoteCommand } from "./remote-process.js";
 export { RemoteWorkspace } from "./remote-workspace.js";
 export { type CallOptions, RpcClient } from "./rpc-client.js";

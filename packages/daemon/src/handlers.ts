@@ -123,7 +123,7 @@ async function status(
     workspace.usage(),
     workspace.processes(),
     workspace.snapshots(),
-    host.quota(),
+    host.store.quota(),
   ]);
   const latest = snapshots.at(-1);
   const shared = base.ephemeral ? {} : { store };

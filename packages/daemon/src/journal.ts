@@ -36,6 +36,10 @@ const ENTRIES: Entries = {
     "snapshots removed",
     { workspace, snapshots: removed.map(({ sequence }) => sequence) },
   ],
+  "store/repair": ({ dryRun, ok, mended, removed, states }) => [
+    "store repaired",
+    { dryRun, ok, mended, removed, states: states.length },
+  ],
   "workspace/retention": (rule, { workspace }) => ["retention", { workspace, ...rule }],
   "snapshot/export": ({ id, bytes, file }, { workspace }) => [
     "exported",

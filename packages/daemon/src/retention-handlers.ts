@@ -1,12 +1,12 @@
-// The methods about how long snapshots are kept, and how full the store may be.
+// The methods about how long snapshots are kept, how full the store may be, and whether it is whole.
 
-import type { Workspace } from "@devdev/protocol";
+import type { Method, Workspace } from "@devdev/protocol";
 import type { WorkspaceHost } from "@devdev/workspace";
 import { defined } from "./mounting.js";
 import type { Handlers } from "./rpc.js";
 import { snapshotInfo } from "./snapshot-info.js";
 
-type Names = "snapshot/remove" | "workspace/retention" | "store/gc" | "store/limit";
+type Names = "snapshot/remove" | "workspace/retention" | Extract<Method, `store/${string}`>;
 
 export function retentionHandlers(
   host: WorkspaceHost,
@@ -24,11 +24,25 @@ export function retentionHandlers(
     },
     "store/gc": ({ dryRun }, call) => {
       call.progress(dryRun ? "looking for what can go" : "collecting garbage");
-      return host.gc(defined({ dryRun }));
+      return host.store.gc(defined({ dryRun }));
+    },
+    "store/check": ({ deep }, call) => {
+      const onProgress = (done: number): void => call.progress("checking objects", done);
+      call.progress("checking the database");
+      return host.store.check(defined({ deep, onProgress }));
+    },
+    "store/repair": ({ dryRun }, call) => {
+      const onProgress = (done: number): void => call.progress("checking objects", done);
+      call.progress("checking the database");
+      return host.store.repair(defined({ dryRun, onProgress }));
+    },
+    "store/stats": (_, call) => {
+      call.progress("counting");
+      return host.store.stats();
     },
     "store/limit": ({ limit }, call) => {
       call.progress("collecting garbage");
-      return host.quota(limit);
+      return host.store.quota(limit);
     },
   };
 }

@@ -101,5 +101,12 @@ export type {
   RetentionRule,
   StoreQuota,
 } from "./retention.js";
+export type {
+  DamagedState,
+  RepairedState,
+  StoreCheck,
+  StoreRepair,
+  StoreStats,
+} from "./store-report.js";
 export type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
 export { PROTOCOL_VERSION, VERSION } from "./version.js";

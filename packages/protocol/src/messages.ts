@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { DiffResult } from "./diff.js";
 import { type RetentionResults, retentionSchema, retentionSchemas } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
+import { type StoreResults, storeSchemas } from "./store-report.js";
 import type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
 import type { MergeResult } from "./workspace-branch.js";
 import type { ExecRecord } from "./workspace-exec.js";
@@ -111,13 +112,14 @@ export const requestSchemas = {
   }),
   doctor: z.object({}),
   ...retentionSchemas,
+  ...storeSchemas,
 } as const;
 
 export type Method = keyof typeof requestSchemas;
 export type Params<M extends Method> = z.input<(typeof requestSchemas)[M]>;
 
 /** Results by method. */
-export interface Results extends RetentionResults {
+export interface Results extends RetentionResults, StoreResults {
   hello: { version: string; protocol: number; pid: number };
   "daemon/status": DaemonStatus;
   "daemon/stop": { workspaces: number };

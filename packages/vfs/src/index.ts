@@ -15,6 +15,7 @@ export { Tree } from "./tree.js";
 export type { TreeMerge, TreeMerged } from "./tree-merge.js";
 export type { ImportOptions, ImportSource, StreamMeta, TarExport } from "./transfer.js";
 export {
+  pageId,
   pageReferences,
   PersistJob,
   pinnedBlocks,

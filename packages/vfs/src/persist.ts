@@ -213,6 +213,11 @@ export function pageReferences({ encoding, rawLength, data }: Omit<StoreObject, 
   return guarded(() => native.pageReferences(encoding, rawLength, data));
 }
 
+/** The id of a page of these bytes, for who mends a damaged tree. Throws when they are none. */
+export function pageId(bytes: Uint8Array): Buffer {
+  return guarded(() => native.pageId(bytes));
+}
+
 /** Whether the bytes are the page of this id. */
 export function verifyPage({ id, encoding, rawLength, data }: StoreObject): boolean {
   return guarded(() => native.verifyPage(id, encoding, rawLength, data));

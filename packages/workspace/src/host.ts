@@ -1,14 +1,14 @@
 // The workspaces of a data directory, for a daemon: those in its store, and ephemeral ones beside.
 
 import { DevdevError } from "@devdev/errno";
-import type { ForkOptions, GcResult, StoreQuota } from "@devdev/protocol";
+import type { ForkOptions } from "@devdev/protocol";
 import type { WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
 import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ExportOptions } from "./export-file.js";
-import { collectGarbage, type GcOptions } from "./gc.js";
 import type { Host, HostOptions } from "./host-interface.js";
 import { refuseInMount, refuseInUse } from "./host-refusals.js";
+import { HostStore } from "./host-store.js";
 import { type Imported, importSource } from "./import-source.js";
 import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
@@ -26,6 +26,7 @@ type Live = Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback">;
 type Beside = Pick<WorkspaceSummary, "id" | "name" | "createdAt" | "lastMountPoint">;
 
 export class WorkspaceHost implements Host {
+  readonly store: HostStore;
   readonly #options: HostOptions;
   readonly #store: StoreService;
   readonly #giveBack: () => Promise<void>;
@@ -45,6 +46,7 @@ export class WorkspaceHost implements Host {
     interrupted: Interruptions,
   ) {
     [this.#options, this.#store, this.#giveBack] = [options, store, giveBack];
+    this.store = new HostStore(store);
     this.#interrupted = interrupted;
   }
 
@@ -157,16 +159,6 @@ export class WorkspaceHost implements Host {
 
   collect(): Promise<{ bytesFreed: number; bytesKept: number }> {
     return this.#store.collect();
-  }
-
-  /** What GcResult says, or with `dryRun` would say. */
-  gc(options: GcOptions = {}): Promise<GcResult> {
-    return collectGarbage(this.#store, options);
-  }
-
-  /** `limit` changes how full the store should be (null: as it comes). */
-  quota(limit?: number | null): Promise<StoreQuota> {
-    return limit === undefined ? this.#store.quota.state() : this.#store.quota.set(limit);
   }
 
   close(): Promise<void> {

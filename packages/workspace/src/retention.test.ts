@@ -86,10 +86,10 @@ it("S82 gives back what nothing refers to, and nothing else, as the dry run said
   await ws.removeSnapshots(["common", "#2", "#3", "#4"]);
   await ws.fs.rm("/shared");
   await ws.checkpoint();
-  const plan = await host.gc({ dryRun: true });
+  const plan = await host.store.gc({ dryRun: true });
   expect(plan).toMatchObject({ dryRun: true, workspaces: [] });
   expect(plan.bytesFreed).toBeGreaterThan(290_000);
-  const done = await host.gc();
+  const done = await host.store.gc();
   expect([done.bytesFreed, done.bytesKept]).toEqual([plan.bytesFreed, plan.bytesKept]);
   expect(await host.check()).toEqual([]);
   await other.restore("common");
@@ -100,14 +100,14 @@ it("S82 names what rules would remove, also of workspaces that are not open", as
   const ws = await host.create({ name: "w", retention: { keepYoungerMs: 0 } });
   await take(ws, 1);
   await ws.close();
-  const { workspaces } = await host.gc({ dryRun: true });
+  const { workspaces } = await host.store.gc({ dryRun: true });
   expect(workspaces).toEqual([]);
   const again = await host.open(ws.id);
   await again.retention({ keepYoungerMs: null });
   await take(again, 3);
   await again.retention({ keepYoungerMs: 3_600_000 });
   await again.close();
-  expect((await host.gc({ dryRun: true })).workspaces).toEqual([]);
+  expect((await host.store.gc({ dryRun: true })).workspaces).toEqual([]);
   expect(await numbers(await host.open(ws.id))).toHaveLength(4);
 });
 
@@ -123,12 +123,12 @@ it("S83 what reads a snapshot goes on when that is removed and collected", async
   const pieces = again.exportPieces("old");
   const first = (await pieces.next()).value as Buffer;
   await again.removeSnapshots(["old"]);
-  await host.gc();
+  await host.store.gc();
   const rest: Buffer[] = [first];
   for await (const piece of pieces) rest.push(piece);
   await using copy = await Workspace.fromBytes(Buffer.concat(rest));
   expect(content.equals(await copy.fs.readFile("/f"))).toBe(true);
-  expect((await host.gc()).bytesFreed).toBeGreaterThan(390_000);
+  expect((await host.store.gc()).bytesFreed).toBeGreaterThan(390_000);
 });
 
 it("S84 keeps a store below its limit, at the cost of the oldest automatic snapshots", async () => {
@@ -139,9 +139,9 @@ it("S84 keeps a store below its limit, at the cost of the oldest automatic snaps
     await ws.fs.writeFile("/f", randomBytes(500_000));
     await ws.restore("start");
   }
-  const full = await host.quota();
+  const full = await host.store.quota();
   expect(full.bytes).toBeGreaterThan(3_400_000);
-  const { bytes, exceeded } = await host.quota(2_000_000);
+  const { bytes, exceeded } = await host.store.quota(2_000_000);
   expect(exceeded).toBeUndefined();
   expect(bytes).toBeLessThan(2_000_000);
   const left = await ws.snapshots();
@@ -153,10 +153,10 @@ it("S84 keeps a store below its limit, at the cost of the oldest automatic snaps
 
 it("S84 says that a limit cannot be kept, and refuses no write", async () => {
   const ws = await host.create({ name: "w" });
-  await host.quota(300_000);
+  await host.store.quota(300_000);
   await take(ws, 3, 400_000);
   expect(await numbers(ws)).toHaveLength(3);
-  expect((await host.quota()).exceeded).toContain("raise the limit");
-  expect((await host.quota(null)).exceeded).toBeUndefined();
-  expect((await host.gc()).quota.limit).toBeUndefined();
+  expect((await host.store.quota()).exceeded).toContain("raise the limit");
+  expect((await host.store.quota(null)).exceeded).toBeUndefined();
+  expect((await host.store.gc()).quota.limit).toBeUndefined();
 });

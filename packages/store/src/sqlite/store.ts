@@ -98,10 +98,18 @@ export function openSqliteStore(directory: string): Store {
 
 /** What a store that another thread of this process writes holds by now. */
 export interface StoreReader {
-  readonly blocks: Pick<BlockStore, "get" | "scan">;
+  readonly blocks: Pick<BlockStore, "get" | "missing" | "scan">;
   readonly metadata: Pick<
     MetadataStore,
-    "bases" | "history" | "page" | "roots" | "scanPages" | "snapshots" | "workspace" | "workspaces"
+    | "bases"
+    | "counter"
+    | "history"
+    | "page"
+    | "roots"
+    | "scanPages"
+    | "snapshots"
+    | "workspace"
+    | "workspaces"
   >;
   /** Problems of the storage below the objects (one sentence each). */
   verify(): string[];

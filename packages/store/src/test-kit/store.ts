@@ -123,6 +123,8 @@ function collectionCases(define: Define): ConformanceCase[] {
         roots: 1,
         pages: 2,
         blocks: 3,
+        orphans: { objects: 0, bytes: 0 },
+        damage: { pages: [], blocks: [] },
       });
       const damaged = blockOf("tree a");
       store.blocks.delete([damaged.id, blockOf("tree b").id]);
@@ -130,8 +132,21 @@ function collectionCases(define: Define): ConformanceCase[] {
       const report = check(store, kitCodec);
       assert.equal(report.ok, false);
       assert.equal(report.problems.length, 2);
+      assert.equal(report.damage.blocks.length, 2);
+      assert.equal(check(store, kitCodec, { deep: false }).problems.length, 1);
       assert.ok(report.problems.some((text) => text.endsWith("is missing")));
       assert.ok(report.problems.some((text) => text.endsWith("other bytes than its id says")));
+    }),
+    define("counts what nothing reaches, without calling it damage", (store) => {
+      store.metadata.createWorkspace(sampleWorkspace("w"));
+      commitTree(store, "w", "old");
+      commitTree(store, "w", "live");
+      const { ok, orphans } = check(store, kitCodec);
+      assert.equal(ok, true);
+      assert.equal(orphans.objects, 4);
+      assert.ok(orphans.bytes > 0);
+      collectAll(new Collector(store, kitCodec));
+      assert.equal(check(store, kitCodec).orphans.objects, 0);
     }),
     define("collects what no root reaches, and nothing else", (store) => {
       store.metadata.createWorkspace(sampleWorkspace("w"));

@@ -21,6 +21,8 @@ interface Call {
 }
 
 type Answer = { id: number; value: unknown } | { id: number; error: PlainError };
+/** Sent while a call runs, by workers that do one thing only. */
+type Progress = { progress: number };
 
 /** The worker's side. Calls may overlap; answers come as they are ready. */
 export function serveCalls<C>(port: MessagePort, handlers: Handlers<C>): void {
@@ -51,10 +53,13 @@ export class WorkerCalls<C> {
   #last = 0;
   #ended: Error | undefined;
 
-  constructor(entry: URL, workerData: unknown) {
+  constructor(entry: URL, workerData: unknown, onProgress?: (done: number) => void) {
     // Options of the main program (--input-type, --import, ...) are none of the worker's.
     this.#worker = new Worker(entry, { workerData, execArgv: [] });
-    this.#worker.on("message", (answer: Answer) => this.#settle(answer));
+    this.#worker.on("message", (message: Answer | Progress) => {
+      if ("progress" in message) onProgress?.(message.progress);
+      else this.#settle(message);
+    });
     this.#worker.on("error", (error) => this.#end(error));
     this.#worker.on("exit", () => this.#end(undefined));
     // A program that has nothing else to do ends; what is asked keeps it alive.

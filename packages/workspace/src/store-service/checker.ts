@@ -4,17 +4,22 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 
-import { check, measure, openSqliteReader } from "@devdev/store";
+import { measure, openSqliteReader } from "@devdev/store";
 import type { StoreReader } from "@devdev/store";
 
 import { passPhase } from "../fault.js";
+import { checkStore } from "../salvage/report.js";
 import { serveCalls } from "./calls.js";
 import { engineCodec } from "./codec.js";
 import type { CheckerCalls } from "./interface.js";
+import { statsOf } from "./stats.js";
+
+const { directory } = workerData as { directory: string };
+const onProgress = (objects: number): void => parentPort?.postMessage({ progress: objects });
 
 /** Of one moment: what a collection deletes meanwhile is not missing. */
 function atOneMoment<T>(work: (reader: StoreReader) => T): T {
-  const reader = openSqliteReader((workerData as { directory: string }).directory);
+  const reader = openSqliteReader(directory);
   try {
     return reader.atOneMoment(() => work(reader));
   } finally {
@@ -24,10 +29,11 @@ function atOneMoment<T>(work: (reader: StoreReader) => T): T {
 
 if (!parentPort) throw new Error("this file is the entry of a worker thread");
 serveCalls<CheckerCalls>(parentPort, {
-  check: () =>
+  check: (deep) =>
     atOneMoment((reader) => {
       passPhase("check");
-      return check(reader, engineCodec);
+      return checkStore(reader, engineCodec, { deep, onProgress });
     }),
+  stats: () => atOneMoment((reader) => statsOf(reader, directory)),
   measure: (without) => atOneMoment((reader) => measure(reader, engineCodec, without)),
 });

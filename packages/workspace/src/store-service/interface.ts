@@ -2,11 +2,12 @@
 // reader, which brings back blocks and trees, and the checker, which is there for one check. Types
 // only; both sides of the thread boundary share them.
 
+import type { StoreCheck, StoreRepair, StoreStats } from "@devdev/protocol";
 import type {
   BaseRow,
-  CheckReport,
   Checkpoint,
   CollectionResult,
+  Damage,
   Measured,
   NewSnapshot,
   NewWorkspace,
@@ -89,6 +90,11 @@ export interface WriterCalls {
   /** Nobody wants any more what is persisted for this workspace: it fails with ECANCELED. */
   giveUp(workspace: string): void;
   setCheckpoint(workspace: string, checkpoint: Checkpoint): void;
+  /** Repairs what a check found; `open`: workspaces whose live state is in memory. */
+  repair(
+    damage: Damage,
+    options: { dryRun: boolean; aside: string; open: readonly string[] },
+  ): Omit<StoreRepair, "durationMs" | "ok">;
   /** Collects garbage now. */
   collect(): CollectionResult;
   statistics(): StoreStatistics;
@@ -116,9 +122,13 @@ export interface ReaderCalls {
   close(): void;
 }
 
+/** A report, and what a repair needs to know beside it. */
+export type CheckedDamage = StoreCheck & { damage: Damage };
+
 export interface CheckerCalls {
   /** Bytes that a collection would keep and give back if these snapshots were removed. */
   measure(without: ReadonlyArray<{ workspace: string; sequence: number }>): Measured;
   /** The store as of one moment; other threads go on. */
-  check(): CheckReport;
+  check(deep: boolean): CheckedDamage;
+  stats(): StoreStats;
 }

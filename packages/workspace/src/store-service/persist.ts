@@ -20,6 +20,8 @@ const SMALL = { blocks: 128, bytes: 1 << 20 };
 
 /** Bytes that were added since the last collection. */
 export const ADDED = "added";
+/** The most bytes that the store should have, 0: no limit. Whoever owns snapshots keeps to it. */
+export const LIMIT = "limit";
 /** Bytes that the last collection left. */
 export const KEPT = "kept";
 

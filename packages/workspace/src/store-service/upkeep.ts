@@ -13,8 +13,6 @@ import type { Persisting } from "./persist.js";
 const IDLE_MS = 2000;
 /** A collection begins when this much was added since the last one, and half of what it left. */
 const LEAST_ADDED = 128 << 20;
-/** The most bytes that the store should have, 0: no limit. Whoever owns snapshots keeps to it. */
-export const LIMIT = "limit";
 /** 1: there is garbage of unknown size. */
 const EXPECTED = "expected";
 

@@ -6,12 +6,14 @@ import { parentPort, workerData } from "node:worker_threads";
 import { openSqliteStore } from "@devdev/store";
 import type { Store } from "@devdev/store";
 
+import { repairStore } from "../salvage/repair.js";
 import { serveCalls } from "./calls.js";
+import { engineCodec } from "./codec.js";
 import { fork, noteMerge } from "./kinship.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
 import { Turns } from "./turns.js";
-import { ADDED, KEPT, Persisting } from "./persist.js";
-import { LIMIT, Upkeep } from "./upkeep.js";
+import { ADDED, KEPT, LIMIT, Persisting } from "./persist.js";
+import { Upkeep } from "./upkeep.js";
 
 class Writer {
   readonly store: Store;
@@ -103,6 +105,14 @@ serveCalls<WriterCalls>(parentPort, {
       .of(workspace)
       .forEach((each) => each.giveUp()),
   setCheckpoint: (id, checkpoint) => rows(({ metadata }) => metadata.setCheckpoint(id, checkpoint)),
+  repair: (damage, options) => {
+    const { store, upkeep } = opened();
+    const protect = (ids: Uint8Array): void => upkeep.protect(ids);
+    const open = new Set(options.open);
+    return repairStore(store, engineCodec, damage, { ...options, open, protect }).finally(() =>
+      upkeep.touch(),
+    );
+  },
   collect: () => opened().upkeep.collect(),
   statistics: () => {
     const { store, upkeep } = opened();
