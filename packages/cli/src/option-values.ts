@@ -32,7 +32,7 @@ export function age(value: string): number {
   return Math.round(Number(match[1]) * (units[match[2] ?? ""] ?? 0) * 1000);
 }
 
-/** A size, or null for `none`. */
-export function bytesOrNone(value: string): number | null {
-  return value === "none" ? null : bytes(value);
+/** A size, or 0 for `none`: a parser cannot give null. */
+export function bytesOrNone(value: string): number {
+  return value === "none" ? 0 : bytes(value);
 }

@@ -17,14 +17,14 @@ interface RetentionOptions extends GlobalOptions {
   keepLast?: number;
   keepYounger?: number;
   keepAll?: boolean;
-  storeLimit?: number | null;
+  storeLimit?: number;
 }
 
 export async function retention(options: RetentionOptions): Promise<void> {
   using session = await Session.open(options);
   const { keepLast, keepYounger, keepAll, storeLimit } = options;
   const sets = keepLast !== undefined || keepYounger !== undefined || keepAll === true;
-  const limited = storeLimit === undefined ? {} : { limit: storeLimit };
+  const limited = storeLimit === undefined ? {} : { limit: storeLimit || null };
   const store = await session.call("store/limit", limited);
   // Who only sets the limit of the store need not be in a workspace.
   if (storeLimit !== undefined && !sets) return told(options, undefined, store);

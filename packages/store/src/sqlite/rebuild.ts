@@ -1,19 +1,20 @@
 // Makes a new database of what can still be read of a damaged one: from both ends of each table, so
 // that one bad page costs what is on it and no more. The damaged one is kept aside, never changed.
 
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import BetterSqlite3 from "better-sqlite3";
-import type { Database } from "better-sqlite3";
+import type { Database, Statement } from "better-sqlite3";
 
 import { asStoreError } from "../errors.js";
 import { lockDirectory } from "../lock.js";
 import { DATABASE_FILE, openWriter } from "./connection.js";
+import { versionOf } from "./schema.js";
 
 const NEW = "rebuilt";
-/** Rows between which a table that cannot be read through is tried again, as powers of two. */
-const LONGEST_LEAP = 1 << 24;
+/** Where a table ends of which that cannot be read. */
+const LARGEST_ROWID = 2 ** 40;
 const BATCH = 256;
 
 export interface Rebuilt {
@@ -48,10 +49,16 @@ export function rebuildDatabase(directory: string, aside: string): Rebuilt {
   }
 }
 
+/** Reads a copy: opening a database may already change it. */
 function copyInto(directory: string, fresh: string): Rebuilt {
   const target = openWriter(fresh);
   try {
-    const source = new BetterSqlite3(join(directory, DATABASE_FILE), { readonly: true });
+    const old = join(fresh, "old.sqlite");
+    for (const end of ["", "-wal"]) {
+      const file = join(directory, `${DATABASE_FILE}${end}`);
+      if (existsSync(file)) copyFileSync(file, `${old}${end}`);
+    }
+    const source = openDamaged(old);
     try {
       return copyAll(source, target);
     } finally {
@@ -61,6 +68,22 @@ function copyInto(directory: string, fresh: string): Rebuilt {
     target.pragma("wal_checkpoint(TRUNCATE)");
     target.pragma("journal_mode = DELETE");
     target.close();
+  }
+}
+
+/** Also one whose file is shorter than its first page says. */
+function openDamaged(path: string): Database {
+  const db = new BetterSqlite3(path);
+  try {
+    db.unsafeMode(true);
+    db.pragma("writable_schema = ON");
+    versionOf(db);
+    // What belongs to what is in there; without it there is nothing to bring over.
+    db.prepare("SELECT 1 FROM workspaces LIMIT 1").get();
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
   }
 }
 
@@ -126,25 +149,22 @@ class TableCopy {
     }
   }
 
-  /** Forwards over what can be read, leaping over what cannot. */
+  /** Forwards over what can be read; behind a bad place on, and back to it from there. */
   #copy(): void {
-    let last: number | undefined;
-    let leap = 1;
     const end = this.#last();
-    for (let from = Number.MIN_SAFE_INTEGER; ;) {
+    let [from, leap, bad] = [Number.MIN_SAFE_INTEGER, 1, 0];
+    while (from <= end) {
       try {
         const rows = this.#read(from);
         this.#insert(rows);
+        if (this.broken && leap > 1) this.#copyBack(from, bad);
         if (rows.length < BATCH) return;
         [from, leap] = [rows.at(-1)!.rowid_, 1];
-        last = from;
       } catch {
+        if (leap === 1) bad = from = this.#readSingly(from);
         this.broken = true;
-        // One by one up to the bad place, then on behind it.
-        last = this.#readSingly(from) ?? last;
-        from = (last ?? 0) + leap;
-        leap = Math.min(leap * 2, LONGEST_LEAP);
-        if (from > end) return;
+        from = Math.max(from, 0) + leap;
+        leap *= 2;
       }
     }
   }
@@ -154,28 +174,46 @@ class TableCopy {
       const sql = `SELECT max(rowid) FROM ${this.#table}`;
       return (this.#source.prepare(sql).pluck().get() as number | null) ?? 0;
     } catch {
-      return LONGEST_LEAP;
+      return LARGEST_ROWID;
     }
   }
 
   #read(from: number, limit = BATCH): Row[] {
-    const columns = this.#columns.map((name) => `"${name}"`).join(", ");
-    const sql = `SELECT rowid AS rowid_, ${columns} FROM ${this.#table} NOT INDEXED
-      WHERE rowid > ? ORDER BY rowid LIMIT ?`;
-    return this.#source.prepare(sql).all(from, limit) as Row[];
+    return this.#statement(">", "ASC").all(from, limit) as Row[];
   }
 
-  #readSingly(from: number): number | undefined {
-    let last: number | undefined;
-    for (;;) {
-      try {
-        const [row] = this.#read(last ?? from, 1);
-        if (!row) return last;
+  #statement(side: "<" | ">", order: "ASC" | "DESC"): Statement {
+    const columns = this.#columns.map((name) => `"${name}"`).join(", ");
+    return this.#source.prepare(`SELECT rowid AS rowid_, ${columns} FROM ${this.#table} NOT INDEXED
+      WHERE rowid ${side} ? ORDER BY rowid ${order} LIMIT ?`);
+  }
+
+  /** One by one up to the bad place; gives the last number that could be read, or `from`. */
+  #readSingly(from: number): number {
+    let last = from;
+    try {
+      for (let [row] = this.#read(last, 1); row; [row] = this.#read(last, 1)) {
         this.#insert([row]);
         last = row.rowid_;
-      } catch {
-        return last;
       }
+    } catch {
+      // Here it is.
+    }
+    return last;
+  }
+
+  /** What lies between a bad place and where reading went on. */
+  #copyBack(from: number, bad: number): void {
+    try {
+      const before = this.#statement("<", "DESC");
+      for (let at = from + 1; ;) {
+        const [row] = before.all(at, 1) as Row[];
+        if (!row || row.rowid_ <= bad) return;
+        this.#insert([row]);
+        at = row.rowid_;
+      }
+    } catch {
+      // The other side of it.
     }
   }
 

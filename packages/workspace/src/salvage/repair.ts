@@ -66,7 +66,7 @@ class Repair {
     const map = new DamageMap(this.#store.metadata, this.#codec, this.#damage, pageId);
     const states = keptStates(this.#store.metadata);
     const damaged = states.filter(({ root }) => map.touches(root));
-    for (const state of damaged) await this.#state(state, map, states, damaged);
+    for (const state of damaged) await this.#state(state, map, states);
     this.#takeOut();
     return this.#result;
   }
@@ -100,12 +100,7 @@ class Repair {
     if (!this.#options.dryRun) this.#store.transaction(work);
   }
 
-  async #state(
-    state: KeptState,
-    map: DamageMap,
-    all: KeptState[],
-    damaged: KeptState[],
-  ): Promise<void> {
+  async #state(state: KeptState, map: DamageMap, all: KeptState[]): Promise<void> {
     const salvaged = map.salvaged(state.root);
     const told = stateOf(state, salvaged);
     if (state.kind === "live" && this.#options.open.has(state.workspace.id)) {
@@ -117,9 +112,7 @@ class Repair {
     }
     try {
       const whole = salvaged && (await this.#whole(salvaged.root, map));
-      const outcome = whole
-        ? this.#mended(state, whole, map)
-        : this.#beyondRepair(state, all, damaged);
+      const outcome = whole ? this.#mended(state, whole, map) : this.#beyondRepair(state, all, map);
       this.#result.states.push({ ...told, outcome } satisfies RepairedState);
     } catch (error) {
       const { name } = state.workspace;
@@ -159,24 +152,24 @@ class Repair {
   }
 
   /** Nothing of it can be read, not even what it is made of. */
-  #beyondRepair(state: KeptState, all: KeptState[], damaged: KeptState[]): string {
+  #beyondRepair(state: KeptState, all: KeptState[], map: DamageMap): string {
     const { metadata } = this.#store;
     if (state.snapshot) {
       const { workspace, sequence } = state.snapshot;
       this.#commit(undefined, () => void metadata.removeSnapshot(workspace, sequence));
       return "nothing of it could be read; it was removed";
     }
-    const own = all.filter(
-      (each) => each.workspace.id === state.workspace.id && !damaged.includes(each),
-    );
-    const instead = own.findLast(({ kind }) => kind === "snapshot");
-    if (!instead) throw new Error("nothing of it can be read, and there is no whole snapshot");
-    const { root } = instead;
-    this.#commit(undefined, () => {
+    const own = all.filter((each) => each.snapshot && each.workspace.id === state.workspace.id);
+    const whole = own.findLast(({ root }) => !map.touches(root));
+    const mended = own.findLast(({ root }) => map.salvaged(root));
+    const instead = whole ?? mended;
+    const root = whole?.root ?? (mended && map.salvaged(mended.root)?.root) ?? map.empty();
+    this.#commit(map, () => {
       if (state.base) metadata.setBase({ ...state.base, root });
       else metadata.setCheckpoint(state.workspace.id, { root, at: Date.now() });
     });
-    return `nothing of it could be read; ${instead.what} stands in for it`;
+    const what = instead?.what ?? "an empty tree";
+    return `nothing of it could be read; ${what} stands in for it`;
   }
 
   #commit(map: DamageMap | undefined, rows: () => void): void {

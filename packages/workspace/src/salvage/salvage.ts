@@ -17,6 +17,8 @@ import {
 const [ROOT, HOME] = [1, 2];
 const [PER_LEAF, PER_NODE, PER_PAGE, INLINE] = [16, 64, 128, 32];
 const DIRECTORY_TYPE = 4;
+/** The first number that is given out. */
+const FIRST = 16;
 
 /** What became of a tree. */
 export interface Salvaged {
@@ -34,6 +36,13 @@ export interface Salvaged {
 export function salvage(root: Uint8Array, source: Source): Salvaged | undefined {
   const tree = LoadedTree.load(root, source);
   return tree && new Mending(tree, source).run();
+}
+
+/** A tree with nothing in it, for a live state of which nothing is left. */
+export function emptyTree(source: Pick<Source, "add">): Buffer {
+  const leaf = source.add(encodeLeaf([emptyDirectory(ROOT), emptyDirectory(HOME)]));
+  const root = source.add(encodeNode([[0, leaf]]));
+  return source.add(encodeTree({ nextIno: FIRST, bytes: 0, inodes: 2, height: 1, root }));
 }
 
 class Mending {

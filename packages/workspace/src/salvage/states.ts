@@ -4,7 +4,7 @@ import { hexOf, ID_BYTES, idAt } from "@devdev/store";
 import type { Damage, MetadataStore, ObjectCodec, SnapshotRow } from "@devdev/store";
 
 import { unpackPage } from "./page-codec.js";
-import { type Salvaged, salvage } from "./salvage.js";
+import { emptyTree, type Salvaged, salvage } from "./salvage.js";
 
 /** One root, and whose it is. */
 export interface KeptState {
@@ -80,6 +80,17 @@ export class DamageMap {
     return this.#salvaged.get(key);
   }
 
+  /** The root of a tree with nothing in it. */
+  empty(): Buffer {
+    return emptyTree({ add: (page) => this.#add(page) });
+  }
+
+  #add(page: Buffer): Buffer {
+    const id = this.#idOf(page);
+    this.pages.set(hexOf(id), page);
+    return id;
+  }
+
   #salvage(root: Uint8Array): Salvaged | undefined {
     return salvage(root, {
       page: (id) => {
@@ -88,11 +99,7 @@ export class DamageMap {
         return stored && unpackPage(stored);
       },
       isGone: (block) => this.#gone.has(hexOf(block)),
-      add: (page) => {
-        const id = this.#idOf(page);
-        this.pages.set(hexOf(id), page);
-        return id;
-      },
+      add: (page) => this.#add(page),
     });
   }
 }

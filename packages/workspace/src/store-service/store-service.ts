@@ -203,6 +203,7 @@ export class StoreService {
     const aside = asideOf(this.directory);
     const open = [...this.claims];
     const done = await this.#writer.call("repair", damage, { dryRun, aside, open });
+    for (const { id } of await this.workspaces()) this.#lists.forget(id);
     const after = dryRun ? undefined : await this.check(true, onProgress);
     const left = [...done.left, ...(after?.problems ?? [])];
     return { ...done, left, ok: left.length === 0, durationMs: performance.now() - started };
