@@ -1,4 +1,4 @@
-// The methods about how long snapshots are kept, how full the store may be, and whether it is whole.
+// The methods about how long snapshots are kept, how full the store may be, whether it is whole.
 
 import type { Method, Workspace } from "@devdev/protocol";
 import type { WorkspaceHost } from "@devdev/workspace";

@@ -2,6 +2,7 @@
 // over a factory, so that any implementation can run them with any test runner.
 
 import assert from "node:assert/strict";
+import { type Body, contentCases, fails } from "./fs-conformance-content.js";
 import type { WorkspaceFs } from "./workspace-fs.js";
 
 /** A fresh, empty file system. */
@@ -14,8 +15,6 @@ export interface FsCase {
   name: string;
   run(): Promise<void>;
 }
-
-type Body = (fs: WorkspaceFs) => Promise<void>;
 
 export interface FsConformanceOptions {
   /** Sizes around which content is kept differently; default: those of devdev's chunks. */
@@ -39,13 +38,6 @@ export function fsConformance(
   });
   const all = [...nameCases(), ...linkCases(), ...renameCases(), ...contentCases(sizes)];
   return all.map(([name, body]) => of(name, body));
-}
-
-async function fails(code: string, work: Promise<unknown>): Promise<void> {
-  await assert.rejects(work, (error: { code?: string }) => {
-    assert.equal(error.code, code);
-    return true;
-  });
 }
 
 function nameCases(): Array<[string, Body]> {
@@ -203,74 +195,8 @@ function renameCases(): Array<[string, Body]> {
         const names = await fs.readdir("/d");
         assert.equal(names.length, 50);
         for (const name of names) {
-          assert.equal(`g${await fs.readFile(`/d/${String(name)}`, "utf8")}`, name);
+          assert.equal(`g${await fs.readFile(`/d/${name}`, "utf8")}`, name);
         }
-      },
-    ],
-  ];
-}
-
-function contentCases(sizes: readonly number[]): Array<[string, Body]> {
-  const bytes = (size: number): Buffer =>
-    Buffer.from(Uint8Array.from({ length: size }, (_, i) => i % 251));
-  return [
-    [
-      "content of every size comes back, also after it grew and shrank over a limit",
-      async (fs) => {
-        for (const size of sizes) {
-          await fs.writeFile("/f", bytes(size));
-          assert.ok(bytes(size).equals(await fs.readFile("/f")), `${size} bytes`);
-          assert.equal((await fs.stat("/f")).size, size);
-          await fs.appendFile("/f", "x");
-          await fs.truncate("/f", size - 1);
-          assert.ok(bytes(size - 1).equals(await fs.readFile("/f")), `${size} bytes less one`);
-          await fs.truncate("/f", size + 10);
-          const grown = Buffer.concat([bytes(size - 1), Buffer.alloc(11)]);
-          assert.ok(grown.equals(await fs.readFile("/f")), `${size} bytes and ten`);
-        }
-      },
-    ],
-    [
-      "ranges are read and written where they are; holes read as zeros",
-      async (fs) => {
-        const file = await fs.open("/f", "w+");
-        try {
-          await file.write(Buffer.from("end"), 0, 3, 200_000);
-          assert.equal((await file.stat()).size, 200_003);
-          const buffer = Buffer.alloc(10, 1);
-          assert.equal((await file.read(buffer, 0, 10, 100_000)).bytesRead, 10);
-          assert.ok(buffer.equals(Buffer.alloc(10)));
-          assert.equal((await file.read(buffer, 0, 10, 199_998)).bytesRead, 5);
-          assert.equal((await file.read(buffer, 0, 10, 200_003)).bytesRead, 0);
-          await file.write(Buffer.from("mid"), 0, 3, 65_535);
-          assert.equal((await file.read(buffer, 0, 4, 65_535)).bytesRead, 4);
-          assert.equal(buffer.toString("latin1", 0, 4), "mid\0");
-        } finally {
-          await file.close();
-        }
-      },
-    ],
-    [
-      "a copy is a file of its own",
-      async (fs) => {
-        await fs.writeFile("/a", bytes(100_000));
-        await fs.copyFile("/a", "/b");
-        await fs.writeFile("/a", "changed");
-        assert.ok(bytes(100_000).equals(await fs.readFile("/b")));
-        await fails("ENOENT", fs.copyFile("/none", "/c"));
-      },
-    ],
-    [
-      "modes and times are kept, and leave the type alone",
-      async (fs) => {
-        await fs.writeFile("/f", "x");
-        await fs.chmod("/f", 0o640);
-        const stats = await fs.stat("/f");
-        assert.equal(stats.mode & 0o7777, 0o640);
-        assert.equal(stats.isFile(), true);
-        await fs.utimes("/f", 12.5, 34.25);
-        const { atimeMs, mtimeMs } = await fs.stat("/f");
-        assert.deepEqual([atimeMs, mtimeMs], [12_500, 34_250]);
       },
     ],
   ];

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import { fsConformance, type OpenedFs } from "@devdev/protocol/test/fs-conformance";
 import { Workspace } from "@devdev/workspace";
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 async function inMemory(): Promise<OpenedFs> {
   const workspace = await Workspace.create();
@@ -28,5 +28,7 @@ describe.each([
   ["memory", inMemory],
   ["a store", inStore],
 ])("a file system in %s", (_, open) => {
-  it.each(fsConformance(open))("$name", ({ run }) => run());
+  it.each(fsConformance(open))("$name", async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined();
+  });
 });

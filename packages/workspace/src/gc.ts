@@ -56,14 +56,14 @@ async function done(store: StoreService, doomed: Doomed[]): Promise<GcResult> {
 async function planned(store: StoreService, doomed: Doomed[]): Promise<GcResult> {
   const byRule = doomed.flatMap(({ snapshots }) => snapshots);
   const { limit } = await store.quota.state();
-  let measured = await store.measure(byRule);
+  let measured = await store.checks.measure(byRule);
   let full: SnapshotRow[] = [];
   if (limit !== undefined && measured.bytesKept > limit) {
     full = await store.quota.plan(async (gone) => {
-      measured = await store.measure([...byRule, ...gone]);
+      measured = await store.checks.measure([...byRule, ...gone]);
       return measured.bytesKept <= limit;
     });
-    measured = await store.measure([...byRule, ...full]);
+    measured = await store.checks.measure([...byRule, ...full]);
   }
   const workspaces = removedOf(doomed, full);
   return { dryRun: true, workspaces, ...measured, quota: await store.quota.state() };

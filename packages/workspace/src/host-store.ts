@@ -28,7 +28,7 @@ export class HostStore {
   /** `deep`: reads and hashes all blocks, too. */
   async check(options: { deep?: boolean; onProgress?: OnProgress } = {}): Promise<StoreCheck> {
     const { deep = false, onProgress } = options;
-    const { damage: _, ...report } = await this.#store.check(deep, onProgress);
+    const { damage: _, ...report } = await this.#store.checks.check(deep, onProgress);
     return report;
   }
 
@@ -37,6 +37,6 @@ export class HostStore {
   }
 
   stats(): Promise<StoreStats> {
-    return this.#store.stats();
+    return this.#store.checks.stats();
   }
 }

@@ -154,7 +154,7 @@ export class WorkspaceHost implements Host {
   }
 
   async check(): Promise<string[]> {
-    return (await this.#store.check()).problems;
+    return (await this.#store.checks.check()).problems;
   }
 
   collect(): Promise<{ bytesFreed: number; bytesKept: number }> {

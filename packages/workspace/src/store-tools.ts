@@ -132,7 +132,8 @@ function inWords({ rows, incomplete }: Rebuilt): string {
   return `the database was made anew with ${all} rows: ${lost} could be read`;
 }
 
-function withoutDamage({ damage: _, ...report }: ReturnType<typeof checkStore>): StoreCheck {
+function withoutDamage(checked: ReturnType<typeof checkStore>): StoreCheck {
+  const { damage: _, ...report } = checked;
   return report;
 }
 

@@ -158,8 +158,9 @@ class TableCopy {
         const rows = this.#read(from);
         this.#insert(rows);
         if (this.broken && leap > 1) this.#copyBack(from, bad);
-        if (rows.length < BATCH) return;
-        [from, leap] = [rows.at(-1)!.rowid_, 1];
+        const last = rows.at(-1);
+        if (!last || rows.length < BATCH) return;
+        [from, leap] = [last.rowid_, 1];
       } catch {
         if (leap === 1) bad = from = this.#readSingly(from);
         this.broken = true;

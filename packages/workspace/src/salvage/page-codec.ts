@@ -6,12 +6,13 @@ import { zstdDecompressSync } from "node:zlib";
 
 import type { StoredObject } from "@devdev/store";
 
+import { PageReader as Reader } from "./page-reader.js";
+
 const VERSION = 1;
 const ID = 32;
 const CALLER_FLAG = 16;
 const [S_IFMT, S_IFDIR, S_IFREG, S_IFLNK] = [0o170000, 0o040000, 0o100000, 0o120000];
 const DEVICES: ReadonlySet<number> = new Set([0o020000, 0o060000]);
-const [CHUNKS_PER_SEGMENT, INLINE_ENTRIES, INLINE_CHUNKS] = [64, 32, 16];
 
 export interface Entry {
   discriminator: number;
@@ -61,47 +62,6 @@ export type Page =
 
 export const isDirectory = (mode: number): boolean => (mode & S_IFMT) === S_IFDIR;
 export const isFile = (mode: number): boolean => (mode & S_IFMT) === S_IFREG;
-
-class Reader {
-  readonly #bytes: Buffer;
-  at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  byte(): number {
-    return this.#bytes.readUInt8(this.at++);
-  }
-
-  number(): number {
-    let [value, scale] = [0, 1];
-    for (;;) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 128;
-    }
-  }
-
-  take(length: number): Buffer {
-    if (this.at + length > this.#bytes.length) throw new RangeError("a page ends early");
-    this.at += length;
-    return this.#bytes.subarray(this.at - length, this.at);
-  }
-
-  string(): Buffer {
-    return this.take(this.number());
-  }
-
-  many<T>(count: number, one: () => T): T[] {
-    return Array.from({ length: count }, one);
-  }
-
-  since(start: number): Buffer {
-    return this.#bytes.subarray(start, this.at);
-  }
-}
 
 export function unpackPage({ encoding, rawLength, data }: StoredObject): Buffer {
   if (encoding === 0) return Buffer.from(data);
@@ -260,5 +220,3 @@ function contentBytes({ entries, entryPages, chunks, segments }: InodeRecord): B
   const where = list.length === 0 ? [] : [number(segment)];
   return [number(list.length), ...where, ...list.map(chunkBytes)];
 }
-
-export const LIMITS = { CHUNKS_PER_SEGMENT, INLINE_ENTRIES, INLINE_CHUNKS } as const;

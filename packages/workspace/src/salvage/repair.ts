@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { RepairedState, StoreRepair } from "@devdev/protocol";
 import type { Damage, ObjectCodec, Store, StoredObject } from "@devdev/store";
 import { hexOf } from "@devdev/store";
-import { pageId, Tree, TreeLoader } from "@devdev/vfs";
+import { pageId, type Tree, TreeLoader } from "@devdev/vfs";
 
 import { encodingsOf } from "./encodings.js";
 import { stateOf } from "./report.js";
@@ -130,7 +130,8 @@ class Repair {
     using loader = TreeLoader.start(root);
     for (let wanted = loader.wanted(); wanted.length > 0; wanted = loader.wanted()) {
       for (const id of wanted) {
-        const page = asObject(map.pages.get(hexOf(id))) ?? this.#store.metadata.page(id);
+        const fresh = map.pages.get(hexOf(id));
+        const page = fresh ? asObject(fresh) : this.#store.metadata.page(id);
         if (!page) throw new Error(`page ${hexOf(id)} is missing`);
         loader.supply({ id, ...page });
       }
@@ -176,7 +177,7 @@ class Repair {
     if (this.#options.dryRun) return;
     const pages = [...(map?.pages ?? [])].map(([key, data]) => ({
       id: Buffer.from(key, "hex"),
-      ...asObject(data)!,
+      ...asObject(data),
     }));
     this.#options.protect?.(Buffer.concat(pages.map(({ id }) => id)));
     this.#store.transaction(() => {
@@ -207,14 +208,14 @@ class Repair {
     if (dryRun) return;
     mkdirSync(aside, { recursive: true, mode: 0o700 });
     for (const { file, object, remove } of broken) {
-      writeFileSync(join(aside, file), object!.data, { mode: 0o600 });
+      if (object) writeFileSync(join(aside, file), object.data, { mode: 0o600 });
       this.#store.transaction(remove);
     }
   }
 }
 
-function asObject(data: Buffer | undefined): StoredObject | undefined {
-  return data && { encoding: 0, rawLength: data.length, data };
+function asObject(data: Buffer): StoredObject {
+  return { encoding: 0, rawLength: data.length, data };
 }
 
 function readable<T>(work: () => T): T | undefined {

@@ -61,7 +61,9 @@ export class DamageMap {
     if (this.#gone.has(key)) return true;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const { pages, blocks } = this.#codec.references(this.#metadata.page(id)!);
+    const page = this.#metadata.page(id);
+    if (!page) return true;
+    const { pages, blocks } = this.#codec.references(page);
     let touched = false;
     for (let i = 0; i * ID_BYTES < blocks.length && !touched; i++) {
       touched = this.#gone.has(hexOf(idAt(blocks, i)));

@@ -3,19 +3,18 @@
 
 import { DevdevError } from "@devdev/errno";
 import type { BaseRow, Checkpoint, NewWorkspace } from "@devdev/store";
-import type { CollectionResult, Measured, SnapshotRow, WorkspaceChange } from "@devdev/store";
+import type { CollectionResult, SnapshotRow, WorkspaceChange } from "@devdev/store";
 import type { WorkspaceRow } from "@devdev/store";
 import { Tree } from "@devdev/vfs";
 
-import type { StoreRepair, StoreStats } from "@devdev/protocol";
+import type { StoreRepair } from "@devdev/protocol";
 import type { SnapshotOwner } from "../keeper.js";
 import { WorkerCalls } from "./calls.js";
+import { StoreChecks } from "./checks.js";
 import { asideOf } from "../salvage/aside.js";
 import { Loans } from "./loans.js";
 import { Quota } from "./quota.js";
 import type {
-  CheckedDamage,
-  CheckerCalls,
   ForkPoint,
   ListedWorkspace,
   PersistRequest,
@@ -37,11 +36,11 @@ export class StoreService {
   readonly #writer: WorkerCalls<WriterCalls>;
   readonly #reader: WorkerCalls<ReaderCalls>;
   readonly #lists = new SnapshotLists((id) => this.#reader.call("snapshots", id));
-  readonly #checkers = new Set<WorkerCalls<CheckerCalls>>();
-  readonly #checking = new Map<boolean, Promise<CheckedDamage>>();
+  readonly checks: StoreChecks;
 
   private constructor(directory: string) {
     this.directory = directory;
+    this.checks = new StoreChecks(directory);
     this.#writer = new WorkerCalls(new URL("./writer.js", import.meta.url), { directory });
     this.#reader = new WorkerCalls(new URL("./reader.js", import.meta.url), { directory });
     this.#loans = new Loans(
@@ -183,53 +182,17 @@ export class StoreService {
     await this.#writer.call("forget", engine);
   }
 
-  /** Who asks for the same while one is under way gets its report. */
-  check(deep = true, onProgress?: (objects: number) => void): Promise<CheckedDamage> {
-    const running = this.#checking.get(deep);
-    if (running) return running;
-    const own = this.#checker((checker) => checker.call("check", deep), onProgress);
-    this.#checking.set(deep, own);
-    return own.finally(() => this.#checking.delete(deep));
-  }
-
-  stats(): Promise<StoreStats> {
-    return this.#checker((checker) => checker.call("stats"));
-  }
-
   /** Checks, then mends what can be, beside what goes on. */
   async repair(dryRun: boolean, onProgress?: (objects: number) => void): Promise<StoreRepair> {
     const started = performance.now();
-    const { damage } = await this.check(true, onProgress);
+    const { damage } = await this.checks.check(true, onProgress);
     const aside = asideOf(this.directory);
     const open = [...this.claims];
     const done = await this.#writer.call("repair", damage, { dryRun, aside, open });
     for (const { id } of await this.workspaces()) this.#lists.forget(id);
-    const after = dryRun ? undefined : await this.check(true, onProgress);
+    const after = dryRun ? undefined : await this.checks.check(true, onProgress);
     const left = [...done.left, ...(after?.problems ?? [])];
     return { ...done, left, ok: left.length === 0, durationMs: performance.now() - started };
-  }
-
-  /** A thread for one thing, with a connection of its own. */
-  async #checker<T>(
-    work: (checker: WorkerCalls<CheckerCalls>) => Promise<T>,
-    onProgress?: (objects: number) => void,
-  ): Promise<T> {
-    const { directory } = this;
-    const url = new URL("./checker.js", import.meta.url);
-    const checker = new WorkerCalls<CheckerCalls>(url, { directory }, onProgress);
-    this.#checkers.add(checker);
-    try {
-      return await work(checker);
-    } finally {
-      this.#checkers.delete(checker);
-      await checker.terminate();
-    }
-  }
-
-  /** What a collection would keep and give back without these snapshots. */
-  measure(without: ReadonlyArray<Pick<SnapshotRow, "workspace" | "sequence">>): Promise<Measured> {
-    const rows = without.map(({ workspace, sequence }) => ({ workspace, sequence }));
-    return this.#checker((checker) => checker.call("measure", rows));
   }
 
   collect(): Promise<CollectionResult> {
@@ -254,7 +217,7 @@ export class StoreService {
 
   async #terminate(): Promise<void> {
     // Not waited for: it only reads, and SQLite's part of a check cannot be cut short.
-    for (const checker of this.#checkers) void checker.terminate();
+    this.checks.terminate();
     await Promise.all([this.#reader.terminate(), this.#writer.terminate()]);
   }
 }
