@@ -7,7 +7,7 @@ import { Devdev } from "../harness/devdev.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { mounting } from "../harness/suite.ts";
 import { CrashLoop, ROUND } from "./loop.ts";
-import { KINDS, type Report } from "./work.ts";
+import { KINDS, type Report } from "./kinds.ts";
 
 const seed = Number(process.env["DEVDEV_SEED"] ?? Date.now() % 1_000_000);
 const KILLS = 100;
@@ -39,6 +39,7 @@ mounting("kill -9", () => {
     for (const kind of KINDS) expect(sum(({ kinds }) => kinds[kind] ?? 0)).toBeGreaterThan(0);
     expect(sum((report) => report.acknowledged)).toBeGreaterThan(KILLS / 5);
     expect(sum((report) => report.restored)).toBeGreaterThan(0);
+    expect(sum((report) => report.forked)).toBeGreaterThan(0);
     expect(sum((report) => report.synced)).toBeGreaterThan(0);
     expect(sum((report) => report.cutSnapshots)).toBeGreaterThan(0);
     expect(sum((report) => report.cutCheckpoints)).toBeGreaterThan(KILLS / 10);

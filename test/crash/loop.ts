@@ -4,9 +4,11 @@
 
 import type { Devdev } from "../harness/devdev.ts";
 import { describe } from "../harness/run.ts";
+import type { Verdict } from "./agent.ts";
 import { mix } from "./model.ts";
 import { CrashSession, type KnownSnapshot } from "./session.ts";
-import { DECK, type Kind, type Left, type Report, Work } from "./work.ts";
+import { DECK, type Kind, type Left, type Report } from "./kinds.ts";
+import { Work } from "./work.ts";
 
 /** Iterations on one store; then a new one, so that each seed is reached again quickly. */
 export const ROUND = 50;
@@ -28,6 +30,7 @@ export class CrashLoop {
     iterations: 0,
     acknowledged: 0,
     restored: 0,
+    forked: 0,
     kinds: {},
     cutSnapshots: 0,
     cutCheckpoints: 0,
@@ -59,6 +62,7 @@ export class CrashLoop {
       this.report.slowestMountMs = Math.max(this.report.slowestMountMs, mountMs);
       const generation = await this.#checkLive();
       await this.#checkOneSnapshot();
+      await this.#checkOneFork();
       this.#left = await this.#work.run(kind, n, generation);
       session.stopWriter();
       await session.gone();
@@ -117,11 +121,22 @@ export class CrashLoop {
     for (const snapshot of new Set([newest, other])) await this.#checkSnapshot(snapshot);
   }
 
-  async #checkSnapshot({ name, generation }: KnownSnapshot): Promise<void> {
-    const directory = `${this.#session.devdev.mountPoint}/.devdev/snapshots/${name}`;
-    const verdict = await this.#session.verify(directory);
+  /** A random acknowledged fork. */
+  async #checkOneFork(): Promise<void> {
+    const { forks } = this.#work;
+    if (forks.length === 0) return;
+    const fork = forks[this.#random(forks.length)]!;
+    this.#expectWhole(fork, await this.#session.verifyFork(fork.name));
+  }
+
+  async #checkSnapshot(snapshot: KnownSnapshot): Promise<void> {
+    const directory = `${this.#session.devdev.mountPoint}/.devdev/snapshots/${snapshot.name}`;
+    this.#expectWhole(snapshot, await this.#session.verify(directory));
+  }
+
+  #expectWhole({ name, generation }: KnownSnapshot, verdict: Verdict): void {
     if (verdict.problems.length > 0 || !verdict.strict || verdict.generation !== generation) {
-      throw new Error(`snapshot ${name} of generation ${generation}: ${JSON.stringify(verdict)}`);
+      throw new Error(`${name} of generation ${generation}: ${JSON.stringify(verdict)}`);
     }
   }
 
@@ -148,6 +163,8 @@ export class CrashLoop {
     if (last !== undefined && again?.id !== last.id) {
       throw new Error(`${last.name} is ${last.id}, its restored tree ${again?.id ?? "nothing"}`);
     }
+    await session.devdev.ok(["gc"]);
+    await session.checkPages();
     await session.devdev.ok(["daemon", "stop"]);
     await session.checkStore();
   }

@@ -127,8 +127,30 @@ export class CrashSession {
     return { id, name, generation };
   }
 
+  /** Whether the daemon that is to be killed has acknowledged the fork. */
+  async fork(name: string, { name: from }: KnownSnapshot): Promise<boolean> {
+    const at = ["fork", "-w", this.devdev.mountPoint, "--from", from, name];
+    return (await this.devdev.cli(at)).code === 0 && findDaemon(this.devdev) === this.daemon;
+  }
+
+  /** What a fork shows, which is mounted for it. */
+  async verifyFork(name: string): Promise<Verdict> {
+    const directory = `${this.devdev.mountPoint}-fork`;
+    await this.devdev.ok(["mount", "--name", name, directory]);
+    const verdict = await this.verify(directory);
+    await this.devdev.ok(["unmount", directory]);
+    return verdict;
+  }
+
   async restore(snapshot: KnownSnapshot): Promise<RunResult> {
     return this.devdev.cli(["restore", "-w", this.devdev.mountPoint, snapshot.name]);
+  }
+
+  /** That every state of the store is whole, as the daemon finds. */
+  async checkPages(): Promise<void> {
+    const { stdout } = await this.devdev.cli(["doctor", "--json"]);
+    const { checks } = JSON.parse(stdout) as { checks: { name: string; ok: boolean }[] };
+    if (!checks.find(({ name }) => name === "store")?.ok) throw new Error(`doctor: ${stdout}`);
   }
 
   /** SQLite's own check, on a copy: opening the store itself would already repair it. */

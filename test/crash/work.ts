@@ -2,6 +2,7 @@
 // loop, which checks what was left: here it is said what may be left.
 
 import { describe, sleep, until } from "../harness/run.ts";
+import { CHECKPOINT_PHASES, type Kind, type Left, left, PHASES, type Report } from "./kinds.ts";
 import type { CrashSession, KnownSnapshot } from "./session.ts";
 
 /** A checkpoint starts within 2 s of the first change; the rest is the store's time. */
@@ -11,61 +12,13 @@ const STORE_MS_PER_MEGABYTE = 60;
 /** Three checkpoints on a slow machine. */
 const FAULT_LIMIT_MS = 60_000;
 
-/** In what the kill falls, and its share. */
-const SHARES = {
-  write: 2,
-  bulk: 1,
-  checkpoint: 2,
-  durable: 2,
-  snapshot: 2,
-  fault: 1,
-  restore: 1,
-  stop: 0.5,
-  mount: 0.5,
-} as const;
-export type Kind = keyof typeof SHARES;
-export const KINDS = Object.keys(SHARES) as Kind[];
-/** What this many iterations do, in an order that the seed gives. */
-export const DECK = KINDS.flatMap((kind) => Array<Kind>(SHARES[kind] * 2).fill(kind));
-
-/** Where DEVDEV_FAULT lets the daemon end itself. */
-const PHASES = ["flush", "freeze", "persist", "commit", "restore"];
-/** Those that a checkpoint in the background passes. */
-const CHECKPOINT_PHASES = ["persist", "commit"];
-
-export interface Report {
-  iterations: number;
-  acknowledged: number;
-  restored: number;
-  kinds: Record<string, number>;
-  /** Kills that fell into a snapshot, or into a checkpoint that nobody had asked for. */
-  cutSnapshots: number;
-  cutCheckpoints: number;
-  /** Calls of fsync that had returned before a kill. */
-  synced: number;
-  slowestMountMs: number;
-  oldestLossMs: number;
-}
-
-export interface Left {
-  /** Generations the live tree may be of, after the kill. */
-  generations: number[];
-  /** No work may be missing that was done before this time. */
-  durableUntil: number;
-  killedAt: number;
-  /** So much of the synced file is there at least. */
-  synced: number;
-}
-
-function left(generations: number[], durableUntil = 0): Left {
-  return { generations, durableUntil, killedAt: Date.now(), synced: 0 };
-}
-
 export class Work {
   readonly #session: CrashSession;
   readonly #random: (below: number) => number;
   /** Every acknowledged snapshot. */
   readonly known: KnownSnapshot[] = [];
+  /** Every acknowledged fork that nobody has begun to remove, with what it was made of. */
+  readonly forks: KnownSnapshot[] = [];
   readonly report: Report;
 
   constructor(session: CrashSession, random: (below: number) => number, report: Report) {
@@ -86,6 +39,10 @@ export class Work {
         return this.#killWhileSnapshotting(n, generation);
       case "restore":
         return this.#killWhileRestoring(n, generation);
+      case "fork":
+        return this.#killWhileForking(n, generation);
+      case "gc":
+        return this.#killWhileCollecting(n, generation);
       case "durable":
         return this.#killWhileSyncing(generation, this.#random(600));
       case "stop":
@@ -185,6 +142,44 @@ export class Work {
     }
     await timer;
     return left(live);
+  }
+
+  /** A snapshot that was acknowledged, so that it is known what is live. */
+  async #applied(n: number, generation: number): Promise<void> {
+    await this.#apply(generation);
+    const own = await this.#session.snapshot(`i${n}-own`, generation);
+    if (own === undefined) throw new Error("a snapshot failed although nobody was killed");
+    this.known.push(own);
+    this.report.acknowledged++;
+  }
+
+  async #killWhileForking(n: number, generation: number): Promise<Left> {
+    const session = this.#session;
+    await this.#applied(n, generation + 1);
+    const timer = sleep(this.#random(600)).then(() => session.kill());
+    for (let k = 0; !session.killed; k++) {
+      const source = this.known[this.#random(this.known.length)]!;
+      const fork = { ...source, name: `f${n}-${k}` };
+      if (!(await session.fork(fork.name, source))) break;
+      this.forks.push(fork);
+      this.report.forked++;
+    }
+    await timer;
+    return left([generation + 1]);
+  }
+
+  /** Forks go, and what only they had is collected. */
+  async #killWhileCollecting(n: number, generation: number): Promise<Left> {
+    const session = this.#session;
+    await this.#applied(n, generation + 1);
+    const timer = sleep(this.#random(900)).then(() => session.kill());
+    while (!session.killed) {
+      const gone = this.forks.pop();
+      if (gone !== undefined) await session.devdev.cli(["rm", "--yes", gone.name]);
+      if (!session.killed) await session.devdev.cli(["gc"]);
+    }
+    await timer;
+    return left([generation + 1]);
   }
 
   /** Writes until the daemon ends itself in a checkpoint that it makes in the background. */
