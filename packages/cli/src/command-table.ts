@@ -2,6 +2,8 @@
 
 import { type Command, Option } from "commander";
 import { branchCommands } from "./branch-table.js";
+import { daemonCommands } from "./daemon-table.js";
+import { autosnapshotOption, historyCommands } from "./history-table.js";
 import { bytes, count, gather, seconds } from "./option-values.js";
 import { storeCommands } from "./store-commands.js";
 
@@ -33,6 +35,7 @@ export function defineCommands(program: Command, act: Act): void {
   workspaceCommands(add, act);
   execCommands(add, act);
   snapshotCommands(add, act);
+  historyCommands(add, act);
   branchCommands(add, act);
   storeCommands(add, act);
   daemonCommands(add, act);
@@ -59,6 +62,7 @@ function workspaceCommands(add: Add, act: Act): void {
       "the kernel may hand over writes later, from now on (--no-writeback takes it back)",
     )
     .addOption(new Option("--no-writeback").hideHelp())
+    .addOption(autosnapshotOption())
     .option("--allow-other", "let other users enter")
     .addOption(
       new Option(
@@ -113,6 +117,8 @@ function execCommands(add: Add, act: Act): void {
       .option("--pass-env <name>", "take a variable over from here (repeatable)", gather, [])
       .option("--path <dir>", "directory in front of the PATH (repeatable)", gather, [])
       .option("--profile <name>", "toolchain: node, rust, python, go (repeatable)", gather, [])
+      .option("--snapshot", "record it, with a snapshot before and after (--no-snapshot: do not)")
+      .addOption(new Option("--no-snapshot").hideHelp())
       .option("-t, --tty", "a terminal even when output is no terminal")
       .option("-T, --no-tty", "plain pipes instead of a terminal");
   common(
@@ -121,6 +127,7 @@ function execCommands(add: Add, act: Act): void {
       "devdev exec --profile rust --cwd /app -- cargo build",
       "echo hello | devdev exec -T -- tr a-z A-Z",
       "devdev exec --timeout 60 -- npm test",
+      "devdev exec --snapshot -- npx some-codemod",
     ]),
   )
     .option("--timeout <seconds>", "TERM after this time, KILL 2 s later; exit code 124", seconds)
@@ -150,10 +157,11 @@ function snapshotCommands(add: Add, act: Act): void {
     "devdev snapshots",
     "devdev snapshots --json",
   ]).action(act(async () => (await import("./commands/snapshot.js")).snapshots));
-  add("restore <snapshot>", "make a snapshot the live state (id, name, or -1 for the newest)", [
+  add("restore <snapshot> [paths...]", "make a snapshot (id, name, -1) the live state, or paths", [
     "devdev restore good",
     "devdev restore -1",
     "devdev restore --live 3fa9c1",
+    "devdev restore good -- src package.json",
   ])
     .option("--live", "pause commands that run, restore, let them go on")
     .option("--kill", "kill commands that run first")
@@ -193,38 +201,4 @@ function snapshotCommands(add: Add, act: Act): void {
     .option("--tar", "the file is a tar archive, perhaps compressed (gzip, zstd)")
     .option("--numeric-owner", "keep owners as numbers also when not root")
     .action(act(async () => (await import("./commands/transfer.js")).importFrom));
-}
-
-function daemonCommands(add: Add, act: Act): void {
-  const daemon = add(
-    "daemon",
-    "start, stop and watch the daemon",
-    ["devdev daemon status --json", "devdev daemon logs -f"],
-    "general",
-  );
-  const sub = (spec: string, description: string, example: string): Command =>
-    daemon
-      .command(spec)
-      .description(description)
-      .addHelpText("after", `\nExamples:\n  $ ${example}`)
-      .addOption(new Option("--json", "print data as JSON"));
-  sub("start", "start it (other commands do so when needed)", "devdev daemon start").action(
-    act(async () => (await import("./commands/daemon.js")).start),
-  );
-  sub("stop", "checkpoint and unmount every workspace, then stop", "devdev daemon stop").action(
-    act(async () => (await import("./commands/daemon.js")).stop),
-  );
-  sub("status", "pid, version, uptime, memory, workspaces", "devdev daemon status --json").action(
-    act(async () => (await import("./commands/daemon.js")).status),
-  );
-  sub("logs", "print the log", "devdev daemon logs -f --lines 200")
-    .option("-n, --lines <n>", "how many lines", count, 50)
-    .option("-f, --follow", "go on as it grows")
-    .action(act(async () => (await import("./commands/daemon.js")).logs));
-  add(
-    "doctor",
-    "look for what is missing on this host, and clear what is left of dead mounts",
-    ["devdev doctor"],
-    "general",
-  ).action(act(async () => (await import("./commands/doctor.js")).doctor));
 }

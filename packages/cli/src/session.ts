@@ -25,6 +25,8 @@ const GOES_ON: ReadonlySet<Method> = new Set<Method>([
   "snapshot/restore",
   "workspace/fork",
   "workspace/merge",
+  "history/undo",
+  "history/redo",
   "daemon/stop",
 ]);
 

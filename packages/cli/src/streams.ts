@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { RemoteProcess } from "@devdev/client";
+import type { ExitStatus } from "@devdev/protocol";
 
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 /** So often within the time, and a signal is for us: the command is deaf to it. */
@@ -103,12 +104,12 @@ export class Streams implements Disposable {
     this.#undo.push(() => stdout.off("resize", resize));
   }
 
-  /** The exit code; that of SIGPIPE when nobody reads any more. */
-  async ended(): Promise<number> {
+  /** How it ended; with the exit code of SIGPIPE when nobody reads any more. */
+  async ended(): Promise<Pick<ExitStatus, "exitCode" | "unrecorded">> {
     try {
-      return (await this.#command.wait()).exitCode;
+      return await this.#command.wait();
     } catch (error) {
-      if (this.#readerGone) return 128 + constants.signals.SIGPIPE;
+      if (this.#readerGone) return { exitCode: 128 + constants.signals.SIGPIPE };
       throw error;
     }
   }

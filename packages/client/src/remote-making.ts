@@ -79,10 +79,10 @@ function makingParams(options: WorkspaceOptions): MakingParams {
     const message = `${name} is an option of workspaces in this process, not of a daemon's`;
     throw argumentError("TypeError", "ERR_INVALID_ARG_VALUE", message);
   }
-  const { name, ephemeral, xattrs, durable, writeback, maxBytes, maxInodes, uid, gid } = options;
-  const { retention } = options;
-  const sizes = { maxBytes, maxInodes, uid, gid, retention };
-  const all = { name, ephemeral, xattrs, durable, writeback, ...sizes };
+  const { name, ephemeral, xattrs, durable, writeback, autosnapshot, retention } = options;
+  const { maxBytes, maxInodes, uid, gid } = options;
+  const kept = { name, ephemeral, xattrs, durable, writeback, autosnapshot, retention };
+  const all = { ...kept, maxBytes, maxInodes, uid, gid };
   const given = Object.entries(all);
   return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as MakingParams;
 }

@@ -1,19 +1,30 @@
 // A workspace of the daemon behind the same interface as the library's own.
 
 import { collectOutput } from "@devdev/protocol";
-import type { DiffOptions, DiffResult, ExecOptions, ExecProcess } from "@devdev/protocol";
-import type { ExecRecord, ExecResult, ExecWord, ForkOptions } from "@devdev/protocol";
-import type { HostMountOptions, MergeOptions, MergeResult, MountTransport } from "@devdev/protocol";
-import type { Method, Params, RestoreOptions, RestoreResult, Results } from "@devdev/protocol";
-import type { RetentionChange, RetentionRule, Snapshot, SnapshotInfo } from "@devdev/protocol";
-import type { SnapshotOptions, SnapshotResult, StatsOptions, Workspace } from "@devdev/protocol";
-import type { WorkspaceFs, WorkspaceOptions, WorkspaceStats } from "@devdev/protocol";
-import type { WorkspaceUsage } from "@devdev/protocol";
+import type {
+  ExecOptions,
+  ExecProcess,
+  ExecRecord,
+  ExecResult,
+  ExecWord,
+  ForkOptions,
+  HostMountOptions,
+  MergeOptions,
+  MergeResult,
+  MountTransport,
+  StatsOptions,
+  Workspace,
+  WorkspaceFs,
+  WorkspaceOptions,
+  WorkspaceStats,
+  WorkspaceUsage,
+} from "@devdev/protocol";
 import { resolve } from "node:path";
 import { type ConnectOptions, daemonGone } from "./connect.js";
 import { FileChannel } from "./file-channel.js";
 import { remoteFs } from "./remote-fs.js";
 import { RemoteProcess } from "./remote-process.js";
+import { RemoteStates } from "./remote-states.js";
 import {
   forkedRemote,
   foundRemote,
@@ -25,10 +36,8 @@ import {
 } from "./remote-making.js";
 import type { RpcClient } from "./rpc-client.js";
 import { SyncChannel } from "./sync-channel.js";
-import { comparedBy, receive } from "./transfer.js";
 
-export class RemoteWorkspace implements Workspace {
-  readonly id: string;
+export class RemoteWorkspace extends RemoteStates implements Workspace {
   readonly name: string;
   readonly fs: WorkspaceFs;
   readonly #rpc: RpcClient;
@@ -43,15 +52,16 @@ export class RemoteWorkspace implements Workspace {
   #closing: Promise<void> | undefined;
 
   private constructor({ rpc, summary, connect, ownEphemeral }: RemoteParts) {
+    const files = new FileChannel(summary.id, connect);
+    super({ id: summary.id, rpc, files, connect });
     this.#rpc = rpc;
     this.#options = connect;
     this.#ownEphemeral = ownEphemeral;
-    this.id = summary.id;
     this.name = summary.name;
     this.#mountPoint = summary.mountPoint;
     this.#transport = summary.transport;
     this.#writeback = summary.writeback;
-    this.#files = new FileChannel(summary.id, connect);
+    this.#files = files;
     this.#sync = new SyncChannel(summary.id, connect);
     this.fs = remoteFs(this.#files, this.#sync);
   }
@@ -100,10 +110,6 @@ export class RemoteWorkspace implements Workspace {
     return this.#writeback;
   }
 
-  #call<M extends Method>(method: M, params: Omit<Params<M>, "workspace">): Promise<Results[M]> {
-    return this.#rpc.call(method, { workspace: this.id, ...params } as Params<M>);
-  }
-
   async mount(path?: string, options: HostMountOptions = {}): Promise<string> {
     const { mountPoint, transport, writeback } = await this.#rpc.call("workspace/mount", {
       name: this.id,
@@ -119,7 +125,7 @@ export class RemoteWorkspace implements Workspace {
   }
 
   async unmount(options: { force?: boolean } = {}): Promise<void> {
-    await this.#call("workspace/unmount", options);
+    await this.call("workspace/unmount", options);
     this.#ownMount = false;
     this.#mountPoint = undefined;
   }
@@ -144,69 +150,29 @@ export class RemoteWorkspace implements Workspace {
   }
 
   processes(): Promise<ExecRecord[]> {
-    return this.#call("workspace/processes", {});
-  }
-
-  async snapshot(options: SnapshotOptions = {}): Promise<SnapshotResult> {
-    const { durationMs, pauseMs, filesChanged, ...info } = await this.#call(
-      "snapshot/take",
-      options,
-    );
-    return { ...this.#snapshot(info), durationMs, pauseMs, filesChanged };
-  }
-
-  async snapshots(): Promise<Snapshot[]> {
-    return (await this.#call("snapshot/list", {})).map((info) => this.#snapshot(info));
-  }
-
-  #snapshot(info: SnapshotInfo): Snapshot {
-    return {
-      ...info,
-      toBytes: async () => (await this.#files.call("snapshot.toBytes", [info.sequence])) as Buffer,
-    };
-  }
-
-  async removeSnapshots(refs: ReadonlyArray<string | number>): Promise<SnapshotInfo[]> {
-    return (await this.#call("snapshot/remove", { refs: [...refs] })).removed;
-  }
-
-  retention(change: RetentionChange = {}): Promise<RetentionRule> {
-    return this.#call("workspace/retention", change);
-  }
-
-  restore(ref: string | number, options: RestoreOptions = {}): Promise<RestoreResult> {
-    return this.#call("snapshot/restore", { ref, ...options });
-  }
-
-  diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
-    return this.#call("snapshot/diff", comparedBy(a, b, options));
-  }
-
-  async *patch(a?: string, b?: string, options: DiffOptions = {}): AsyncGenerator<Buffer> {
-    const { patch: _, stat: __, ...compared } = comparedBy(a, b, options);
-    yield* receive({ kind: "patch", workspace: this.id, ...compared }, this.#options);
+    return this.call("workspace/processes", {});
   }
 
   async fork(name?: string, options: ForkOptions = {}): Promise<RemoteWorkspace> {
     const named = { ...(name !== undefined && { name }), ...options };
-    const { id } = await this.#call("workspace/fork", named);
+    const { id } = await this.call("workspace/fork", named);
     return new RemoteWorkspace(await forkedRemote(id, this.#options));
   }
 
   merge(fork: Workspace, options: MergeOptions = {}): Promise<MergeResult> {
-    return this.#call("workspace/merge", { fork: fork.id, ...options });
+    return this.call("workspace/merge", { fork: fork.id, ...options });
   }
 
   usage(): Promise<WorkspaceUsage> {
-    return this.#call("workspace/usage", {});
+    return this.call("workspace/usage", {});
   }
 
   stats(options: StatsOptions = {}): Promise<WorkspaceStats> {
-    return this.#call("workspace/stats", options);
+    return this.call("workspace/stats", options);
   }
 
   async checkpoint(): Promise<void> {
-    await this.#call("workspace/checkpoint", {});
+    await this.call("workspace/checkpoint", {});
   }
 
   /** Undoes what this program did. */
@@ -217,7 +183,7 @@ export class RemoteWorkspace implements Workspace {
 
   async #close(): Promise<void> {
     try {
-      if (this.#ownEphemeral) await this.#call("workspace/remove", { force: true });
+      if (this.#ownEphemeral) await this.call("workspace/remove", { force: true });
       else if (this.#ownMount) await this.unmount({ force: true }).catch(wasUnmounted);
     } finally {
       this.#mountPoint = undefined;

@@ -13,6 +13,7 @@ import {
 import type { WorkspaceHost } from "@devdev/workspace";
 import { branchHandlers } from "./branch-handlers.js";
 import { examine } from "./doctor.js";
+import { historyHandlers } from "./history-handlers.js";
 import { defined, Mounter } from "./mounting.js";
 import { refuseHostInMount } from "./refuse-in-mount.js";
 import { retentionHandlers } from "./retention-handlers.js";
@@ -83,10 +84,7 @@ export function createHandlers(context: HandlerContext): Handlers {
     },
     "snapshot/list": async ({ workspace }) =>
       (await (await opened(workspace)).snapshots()).map(snapshotInfo),
-    "snapshot/restore": async ({ workspace, ref, ...options }, call) => {
-      call.progress("restoring");
-      return (await opened(workspace)).restore(ref, defined(options));
-    },
+    ...historyHandlers(opened),
     "snapshot/diff": async ({ workspace, a, b, ...options }, call) => {
       call.progress("comparing");
       await refuseHostInMount(host, options.host);

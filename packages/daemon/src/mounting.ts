@@ -34,6 +34,7 @@ export class Mounter {
   async #mount(params: MountParams, call: CallContext): Promise<Results["workspace/mount"]> {
     const started = performance.now();
     const { path, name, allowOther, durable, writeback, transport, ...options } = params;
+    const { autosnapshot } = params;
     const all = await this.#host.list();
     if (path !== undefined) refuseTaken(all, path);
     const known =
@@ -47,7 +48,8 @@ export class Mounter {
     try {
       if (known) await refuseOther(known, workspace, options);
       refuseCancelled(call);
-      await mountAt(workspace, path, defined({ allowOther, durable, writeback, transport }), call);
+      const mounting = { allowOther, durable, writeback, transport, autosnapshot };
+      await mountAt(workspace, path, defined(mounting), call);
     } catch (error) {
       if (!known) await this.#host.remove(workspace.id, { force: true });
       throw error;

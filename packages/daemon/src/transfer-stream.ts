@@ -20,12 +20,16 @@ type Frames = AsyncGenerator<Frame, void, undefined>;
 
 export async function servePatch(
   socket: Socket,
-  { workspace, a, b, ...options }: Extract<Opened, { kind: "patch" }>,
+  { workspace, a, b, event, ...options }: Extract<Opened, { kind: "patch" }>,
   host: Host,
 ): Promise<void> {
   await refuseHostInMount(host, options.host);
   const target = await host.open((await selectWorkspace(host, workspace, undefined)).id);
-  await send(socket, target.patch(a, b, defined(options)), () => null);
+  const pieces =
+    event === undefined
+      ? target.patch(a, b, defined(options))
+      : target.patchOf(event, defined({ binary: options.binary }));
+  await send(socket, pieces, () => null);
 }
 
 export async function serveExport(

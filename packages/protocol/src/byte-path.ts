@@ -23,6 +23,14 @@ export function pathBytes(path: BytePath): Buffer {
   return typeof path === "string" ? Buffer.from(path) : Buffer.from(path.b64, "base64");
 }
 
+/** A path as it is in messages: text when it is UTF-8, else its bytes. */
+export function pathOf(path: string | Uint8Array): BytePath {
+  if (typeof path === "string") return path;
+  const bytes = Buffer.from(path.buffer, path.byteOffset, path.byteLength);
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) ? text : { b64: bytes.toString("base64") };
+}
+
 /**
  * A path from the workspace's root as git prints it, after `prefix`: without its leading slash, and
  * in quotes with escapes when it has control characters, quotes or backslashes.

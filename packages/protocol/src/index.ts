@@ -1,7 +1,7 @@
 // The Workspace interface, and the messages, schemas and framing between daemon and clients.
 // Separate because the in-process library and the client implement the same interface.
 
-export { gitPath, onOneLine, pathBytes } from "./byte-path.js";
+export { gitPath, onOneLine, pathBytes, pathOf } from "./byte-path.js";
 export { collectOutput, gatherOutput } from "./collect-output.js";
 export {
   type Data,
@@ -16,6 +16,19 @@ export {
   type WorkspaceFs,
   type WriteOptions,
 } from "./workspace-fs.js";
+export type {
+  EffectTotals,
+  EventKind,
+  HistoryEvent,
+  LogOptions,
+  RecordedTurn,
+  ShowOptions,
+  ShownEvent,
+  TravelOptions,
+  TravelResult,
+  Turn,
+  UndoOptions,
+} from "./history.js";
 export type {
   ExecOptions,
   ExecProcess,
@@ -42,6 +55,7 @@ export type {
   MergeResult,
 } from "./workspace-branch.js";
 export type {
+  Autosnapshot,
   HostMountOptions,
   MountTransport,
   RestoreOptions,
@@ -53,6 +67,7 @@ export type {
   StatsOptions,
   Workspace,
   WorkspaceOptions,
+  WorkspaceSettings,
   WorkspaceUsage,
 } from "./workspace.js";
 export type {

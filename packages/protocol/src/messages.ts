@@ -3,21 +3,39 @@
 
 import { z } from "zod";
 import type { DiffResult } from "./diff.js";
+import type { HistoryEvent, ShownEvent, TravelResult } from "./history.js";
 import { type RetentionResults, retentionSchema, retentionSchemas } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
 import { type StoreResults, storeSchemas } from "./store-report.js";
 import type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
 import type { MergeResult } from "./workspace-branch.js";
 import type { ExecRecord } from "./workspace-exec.js";
-import type { RestoreResult, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
+import type {
+  RestoreResult,
+  SnapshotInfo,
+  WorkspaceSettings,
+  WorkspaceUsage,
+} from "./workspace.js";
 
 // What a value may be is the library's to say, in the same words for every caller; here are types.
 const ref = z.union([z.string(), z.number()]);
 /** How a request names a workspace: its name or id, or a path inside its mount. */
 const workspace = z.string().min(1);
 
+/** A path, in bytes when it is not UTF-8. */
+const path = z.union([z.string(), z.object({ b64: z.string() })]);
+const autosnapshot = z.enum(["exec", "off"]).optional();
+/** How a state becomes the live one. */
+const travel = {
+  workspace,
+  steps: z.number().optional(),
+  live: z.boolean().optional(),
+  kill: z.boolean().optional(),
+};
+
 /** How a new workspace is made. */
 const making = {
+  autosnapshot,
   ephemeral: z.boolean().optional(),
   xattrs: z.boolean().optional(),
   durable: z.boolean().optional(),
@@ -80,7 +98,24 @@ export const requestSchemas = {
     ref,
     live: z.boolean().optional(),
     kill: z.boolean().optional(),
+    paths: z.array(path).optional(),
   }),
+  "workspace/configure": z.object({ workspace, autosnapshot }),
+  "history/log": z.object({ workspace, limit: z.number().optional() }),
+  "history/show": z.object({
+    workspace,
+    turn: z.number().optional(),
+    stat: z.boolean().optional(),
+    patch: z.boolean().optional(),
+    binary: z.boolean().optional(),
+  }),
+  "history/undo": z.object({
+    ...travel,
+    paths: z.array(path).optional(),
+    turn: z.number().optional(),
+    force: z.boolean().optional(),
+  }),
+  "history/redo": z.object(travel),
   "snapshot/diff": z.object({
     workspace,
     a: z.string().optional(),
@@ -144,6 +179,11 @@ export interface Results extends RetentionResults, StoreResults {
   "snapshot/take": SnapshotInfo & { durationMs: number; pauseMs: number; filesChanged: number };
   "snapshot/list": SnapshotInfo[];
   "snapshot/restore": RestoreResult;
+  "workspace/configure": Required<WorkspaceSettings>;
+  "history/log": HistoryEvent[];
+  "history/show": ShownEvent;
+  "history/undo": TravelResult;
+  "history/redo": TravelResult;
   "snapshot/diff": DiffResult;
   "snapshot/export": {
     file: string;

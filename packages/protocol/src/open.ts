@@ -23,6 +23,7 @@ const execOptions = z.object({
   timeoutMs: z.number().optional(),
   killGraceMs: z.number().optional(),
   umask: z.number().optional(),
+  snapshot: z.boolean().optional(),
   /** The user's login shell instead of argv (`devdev shell`). */
   shell: z.boolean().optional(),
 });
@@ -53,6 +54,8 @@ export const openSchema = z.discriminatedUnion("kind", [
     a: z.string().optional(),
     b: z.string().optional(),
     binary: z.boolean().optional(),
+    /** What this event of the history changed, instead of `a` to `b`. */
+    event: z.number().optional(),
     host: z.string().optional(),
     reverse: z.boolean().optional(),
   }),

@@ -2,7 +2,7 @@
 
 import type { StoreQuota } from "./retention.js";
 import type { ExecRecord } from "./workspace-exec.js";
-import type { MountTransport, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
+import type { Autosnapshot, MountTransport, SnapshotInfo, WorkspaceUsage } from "./workspace.js";
 
 /** One workspace as lists show it. */
 export interface WorkspaceSummary {
@@ -24,6 +24,8 @@ export interface WorkspaceSummary {
   durable: boolean;
   /** The kernel keeps writes back, or may when it is mounted. */
   writeback: boolean;
+  /** Which commands are recorded as turns. */
+  autosnapshot: Autosnapshot;
   createdAt: number;
   snapshots: number;
   /** Name, at that time, of the workspace that it was forked from. */

@@ -1,5 +1,7 @@
 // The part of the Workspace interface that runs commands.
 
+import type { RecordedTurn } from "./history.js";
+
 /** A command to run in a mounted workspace. */
 export interface ExecOptions {
   /** Working directory inside the workspace, absolute ("/" is the mount root). Default "/". */
@@ -24,6 +26,11 @@ export interface ExecOptions {
   killGraceMs?: number;
   /** Umask of the command; default 0o022. */
   umask?: number;
+  /**
+   * Record it as a turn, with a snapshot before and after it where something changed; default: as
+   * the workspace is set (`autosnapshot`).
+   */
+  snapshot?: boolean;
 }
 
 /** A word of a command: bytes where it is not UTF-8. */
@@ -37,6 +44,10 @@ export interface ExitStatus {
   signal?: string;
   timedOut: boolean;
   durationMs: number;
+  /** It was recorded. */
+  turn?: RecordedTurn;
+  /** It was to be recorded, and why it could not be. */
+  unrecorded?: string;
 }
 
 /** Result of `exec`: everything it printed (stdout and stderr as they came). */

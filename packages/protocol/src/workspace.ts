@@ -2,6 +2,15 @@
 // daemon (@devdev/client) both implement, so that code written against one runs against the other.
 
 import type { DiffOptions, DiffResult } from "./diff.js";
+import type {
+  HistoryEvent,
+  LogOptions,
+  ShowOptions,
+  ShownEvent,
+  TravelOptions,
+  TravelResult,
+  UndoOptions,
+} from "./history.js";
 import type { RetentionChange, RetentionRule } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
 import type { ForkOptions, MergeOptions, MergeResult } from "./workspace-branch.js";
@@ -41,6 +50,8 @@ export interface WorkspaceOptions {
   writeback?: boolean;
   /** How long snapshots are kept; default: for ever. Kept with the workspace. */
   retention?: RetentionRule;
+  /** Which commands are recorded as turns without being asked for. Kept with the workspace. */
+  autosnapshot?: Autosnapshot;
   /** Directory of the store of a persistent workspace. */
   dataDir?: string;
   /** In-process only: the clock, milliseconds since the epoch as a bigint of nanoseconds. */
@@ -56,6 +67,14 @@ export interface WorkspaceOptions {
  */
 export type MountTransport = "classic" | "io_uring";
 
+/** `exec`: every command, with a snapshot before and after it. */
+export type Autosnapshot = "exec" | "off";
+
+/** What can be changed of a workspace at any time. */
+export interface WorkspaceSettings {
+  autosnapshot?: Autosnapshot;
+}
+
 /** How a workspace is mounted at a host path. */
 export interface HostMountOptions {
   /** Let other users enter (FUSE's allow_other). */
@@ -66,6 +85,8 @@ export interface HostMountOptions {
   durable?: boolean;
   /** Changes whether the kernel may keep writes back, from now on. */
   writeback?: boolean;
+  /** Changes which commands are recorded, from now on. */
+  autosnapshot?: Autosnapshot;
 }
 
 /** One snapshot of a workspace. */
@@ -110,6 +131,8 @@ export interface RestoreOptions {
   live?: boolean;
   /** Kill exec's processes first. */
   kill?: boolean;
+  /** Only these paths, absolute within the workspace, and what is below them. */
+  paths?: readonly (string | Buffer)[];
 }
 
 export interface RestoreResult {
@@ -178,6 +201,16 @@ export interface Workspace extends AsyncDisposable {
   retention(change?: RetentionChange): Promise<RetentionRule>;
   /** By id (a unique prefix of at least 4 digits), name, or -n (the n-th newest). */
   restore(ref: string | number, options?: RestoreOptions): Promise<RestoreResult>;
+  /** What happened to it, oldest first. */
+  log(options?: LogOptions): Promise<HistoryEvent[]>;
+  /** What a turn changed (default: the last one), by the number of its event. */
+  show(turn?: number, options?: ShowOptions): Promise<ShownEvent>;
+  /** Back to the state before the last one in the log; what is in no snapshot is kept first. */
+  undo(options?: UndoOptions): Promise<TravelResult>;
+  /** Takes an undo back. */
+  redo(options?: TravelOptions): Promise<TravelResult>;
+  /** Changes settings, from now on; returns all of them. */
+  configure(settings: WorkspaceSettings): Promise<Required<WorkspaceSettings>>;
   /** Between two snapshots; `b` defaults to the live state, `a` to the newest snapshot. */
   diff(a?: string, b?: string, options?: DiffOptions): Promise<DiffResult>;
   /** The patch of the same difference piece by piece, however long it is. */

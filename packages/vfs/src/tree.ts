@@ -1,8 +1,7 @@
 // Frozen trees: compared, read and exported without being live.
 
 import * as native from "@devdev/native";
-import { type DiffEntry, type FileKind, KIND, type PathArgument } from "@devdev/protocol";
-import { bytePath } from "./byte-path.js";
+import { type DiffEntry, type FileKind, KIND, pathOf, type PathArgument } from "@devdev/protocol";
 import { pathBytes } from "./fs/arguments.js";
 import { guarded, rethrow, thrownBy } from "./fs/call.js";
 import { mergedTrees, type TreeMerge, type TreeMerged } from "./tree-merge.js";
@@ -41,8 +40,8 @@ function diffEntry({
 }: native.TreeChange): DiffEntry {
   return {
     kind: kind as DiffEntry["kind"],
-    path: bytePath(path),
-    ...(oldPath && { oldPath: bytePath(oldPath) }),
+    path: pathOf(path),
+    ...(oldPath && { oldPath: pathOf(oldPath) }),
     fileKind: kindOf(fileKind),
     ...(oldFileKind !== undefined &&
       oldFileKind !== fileKind && { oldFileKind: kindOf(oldFileKind) }),

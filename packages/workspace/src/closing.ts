@@ -5,6 +5,7 @@ import type { Commands } from "./commands.js";
 import type { Mounting } from "./mounting.js";
 import type { WorkspaceParts } from "./parts.js";
 import type { Timeline } from "./timeline.js";
+import type { Turns } from "./turns.js";
 
 export interface Ending {
   parts: WorkspaceParts;
@@ -12,14 +13,16 @@ export interface Ending {
   checkpointer: Checkpointer;
   mounting: Mounting;
   timeline: Timeline;
+  turns: Turns;
 }
 
 /** Without `keep` what was changed since the last checkpoint may be lost. */
 export async function end(ending: Ending, keep: boolean): Promise<void> {
-  const { commands, checkpointer, mounting, timeline } = ending;
+  const { commands, checkpointer, mounting, timeline, turns } = ending;
   const { keeper, vfs, onClosed } = ending.parts;
   try {
     await commands.end();
+    await turns.settle();
     await checkpointer.stop();
     const mounted = mounting.path !== undefined;
     // Others may still map files of it: what they hold comes in before they lose the mount.

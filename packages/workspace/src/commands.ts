@@ -3,8 +3,15 @@
 import { posix } from "node:path";
 
 import { argumentError, DevdevError } from "@devdev/errno";
-import { buildEnvironment, CgroupHome, Executor, LaunchError, readHost } from "@devdev/exec";
-import type { ExecOptions, ExecProcess, ExecRecord, ExecWord } from "@devdev/protocol";
+import {
+  buildEnvironment,
+  CgroupHome,
+  Executor,
+  LaunchError,
+  readHost,
+  type SpawnedProcess,
+} from "@devdev/exec";
+import type { ExecOptions, ExecRecord, ExecWord } from "@devdev/protocol";
 import { helperPath } from "@devdev/vfs";
 
 import { FailedProcess } from "./failed-process.js";
@@ -45,7 +52,7 @@ export class Commands {
     mountPoint: string,
     argv: readonly ExecWord[],
     options: ExecOptions,
-  ): Promise<ExecProcess> {
+  ): Promise<SpawnedProcess | FailedProcess> {
     const cwd = hostDirectory(mountPoint, options.cwd ?? "/");
     const terminal = terminalOf(options);
     const env = buildEnvironment({

@@ -9,8 +9,15 @@ import { type ImportSource, Tree, Vfs } from "@devdev/vfs";
 
 import { MemoryKeeper, type Shared } from "./memory-keeper.js";
 import { checkWorkspaceName, freshName } from "./names.js";
+import {
+  checkAutosnapshot,
+  defined,
+  keepImported,
+  nowOf,
+  readImport,
+  vfsOptionsOf,
+} from "./parts.js";
 import { changedRule } from "./retention-rule.js";
-import { keepImported, nowOf, readImport, vfsOptionsOf } from "./parts.js";
 import type { ImportRun, WorkspaceParts } from "./parts.js";
 
 /** Ids look alike wherever a workspace is kept. */
@@ -35,16 +42,16 @@ export function ephemeralParts(
   checkWorkspaceName(name);
   const vfsOptions = vfsOptionsOf(options);
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
-  const { writeback } = options;
-  const retention = options.retention && { retention: changedRule({}, options.retention) };
+  const { writeback, autosnapshot } = options;
+  if (autosnapshot !== undefined) checkAutosnapshot(autosnapshot);
+  const retention = options.retention && changedRule({}, options.retention);
   const [id, keeper, now] = [freshId(), new MemoryKeeper(bases), nowOf(options)];
   const fork: WorkspaceParts["fork"] = async (shared, { at }, naming) => {
     const base = { other: id, name, kind: "fork", at, tree: Tree.attach(shared.handle) } as const;
     const forked = { ...options, name: naming.name ?? freshName(new Set()) };
     return ephemeralParts(forked, shared, [...keeper.forked(), base]);
   };
-  const parts = { id, name, vfs, keeper, now, fork, ...retention };
-  return { ...parts, ...(writeback !== undefined && { writeback }) };
+  return { id, name, vfs, keeper, now, fork, ...defined({ writeback, autosnapshot, retention }) };
 }
 
 /** From an exported file or its bytes. */

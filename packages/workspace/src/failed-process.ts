@@ -44,4 +44,8 @@ export class FailedProcess implements ExecProcess {
   async wait(): Promise<ExitStatus> {
     return this.#status;
   }
+
+  get ended(): Promise<ExitStatus> {
+    return this.wait();
+  }
 }

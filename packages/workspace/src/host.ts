@@ -21,7 +21,7 @@ import { Workspace } from "./workspace.js";
 
 type CreateOptions = Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string };
 
-type Live = Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback">;
+type Live = Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback" | "autosnapshot">;
 /** An ephemeral workspace's summary, as far as it does not change. */
 type Beside = Pick<WorkspaceSummary, "id" | "name" | "createdAt" | "lastMountPoint">;
 
@@ -66,13 +66,13 @@ export class WorkspaceHost implements Host {
     const rows = await this.#store.workspaces();
     const stored = rows.map((row) =>
       summaryOf(row, {
-        ...this.#live(row.id, row.options["writeback"] === true),
+        ...this.#live(row.id, row.options),
         ...this.#interrupted.of(row.id),
       }),
     );
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
       const snapshots = (await this.#ready.get(each.id)?.snapshots())?.length ?? 0;
-      return { ...each, ...this.#live(each.id, false), ephemeral: true, durable: false, snapshots };
+      return { ...each, ...this.#live(each.id, {}), ephemeral: true, durable: false, snapshots };
     });
     const all = [...stored, ...(await Promise.all(beside))];
     return all.toSorted((a, b) => a.createdAt - b.createdAt);
@@ -231,9 +231,11 @@ export class WorkspaceHost implements Host {
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
   }
 
-  #live(id: string, kept: boolean): Live {
-    const { mountPoint, transport, writeback = kept } = this.#ready.get(id) ?? {};
-    return { writeback, ...defined({ mountPoint, transport }) };
+  #live(id: string, kept: Pick<WorkspaceOptions, "writeback" | "autosnapshot">): Live {
+    const open = this.#ready.get(id);
+    const { mountPoint, transport } = open ?? {};
+    const { writeback = false, autosnapshot = "off" } = open ?? kept;
+    return { writeback, autosnapshot, ...defined({ mountPoint, transport }) };
   }
 
   #refuseWhenClosing(): void {

@@ -4,8 +4,18 @@
 import type { SnapshotInfo } from "@devdev/protocol";
 import type { Tree } from "@devdev/vfs";
 
+import type { EventLog } from "./event-log.js";
+import type { SnapshotEvent } from "./store-service/interface.js";
+
 /** A snapshot to be kept; its place in the sequence is the keeper's to give. */
 export type NewSnapshotInfo = Omit<SnapshotInfo, "sequence">;
+
+/** What goes with a snapshot. */
+export interface AddOptions {
+  event?: SnapshotEvent | undefined;
+  made?: boolean;
+  comeBackTo?: number;
+}
 
 /** Who decides which snapshots stay. */
 export interface SnapshotOwner {
@@ -31,13 +41,16 @@ export interface Keeper {
   owner: SnapshotOwner | undefined;
   /** Whether what it keeps outlives the process. */
   readonly durable: boolean;
+  /** What happened to the workspace. */
+  readonly history: EventLog;
   /** Oldest first. */
   snapshots(): Promise<SnapshotInfo[]>;
   /**
    * Keeps the tree as a snapshot, and as the state to come back to; or instead of it, in the same
-   * step, a snapshot that is there.
+   * step, a snapshot that is there (`comeBackTo`). `event`: what is said of it in the history.
+   * `made`: the tree was not frozen from the engine.
    */
-  addSnapshot(tree: Tree, info: NewSnapshotInfo, comeBackTo?: number): Promise<SnapshotInfo>;
+  addSnapshot(tree: Tree, info: NewSnapshotInfo, options?: AddOptions): Promise<SnapshotInfo>;
   /** Forgets a snapshot. */
   removeSnapshot(sequence: number): Promise<void>;
   /** Forgets several, all of them or none. */

@@ -1,10 +1,12 @@
 // Keeps snapshots as frozen trees in memory: for workspaces that end with the process.
 
 import { DevdevError } from "@devdev/errno";
+import { createMemoryStore } from "@devdev/store";
 import type { SnapshotInfo } from "@devdev/protocol";
 import { Tree } from "@devdev/vfs";
 
-import type { Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
+import { EventLog } from "./event-log.js";
+import type { AddOptions, Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
 
 interface Kept {
   info: SnapshotInfo;
@@ -17,6 +19,7 @@ export type Shared = Omit<Base, "load"> & { tree: Tree };
 export class MemoryKeeper implements Keeper {
   readonly durable = false;
   owner: SnapshotOwner | undefined;
+  readonly history: EventLog = inMemory();
   readonly #kept: Kept[] = [];
   readonly #bases: Shared[];
   #last = 0;
@@ -30,12 +33,20 @@ export class MemoryKeeper implements Keeper {
     return this.#kept.map(({ info }) => ({ ...info }));
   }
 
-  async addSnapshot(tree: Tree, info: NewSnapshotInfo, comeBackTo?: number): Promise<SnapshotInfo> {
+  async addSnapshot(
+    tree: Tree,
+    info: NewSnapshotInfo,
+    { event, comeBackTo }: AddOptions = {},
+  ): Promise<SnapshotInfo> {
     if (info.name !== undefined && this.#kept.some((kept) => kept.info.name === info.name)) {
       throw new DevdevError("EEXIST", `there is a snapshot called ${info.name} already`);
     }
     const numbered = { ...info, sequence: ++this.#last };
     this.#kept.push({ info: numbered, tree: Tree.attach(tree.handle) });
+    if (event) {
+      const { ends, ...row } = event;
+      await this.history.add({ ...row, snapshot: numbered.sequence, state: info.id }, ends);
+    }
     this.owner?.added();
     const target = this.#kept.find((each) => each.info.sequence === comeBackTo);
     if (target) this.#forgetMerges(target.info.createdAt);
@@ -110,4 +121,19 @@ export class MemoryKeeper implements Keeper {
     this.#kept.length = 0;
     this.#bases.length = 0;
   }
+}
+
+/** The history of one workspace, for as long as the process. */
+function inMemory(): EventLog {
+  const workspace = "this";
+  const { metadata } = createMemoryStore();
+  const { history } = metadata;
+  metadata.createWorkspace({ id: workspace, name: workspace, options: {}, createdAt: 0 });
+  return new EventLog({
+    events: async () => history.events(workspace),
+    effects: async (number) => history.effects(workspace, number),
+    openTurns: async () => history.openTurns(workspace),
+    addEvent: async (row, ends) => history.addEvent({ ...row, workspace }, ends),
+    openTurn: async (detail) => history.openTurn(workspace, detail),
+  });
 }

@@ -132,7 +132,9 @@ class Merge {
     const { vfs, keeper, timeline, checkpointer, now } = this.#target;
     const { ours, changeCount, tree, entries, conflicts } = plan;
     const message = `before the merge of ${this.#fork.name}`;
-    const before = await timeline.keep(ours, changeCount, { automatic: true, message });
+    const said = { automatic: true, message };
+    const event = await timeline.eventOf("snapshot", said, now());
+    const before = await timeline.keep(ours, changeCount, said, { event });
     const takeBack = async (): Promise<void> => {
       await keeper.checkpoint(ours, now(), false);
       await keeper.removeSnapshot(before.sequence);
@@ -152,6 +154,8 @@ class Merge {
     }
     // Later than the snapshot: who goes back to that takes back that the merge was made.
     await this.#note(theirs, Math.max(now(), before.createdAt + 1));
+    const { id, name } = this.#fork;
+    await keeper.history.add({ kind: "merge", at: now(), detail: { other: { id, name } } });
     return { merged: true, entries, conflicts, before };
   }
 

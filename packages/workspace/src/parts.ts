@@ -2,7 +2,7 @@
 // store, from a file) and being a workspace know nothing of each other.
 
 import { argumentError, DevdevError } from "@devdev/errno";
-import type { RetentionRule, SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
+import type { Autosnapshot, RetentionRule, SnapshotInfo, WorkspaceOptions } from "@devdev/protocol";
 import { type ImportSource, type StreamMeta, Tree, type Vfs, type VfsOptions } from "@devdev/vfs";
 
 import type { Keeper } from "./keeper.js";
@@ -26,6 +26,8 @@ export interface WorkspaceParts {
   isDurable?: boolean;
   /** Keeps whether it does. */
   keepOptions?: (change: KeptChange) => Promise<void>;
+  /** Which commands are recorded; default: none. */
+  autosnapshot?: Autosnapshot;
   /** How long snapshots are kept. */
   retention?: RetentionRule;
   /** Whether the kernel may keep writes back; undefined: as it is usual here. */
@@ -45,6 +47,7 @@ export interface WorkspaceParts {
 
 /** What can be changed of a workspace that is there. */
 export interface KeptChange {
+  autosnapshot?: Autosnapshot;
   durable?: boolean;
   writeback?: boolean;
   retention?: RetentionRule;
@@ -82,6 +85,13 @@ export interface ImportOptions {
 
 /** An import that may be given up: it fails with ECANCELED then, and nothing is left of it. */
 export type ImportRun = ImportOptions & { signal?: AbortSignal };
+
+/** Refuses what is no such setting. */
+export function checkAutosnapshot(value: string): void {
+  if (value === "exec" || value === "off") return;
+  const message = `autosnapshot is "exec" or "off", not ${JSON.stringify(value)}`;
+  throw argumentError("TypeError", "ERR_INVALID_ARG_VALUE", message);
+}
 
 /** What an engine is made with. */
 export function vfsOptionsOf(options: WorkspaceOptions): VfsOptions {
@@ -136,15 +146,11 @@ export async function keepImported(parts: WorkspaceParts, tree: Tree): Promise<v
   const { bytes, inodes, meta } = tree;
   const { name, message } = meta ?? {};
   if (name) checkSnapshotName(name);
-  await parts.keeper.addSnapshot(tree, {
-    id,
-    ...(name && { name }),
-    ...(message && { message }),
-    automatic: false,
-    createdAt: meta ? Number(meta.createdNs / NS_PER_MS) : parts.now(),
-    bytes,
-    inodes,
-  });
+  const said = { ...(name && { name }), ...(message && { message }) };
+  const createdAt = meta ? Number(meta.createdNs / NS_PER_MS) : parts.now();
+  const info = { id, ...said, automatic: false, createdAt, bytes, inodes };
+  const event = { kind: "import", at: parts.now(), detail: said };
+  await parts.keeper.addSnapshot(tree, info, { event });
 }
 
 /**
@@ -160,6 +166,12 @@ type ExportedInfo = Pick<SnapshotInfo, "createdAt"> & { name?: string; message?:
 export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+/** A count that a caller gave. */
+export function positive(name: string, value: number): number {
+  checkLimit(name, value);
+  return value;
 }
 
 function checkLimit(name: string, value: number | undefined): void {

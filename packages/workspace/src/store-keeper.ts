@@ -5,12 +5,14 @@ import type { SnapshotInfo } from "@devdev/protocol";
 import type { SnapshotRow } from "@devdev/store";
 import type { Tree, Vfs } from "@devdev/vfs";
 
-import type { Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
+import { EventLog } from "./event-log.js";
+import type { AddOptions, Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
 
 export class StoreKeeper implements Keeper {
   readonly durable = true;
   #owner: SnapshotOwner | undefined;
+  readonly history: EventLog;
   readonly #store: StoreService;
   readonly #workspace: string;
   readonly #vfs: Vfs;
@@ -19,6 +21,13 @@ export class StoreKeeper implements Keeper {
     this.#store = store;
     this.#workspace = workspace;
     this.#vfs = vfs;
+    this.history = new EventLog({
+      events: () => store.events(workspace),
+      effects: (number) => store.effects(workspace, number),
+      openTurns: () => store.openTurns(workspace),
+      addEvent: (row, ends) => store.addEvent({ ...row, workspace }, ends),
+      openTurn: (detail) => store.openTurn(workspace, detail),
+    });
   }
 
   /** From now on the store also answers what the engine needs. */
@@ -42,17 +51,23 @@ export class StoreKeeper implements Keeper {
     return (await this.#store.snapshots(this.#workspace)).map(infoOf);
   }
 
-  async addSnapshot(tree: Tree, info: NewSnapshotInfo, comeBackTo?: number): Promise<SnapshotInfo> {
+  async addSnapshot(
+    tree: Tree,
+    info: NewSnapshotInfo,
+    { event, made, comeBackTo }: AddOptions = {},
+  ): Promise<SnapshotInfo> {
     const { id, ...rest } = info;
     const target = comeBackTo === undefined ? undefined : await this.#row(comeBackTo);
-    const { snapshot } = await this.#store.persist(tree, {
+    const { snapshot, event: noted } = await this.#store.persist(tree, {
       workspace: this.#workspace,
       at: info.createdAt,
       snapshot: { ...rest, contentId: id },
       ...(target && { checkpoint: target.root, mergesUntil: target.createdAt }),
+      ...(event && { event }),
     });
     if (!snapshot) throw new Error("the store kept no snapshot row");
-    this.#vfs.markClean(tree);
+    if (noted) this.history.added(noted);
+    if (!made) this.#vfs.markClean(tree);
     this.#owner?.added();
     return infoOf(snapshot);
   }

@@ -9,6 +9,7 @@ import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
 import { freshId } from "./ephemeral.js";
 import { checkWorkspaceName, freshName } from "./names.js";
 import {
+  checkAutosnapshot,
   defined,
   importCancelled,
   keepImported,
@@ -30,7 +31,15 @@ export type StoredOptions = WorkspaceOptions & {
 /** What is kept of the options of a workspace. */
 export type KeptOptions = Pick<
   WorkspaceOptions,
-  "maxBytes" | "maxInodes" | "xattrs" | "durable" | "writeback" | "retention" | "uid" | "gid"
+  | "maxBytes"
+  | "maxInodes"
+  | "xattrs"
+  | "durable"
+  | "writeback"
+  | "autosnapshot"
+  | "retention"
+  | "uid"
+  | "gid"
 >;
 
 /** A new workspace. EEXIST when its name is taken; a name that it is given by us is made unique. */
@@ -97,6 +106,8 @@ async function made(
     throw new DevdevError("EEXIST", `there is a workspace called ${name} already`);
   const { maxBytes, maxInodes, xattrs, durable, writeback, uid, gid, mountPath } = options;
   const retention = options.retention && changedRule({}, options.retention);
+  const { autosnapshot } = options;
+  if (autosnapshot !== undefined) checkAutosnapshot(autosnapshot);
   const kept: KeptOptions = defined({
     maxBytes,
     maxInodes,
@@ -104,6 +115,7 @@ async function made(
     durable,
     writeback,
     retention,
+    autosnapshot,
     uid,
     gid,
   });
@@ -171,8 +183,8 @@ async function assemble(
       forked(store, { id: row.id, options: kept }, shared, point, naming),
     ...(row.checkpoint && { keptAt: row.checkpoint.at }),
     isDurable: options.durable ?? false,
+    ...defined({ writeback: options.writeback, autosnapshot: options.autosnapshot }),
     ...(options.retention && { retention: options.retention }),
-    ...(options.writeback !== undefined && { writeback: options.writeback }),
     keepOptions: async (change) => {
       kept = { ...kept, ...change };
       await store.updateWorkspace(row.id, { options: kept });

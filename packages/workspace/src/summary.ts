@@ -5,7 +5,10 @@ import type { WorkspaceSummary } from "@devdev/protocol";
 import { defined } from "./parts.js";
 import type { ListedWorkspace } from "./store-service/interface.js";
 
-type Present = Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback" | "interrupted">;
+type Present = Pick<
+  WorkspaceSummary,
+  "mountPoint" | "transport" | "writeback" | "autosnapshot" | "interrupted"
+>;
 
 /** `present`: what is so only now. */
 export function summaryOf(row: ListedWorkspace, present: Present): WorkspaceSummary {

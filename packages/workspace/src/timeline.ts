@@ -1,25 +1,20 @@
-// The states of one workspace in time, one step at a time, and never during a checkpoint.
+// The states of one workspace in time: taking snapshots, comparing two, exporting one. One at a
+// time, and never together with a checkpoint. Going back to one is travel.ts.
 
 import { argumentError, DevdevError } from "@devdev/errno";
-import type {
-  DiffOptions,
-  RestoreOptions,
-  RestoreResult,
-  SnapshotInfo,
-  SnapshotOptions,
-} from "@devdev/protocol";
+import type { DiffOptions, SnapshotInfo, SnapshotOptions } from "@devdev/protocol";
 import type { SnapshotName, StreamMeta, Tree, Vfs } from "@devdev/vfs";
 
 import type { Checkpointer } from "./checkpointer.js";
 import type { Commands } from "./commands.js";
 import { Comparison } from "./comparison.js";
-import { passPhase } from "./fault.js";
 import { beginning } from "./forking.js";
-import type { Keeper } from "./keeper.js";
+import type { AddOptions, Keeper } from "./keeper.js";
 import { flush, freeze, load, written } from "./live-state.js";
 import type { Mutex } from "./mutex.js";
 import { metaOf } from "./parts.js";
 import { checkSnapshotName, findSnapshot, listedName } from "./snapshot-names.js";
+import type { SnapshotEvent } from "./store-service/interface.js";
 
 const EMPTY_INODES = 2; // its root and `.devdev/home`
 
@@ -65,41 +60,22 @@ export class Timeline {
     const started = performance.now();
     const { name, message } = options;
     if (name !== undefined) checkSnapshotName(name);
-    return this.#alone(async () => {
+    return this.alone(async () => {
       const all = await this.snapshots();
       if (name !== undefined && all.some((each) => each.name === name)) {
         throw new DevdevError("EEXIST", `there is a snapshot called ${name} already`);
       }
       const [tree, changeCount] = await freeze(this.#parts.vfs);
       using _ = tree;
-      const info = await this.keep(tree, changeCount, {
-        automatic: false,
+      const said = {
         ...(name !== undefined && { name }),
         ...(message !== undefined && { message }),
-      });
+      };
+      const event = await this.eventOf("snapshot", said, this.#parts.now());
+      const info = await this.keep(tree, changeCount, { automatic: false, ...said }, { event });
       const filesChanged = await this.#changedSince(all.at(-1), info, tree);
       const durationMs = performance.now() - started;
       return { ...info, durationMs, pauseMs: tree.pauseNs / 1e6, filesChanged };
-    });
-  }
-
-  restore(ref: string | number, options: RestoreOptions): Promise<RestoreResult> {
-    const started = performance.now();
-    return this.#alone(async () => {
-      const target = findSnapshot(await this.snapshots(), ref);
-      using tree = await this.#load(target);
-      const { checkpointer, commands } = this.#parts;
-      const goOn = await checkpointer.meanwhile(() => commands.makeWay(options));
-      let before: { info: SnapshotInfo; tree: Tree };
-      try {
-        before = await this.#switch(target, tree);
-      } finally {
-        goOn();
-      }
-      using old = before.tree;
-      const filesChanged = await old.countChanges(tree);
-      const durationMs = performance.now() - started;
-      return { id: target.id, before: before.info, filesChanged, durationMs };
     });
   }
 
@@ -115,7 +91,7 @@ export class Timeline {
     const all = await this.snapshots();
     const { vfs, keeper } = this.#parts;
     const treeOf = (ref: string | undefined): Promise<Tree> | Tree =>
-      ref === undefined ? written(vfs) : this.#load(findSnapshot(all, ref));
+      ref === undefined ? written(vfs) : this.load(findSnapshot(all, ref));
     if (options.host !== undefined) {
       refuseSecond(b);
       return Comparison.withHost(options.host, await treeOf(a), options);
@@ -150,40 +126,47 @@ export class Timeline {
   }
 
   async #exportedAs(snapshot: SnapshotInfo): Promise<{ tree: Tree; id: string; meta: StreamMeta }> {
-    return { tree: await this.#load(snapshot), id: snapshot.id, meta: metaOf(snapshot) };
+    return { tree: await this.load(snapshot), id: snapshot.id, meta: metaOf(snapshot) };
   }
 
   /** Makes everything done so far durable. */
   checkpoint(): Promise<void> {
-    return this.#alone(async () => {
+    return this.alone(async () => {
       await flush(this.#parts.vfs);
       await this.#parts.checkpointer.run(false);
     });
   }
 
-  /** What runs in the background ends first, as fast as it can. */
-  #alone<T>(work: () => Promise<T>): Promise<T> {
+  /** One at a time; what runs in the background ends first, as fast as it can. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
     this.#parts.keeper.hurry();
     return this.#parts.mutex.run(work);
   }
 
-  #load(snapshot: SnapshotInfo): Promise<Tree> {
+  /** The tree of a snapshot; the caller disposes of it. */
+  load(snapshot: SnapshotInfo): Promise<Tree> {
     return load(this.#parts.vfs, this.#parts.keeper, snapshot);
   }
 
-  /** The tree was frozen at that change count. The caller has the mutex. */
+  /** What an event says that follows the last one; who keeps it adds the state. */
+  async eventOf(kind: string, detail: Record<string, unknown>, at: number): Promise<SnapshotEvent> {
+    const parent = (await this.#parts.keeper.history.all()).at(-1)?.number;
+    return { kind, at, detail, ...(parent !== undefined && { parent }) };
+  }
+
+  /** Keeps a tree, frozen at that change count, as a snapshot. The caller has the mutex. */
   async keep(
     tree: Tree,
-    changeCount: bigint,
+    changeCount: bigint | undefined,
     described: { name?: string; message?: string; automatic: boolean },
-    comeBackTo?: number,
+    more: AddOptions = {},
   ): Promise<SnapshotInfo> {
     const { keeper, checkpointer, now } = this.#parts;
     const id = await tree.contentId();
     const { bytes, inodes } = tree;
     const taken = { id, ...described, createdAt: now(), bytes, inodes };
-    const info = await keeper.addSnapshot(tree, taken, comeBackTo);
-    checkpointer.noteKept(changeCount);
+    const info = await keeper.addSnapshot(tree, taken, more);
+    if (changeCount !== undefined) checkpointer.noteKept(changeCount);
     this.#parts.vfs.addSnapshot(this.#listed(info));
     return info;
   }
@@ -197,43 +180,6 @@ export class Timeline {
     if (previous.id === taken.id) return 0;
     using before = await this.#parts.keeper.tree(previous.sequence, tree);
     return before.countChanges(tree);
-  }
-
-  /**
-   * Keeps the state before as a snapshot, then makes `tree` the live state. The store comes first,
-   * in one step: a crash in between brings the target back, an error takes everything back.
-   */
-  async #switch(target: SnapshotInfo, tree: Tree): Promise<{ info: SnapshotInfo; tree: Tree }> {
-    const { vfs, checkpointer } = this.#parts;
-    const [before, changeCount] = await freeze(this.#parts.vfs);
-    try {
-      const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
-      const described = { automatic: true, message };
-      const info = await this.keep(before, changeCount, described, target.sequence);
-      await this.#goOnOrTakeBack(info);
-      checkpointer.noteRestored();
-      await vfs.restore(tree);
-      passPhase("restore");
-      return { info, tree: before };
-    } catch (error) {
-      // Either state may be live; both are kept, and the next checkpoint finds out.
-      checkpointer.noteUnknown();
-      before.dispose();
-      throw error;
-    }
-  }
-
-  /** Forgets the snapshot that was taken for a restore which ends here. */
-  async #goOnOrTakeBack(before: SnapshotInfo): Promise<void> {
-    try {
-      passPhase("restore");
-    } catch (error) {
-      const { keeper, now } = this.#parts;
-      await keeper.rebase(before.sequence, now());
-      await keeper.removeSnapshot(before.sequence);
-      await this.publish();
-      throw error;
-    }
   }
 }
 

@@ -3,20 +3,30 @@
 
 import { argumentError } from "@devdev/errno";
 import { collectOutput } from "@devdev/protocol";
-import type { DiffOptions, DiffResult, ExecOptions, ExecProcess } from "@devdev/protocol";
-import type { ExecRecord, ExecResult, ExecWord, ForkOptions } from "@devdev/protocol";
-import type { HostMountOptions, MergeOptions, MergeResult, RestoreOptions } from "@devdev/protocol";
-import type { RestoreResult, RetentionChange, RetentionRule, Snapshot } from "@devdev/protocol";
-import type { SnapshotInfo, SnapshotOptions, SnapshotResult, StatsOptions } from "@devdev/protocol";
-import type { Workspace as WorkspaceInterface, WorkspaceFs } from "@devdev/protocol";
-import type { WorkspaceOptions, WorkspaceStats, WorkspaceUsage } from "@devdev/protocol";
-import type { ImportSource, TarExport, Tree } from "@devdev/vfs";
+import type {
+  Autosnapshot,
+  ExecOptions,
+  ExecProcess,
+  ExecRecord,
+  ExecResult,
+  ExecWord,
+  ForkOptions,
+  HostMountOptions,
+  MergeOptions,
+  MergeResult,
+  StatsOptions,
+  Workspace as WorkspaceInterface,
+  WorkspaceFs,
+  WorkspaceOptions,
+  WorkspaceSettings,
+  WorkspaceStats,
+  WorkspaceUsage,
+} from "@devdev/protocol";
+import type { ImportSource } from "@devdev/vfs";
 
 import { checkpointerOf } from "./checkpointer.js";
 import { end } from "./closing.js";
 import { Commands } from "./commands.js";
-import { writeExport } from "./export-file.js";
-import type { ExportOptions } from "./export-file.js";
 import { Figures } from "./figures.js";
 import { forkOf } from "./forking.js";
 import { importedParts, newParts, reopenedParts } from "./making.js";
@@ -24,42 +34,42 @@ import type { Importing, ReopenOptions } from "./making.js";
 import { Mounting, mountLogOf } from "./mounting.js";
 import { Mutex } from "./mutex.js";
 import { type MergeSide, merged } from "./merging.js";
-import type { ForkNaming, WorkspaceParts } from "./parts.js";
-import { Retention } from "./retention.js";
-import { withBytes } from "./snapshot-bytes.js";
-import { Timeline } from "./timeline.js";
+import { checkAutosnapshot, defined, type ForkNaming, type WorkspaceParts } from "./parts.js";
+import { WorkspaceStates } from "./states.js";
+import type { StartedProcess } from "./turns.js";
 
-export class Workspace implements WorkspaceInterface {
+export class Workspace extends WorkspaceStates implements WorkspaceInterface {
   readonly id: string;
   readonly name: string;
   readonly fs: WorkspaceFs;
   readonly #parts: WorkspaceParts;
-  readonly #commands = new Commands();
+  readonly #commands: Commands;
   readonly #mounting: Mounting;
-  readonly #timeline: Timeline;
-  readonly #retention: Retention;
   readonly #side: MergeSide;
   readonly #figures: Figures;
+  #autosnapshot: Autosnapshot;
   #closing: Promise<void> | undefined;
 
   /** For who has an engine and a keeper; else see `create`. */
   constructor(parts: WorkspaceParts) {
+    const commands = new Commands();
+    const mutex = new Mutex();
+    const checkpointer = checkpointerOf(parts, mutex, () => commands.busy);
+    super({ ...parts, mutex, checkpointer, commands });
     const { vfs, keeper, now } = parts;
     this.#parts = parts;
     this.id = parts.id;
     this.name = parts.name;
     this.fs = vfs.fs;
-    const [commands, mutex] = [this.#commands, new Mutex()];
-    const checkpointer = checkpointerOf(parts, mutex, () => commands.busy);
+    this.#commands = commands;
+    this.#autosnapshot = parts.autosnapshot ?? "off";
     this.#mounting = new Mounting({
       ...parts,
       sync: () => checkpointer.sync(),
       onLog: mountLogOf(parts),
     });
     const states = { vfs, keeper, mutex, checkpointer, commands, now };
-    this.#timeline = new Timeline(states);
-    this.#side = { ...states, timeline: this.#timeline, id: parts.id, name: parts.name };
-    this.#retention = new Retention(parts, mutex, () => this.publish());
+    this.#side = { ...states, timeline: this.timeline, id: parts.id, name: parts.name };
     this.#figures = new Figures(parts, this.#mounting, checkpointer);
     if (keeper.durable) checkpointer.start();
   }
@@ -96,16 +106,33 @@ export class Workspace implements WorkspaceInterface {
     return this.#mounting.transport;
   }
 
-  mount(path?: string, options: HostMountOptions = {}): Promise<string> {
-    return this.#mounting.mount(path, options);
+  async mount(path?: string, options: HostMountOptions = {}): Promise<string> {
+    const { autosnapshot, ...mounting } = options;
+    const at = await this.#mounting.mount(path, mounting);
+    await this.configure(defined({ autosnapshot }));
+    return at;
+  }
+
+  get autosnapshot(): Autosnapshot {
+    return this.#autosnapshot;
+  }
+
+  async configure({ autosnapshot }: WorkspaceSettings): Promise<Required<WorkspaceSettings>> {
+    if (autosnapshot !== undefined && autosnapshot !== this.#autosnapshot) {
+      checkAutosnapshot(autosnapshot);
+      await this.#parts.keepOptions?.({ autosnapshot });
+      this.#autosnapshot = autosnapshot;
+    }
+    return { autosnapshot: this.#autosnapshot };
   }
 
   async unmount(options: { force?: boolean } = {}): Promise<void> {
     this.#mounting.need("be unmounted");
     if (options.force) await this.#commands.end();
+    await this.turns.settle();
     await this.#mounting.unmount(options);
     // What mappings held has come in with the unmount; it is durable when this returns.
-    await this.#timeline.checkpoint();
+    await this.timeline.checkpoint();
   }
 
   async exec(
@@ -121,42 +148,15 @@ export class Workspace implements WorkspaceInterface {
     args: readonly ExecWord[] = [],
     options: ExecOptions = {},
   ): Promise<ExecProcess> {
-    return this.#commands.spawn(this.#mounting.need("run commands"), [file, ...args], options);
+    const mountPoint = this.#mounting.need("run commands");
+    const argv = [file, ...args];
+    const start = (): Promise<StartedProcess> => this.#commands.spawn(mountPoint, argv, options);
+    const record = options.snapshot ?? this.#autosnapshot === "exec";
+    return record ? this.turns.record(argv, options, start) : start();
   }
 
   async processes(): Promise<ExecRecord[]> {
     return this.#commands.list();
-  }
-
-  async snapshot(options: SnapshotOptions = {}): Promise<SnapshotResult> {
-    const { durationMs, pauseMs, filesChanged, ...info } = await this.#timeline.snapshot(options);
-    return { ...withBytes(this.#timeline, info), durationMs, pauseMs, filesChanged };
-  }
-
-  async snapshots(): Promise<Snapshot[]> {
-    return (await this.#timeline.snapshots()).map((info) => withBytes(this.#timeline, info));
-  }
-
-  removeSnapshots(refs: ReadonlyArray<string | number>): Promise<SnapshotInfo[]> {
-    return this.#retention.remove(refs);
-  }
-
-  async retention(change?: RetentionChange): Promise<RetentionRule> {
-    return change ? this.#retention.change(change) : this.#retention.rule;
-  }
-
-  restore(ref: string | number, options: RestoreOptions = {}): Promise<RestoreResult> {
-    return this.#timeline.restore(ref, options);
-  }
-
-  async diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
-    using compared = await this.#timeline.compared(a, b, options);
-    return await compared.result(options);
-  }
-
-  async *patch(a?: string, b?: string, options: DiffOptions = {}): AsyncGenerator<Buffer> {
-    using compared = await this.#timeline.compared(a, b, options);
-    yield* compared.patch(options);
   }
 
   async fork(name?: string, options: ForkOptions = {}): Promise<Workspace> {
@@ -173,33 +173,12 @@ export class Workspace implements WorkspaceInterface {
     throw argumentError("TypeError", "ERR_INVALID_ARG_TYPE", "a fork is one of this process");
   }
 
-  /** Writes a snapshot (default: the live state) to a file, complete or not at all. */
-  async exportTo(
-    file: string,
-    options: ExportOptions & { ref?: string | number } = {},
-  ): Promise<{ id: string; bytes: number; skipped: number }> {
-    const { tree, id, meta } = await this.#timeline.exported(options.ref);
-    using exported: Tree = tree;
-    return { id, ...(await writeExport(exported, meta, file, options)) };
-  }
-
-  /** The same piece by piece; `tar`: as a tar archive. */
-  async *exportPieces(ref?: string | number, tar?: TarExport): AsyncGenerator<Buffer> {
-    const { tree, meta } = await this.#timeline.exported(ref);
-    using exported: Tree = tree;
-    yield* exported.pieces(meta, tar);
-  }
-
   async usage(): Promise<WorkspaceUsage> {
     return this.#figures.usage();
   }
 
   async stats(options: StatsOptions = {}): Promise<WorkspaceStats> {
     return this.#figures.stats(options);
-  }
-
-  checkpoint(): Promise<void> {
-    return this.#timeline.checkpoint();
   }
 
   /** Ends what still runs in it, unmounts it (by force), makes its state durable. */
@@ -218,14 +197,19 @@ export class Workspace implements WorkspaceInterface {
     return this.close();
   }
 
-  /** Shows the snapshots that there are below `.devdev/snapshots`: once after the making. */
-  publish(): Promise<void> {
-    return this.#timeline.publish();
+  /**
+   * Shows the snapshots that there are below `.devdev/snapshots`, and ends the turns that a process
+   * which died has left: to be called once after the making.
+   */
+  async publish(): Promise<void> {
+    await this.timeline.publish();
+    await this.turns.recover();
   }
 
   #end(keep: boolean): Promise<void> {
-    this.#retention.close();
-    return end({ parts: this.#parts, mounting: this.#mounting, ...this.#side }, keep);
+    this.keeping.close();
+    const { turns } = this;
+    return end({ parts: this.#parts, mounting: this.#mounting, turns, ...this.#side }, keep);
   }
 }
 

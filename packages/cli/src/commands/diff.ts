@@ -3,7 +3,7 @@
 import { comparedBy, receive } from "@devdev/client";
 import { type DiffEntry, type DiffStat, gitPath } from "@devdev/protocol";
 import { pour } from "../pour.js";
-import { line, printJson } from "../print.js";
+import { line, printJson, size } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
 
@@ -43,11 +43,11 @@ export async function diff(
   if (options.json) printJson(result);
   else if (stat) printStats(result.stats ?? []);
   else if (options.nameOnly) result.entries.forEach(({ path }) => line(gitPath(path)));
-  else result.entries.forEach(printEntry);
+  else result.entries.forEach((entry) => printEntry(entry));
 }
 
-/** One difference on one line. */
-export function printEntry(entry: DiffEntry): void {
+/** One difference on one line; `sizes`: also how large a file was and is. */
+export function printEntry(entry: DiffEntry, { sizes = false } = {}): void {
   const slash = entry.fileKind === "directory" ? "/" : "";
   const path = `${gitPath(entry.path)}${slash}`;
   const from = entry.oldPath === undefined ? "" : `${gitPath(entry.oldPath)}${slash} -> `;
@@ -55,10 +55,20 @@ export function printEntry(entry: DiffEntry): void {
     entry.kind === "modified" && !entry.changed.includes("content")
       ? ` (${entry.changed.join(", ")})`
       : "";
-  line(`${LETTERS[entry.kind]} ${from}${path}${detail}`);
+  line(`${LETTERS[entry.kind]} ${from}${path}${detail}${sizes ? sizesOf(entry) : ""}`);
 }
 
-function printStats(stats: DiffStat[]): void {
+function sizesOf({ fileKind, oldFileKind = fileKind, oldSize, newSize }: DiffEntry): string {
+  const before = oldFileKind === "file" && oldSize !== undefined ? size(oldSize) : undefined;
+  const after = fileKind === "file" && newSize !== undefined ? size(newSize) : undefined;
+  if (before === undefined && after === undefined) return "";
+  if (before === undefined || after === undefined || before === after) {
+    return `  ${before ?? after}`;
+  }
+  return `  ${before} -> ${after}`;
+}
+
+export function printStats(stats: DiffStat[]): void {
   const width = Math.max(0, ...stats.map((s) => gitPath(s.path).length));
   const most = Math.max(1, ...stats.map((s) => s.added + s.removed));
   let [added, removed] = [0, 0];

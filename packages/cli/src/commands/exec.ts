@@ -1,9 +1,9 @@
 // devdev exec, devdev shell: a command of the workspace on this terminal, or on these pipes.
 
-import { readFile } from "node:fs/promises";
 import { gatherOutput, type RemoteCommand, RemoteProcess } from "@devdev/client";
 import type { ExecOptions, ExecWord } from "@devdev/protocol";
-import { UsageError } from "../failure.js";
+import { exactWords } from "../exact-words.js";
+import { UsageError, warning } from "../failure.js";
 import { printJson } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Streams } from "../streams.js";
@@ -18,6 +18,8 @@ interface RunOptions extends GlobalOptions {
   /** Commander merges -t and --no-tty into this. */
   tty?: boolean;
   timeout?: number;
+  /** Commander merges --snapshot and --no-snapshot into this. */
+  snapshot?: boolean;
 }
 
 export async function exec(command: string, args: string[], options: RunOptions): Promise<number> {
@@ -26,19 +28,6 @@ export async function exec(command: string, args: string[], options: RunOptions)
 
 export async function shell(args: string[], options: RunOptions): Promise<number> {
   return run(["shell", ...args], options, true);
-}
-
-// Node decodes argv as UTF-8; words that were not are taken from the kernel as bytes.
-async function exactWords(words: string[]): Promise<ExecWord[]> {
-  if (!words.some((word) => word.includes("\ufffd")) || process.platform !== "linux") return words;
-  const line = await readFile("/proc/self/cmdline");
-  const all: Buffer[] = [];
-  for (let at = 0; at < line.length;) {
-    const end = line.indexOf(0, at);
-    all.push(line.subarray(at, end));
-    at = end + 1;
-  }
-  return all.slice(-words.length);
 }
 
 async function run(argv: ExecWord[], options: RunOptions, shell: boolean): Promise<number> {
@@ -56,7 +45,11 @@ async function run(argv: ExecWord[], options: RunOptions, shell: boolean): Promi
   streams.attachInput(terminal);
   if (options.json) return runForJson(command, terminal);
   streams.attachOutput(terminal);
-  return await streams.ended();
+  const { exitCode, unrecorded } = await streams.ended();
+  if (unrecorded !== undefined) {
+    warning(`the command was not recorded: ${unrecorded}`, { json: false });
+  }
+  return exitCode;
 }
 
 // -T: never; -t: always; else when both ends are terminals, so `exec cmd | less` and `exec cmd <
@@ -94,6 +87,7 @@ function execOptions(options: RunOptions, terminal: boolean): ExecOptions {
     pty: terminal ? { cols, rows, ...(term !== undefined && { term }) } : false,
     umask: process.umask(),
     ...(options.cwd !== undefined && { cwd: options.cwd }),
+    ...(options.snapshot !== undefined && { snapshot: options.snapshot }),
     ...(options.timeout !== undefined && { timeoutMs: options.timeout * 1000 }),
   };
 }

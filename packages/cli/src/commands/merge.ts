@@ -69,7 +69,7 @@ interface About {
 
 function report(result: MergeResult, { fork, target, open, dryRun }: About): void {
   const { merged, entries, conflicts, before, durationMs } = result;
-  if (merged || dryRun) entries.forEach(printEntry);
+  if (merged || dryRun) entries.forEach((entry) => printEntry(entry));
   conflicts.forEach(printConflict);
   const files = `${entries.length} ${entries.length === 1 ? "path" : "paths"}`;
   const some = `${conflicts.length} ${conflicts.length === 1 ? "conflict" : "conflicts"}`;

@@ -1,6 +1,6 @@
 // devdev mount, devdev unmount.
 
-import type { MountTransport, Params } from "@devdev/protocol";
+import type { Autosnapshot, MountTransport, Params } from "@devdev/protocol";
 import { UsageError } from "../failure.js";
 import { hostPath } from "../host-path.js";
 import { clock } from "../interrupted.js";
@@ -13,6 +13,7 @@ interface MountOptions extends GlobalOptions {
   ephemeral?: boolean;
   durable?: boolean;
   writeback?: boolean;
+  autosnapshot?: Autosnapshot;
   allowOther?: boolean;
   transport?: MountTransport;
   xattrs: boolean;
@@ -29,6 +30,7 @@ export async function mount(directory: string | undefined, options: MountOptions
   if (options.ephemeral) params.ephemeral = true;
   if (options.durable !== undefined) params.durable = options.durable;
   if (options.writeback !== undefined) params.writeback = options.writeback;
+  if (options.autosnapshot !== undefined) params.autosnapshot = options.autosnapshot;
   if (options.allowOther) params.allowOther = true;
   if (options.transport !== undefined) params.transport = options.transport;
   if (!options.xattrs) params.xattrs = false;

@@ -3,6 +3,7 @@
 import { duration, line, printJson, shortId, size, table, time } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
+import { pathsWithin } from "./travel.js";
 
 export async function snapshot(
   options: GlobalOptions & { message?: string; name?: string },
@@ -41,18 +42,22 @@ export async function snapshots(options: GlobalOptions): Promise<void> {
 
 export async function restore(
   ref: string,
+  paths: string[],
   options: GlobalOptions & { live?: boolean; kill?: boolean },
 ): Promise<void> {
   using session = await Session.open(options);
-  const { id } = await session.workspaceAsLeft();
+  const summary = await session.workspaceAsLeft();
+  const { id } = summary;
   const result = await session.call("snapshot/restore", {
     workspace: id,
     ref,
+    ...(paths.length > 0 && { paths: await pathsWithin(summary, paths) }),
     ...(options.live && { live: true }),
     ...(options.kill && { kill: true }),
   });
   if (options.json) return printJson(result);
   const files = `${result.filesChanged} ${result.filesChanged === 1 ? "file" : "files"} changed`;
-  line(`restored ${shortId(result.id)} (${files}, ${duration(result.durationMs)})`);
-  line(`undo with: devdev restore ${shortId(result.before.id)}`);
+  const what = paths.length === 0 ? shortId(result.id) : `from ${ref}`;
+  line(`restored ${what} (${files}, ${duration(result.durationMs)})`);
+  line(`undo with: devdev undo, or devdev restore ${shortId(result.before.id)}`);
 }

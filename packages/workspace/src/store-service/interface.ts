@@ -8,9 +8,12 @@ import type {
   Checkpoint,
   CollectionResult,
   Damage,
+  EventRow,
   Measured,
+  NewEvent,
   NewSnapshot,
   NewWorkspace,
+  OpenTurn,
   SnapshotRow,
   WorkspaceChange,
   WorkspaceRow,
@@ -28,13 +31,19 @@ export interface PersistRequest {
   checkpoint?: Uint8Array;
   /** With it: the workspace goes back to what it was then, and has nothing of later merges. */
   mergesUntil?: number;
+  /** With a snapshot: the event that it belongs to, also in the same transaction. */
+  event?: SnapshotEvent;
   /** At most a quarter of a core, until `hurry`. */
   background?: boolean;
 }
 
+/** An event of which the store knows the snapshot; `ends`: the open turn that it is the end of. */
+export type SnapshotEvent = Omit<NewEvent, "workspace" | "snapshot" | "state"> & { ends?: number };
+
 export interface PersistResult {
   root: Uint8Array;
   snapshot?: SnapshotRow;
+  event?: EventRow;
   /** Bytes that the store did not have. */
   bytesAdded: number;
   /** Bytes of all objects now. */
@@ -95,6 +104,9 @@ export interface WriterCalls {
     damage: Damage,
     options: { dryRun: boolean; aside: string; open: readonly string[] },
   ): Omit<StoreRepair, "durationMs" | "ok">;
+  /** Survives the process at once, a power loss with the next durable commit. */
+  addEvent(row: NewEvent, ends?: number): EventRow;
+  openTurn(workspace: string, detail: Record<string, unknown>): OpenTurn;
   /** Collects garbage now. */
   collect(): CollectionResult;
   statistics(): StoreStatistics;
@@ -110,6 +122,9 @@ export interface ReaderCalls {
   workspace(id: string): WorkspaceRow | undefined;
   snapshots(workspace: string): SnapshotRow[];
   bases(workspace: string): BaseRow[];
+  events(workspace: string): EventRow[];
+  effects(workspace: string, number: number): unknown;
+  openTurns(workspace: string): OpenTurn[];
   /** From now on answers what this engine needs, for this workspace. */
   serve(engine: number, workspace: string): void;
   leave(engine: number): void;

@@ -4,12 +4,12 @@
 // What is small goes in together with the rows: the database writes each page that it touches once.
 
 import { DevdevError } from "@devdev/errno";
-import type { NewSnapshot, Store } from "@devdev/store";
+import type { EventRow, NewEvent, NewSnapshot, SnapshotRow, Store } from "@devdev/store";
 import { PersistJob, Tree } from "@devdev/vfs";
 import type { Pace, StoreObject } from "@devdev/vfs";
 
 import { passPhase } from "../fault.js";
-import type { PersistRequest, PersistResult } from "./interface.js";
+import type { PersistRequest, PersistResult, SnapshotEvent } from "./interface.js";
 
 /** In the background, so that a hurry takes effect soon; else larger ones. */
 const BACKGROUND_BATCH = 2 << 20;
@@ -112,10 +112,10 @@ export class Persisting {
   }
 
   #commit(root: Uint8Array, blocks: StoreObject[], pages: StoreObject[]): PersistResult {
-    const { workspace, at, snapshot, checkpoint = root, mergesUntil } = this.#request;
+    const { workspace, at, snapshot, event, checkpoint = root, mergesUntil } = this.#request;
     const { metadata } = this.#store;
     if (this.#givenUp) throw new DevdevError("ECANCELED", "nobody waits for this any more");
-    const row = this.#store.transaction(() => {
+    const rows = this.#store.transaction(() => {
       let added = 0;
       if (blocks.length > 0) {
         added += this.#store.blocks.put(blocks);
@@ -131,15 +131,25 @@ export class Persisting {
       if (mergesUntil !== undefined) metadata.removeMerges(workspace, mergesUntil);
       const full: NewSnapshot | undefined = snapshot && { ...snapshot, workspace, root };
       const kept = full && metadata.addSnapshot(full);
+      const noted = kept && event && noteOf(metadata, kept, event);
       passPhase("commit");
-      return kept;
+      return { ...(kept && { snapshot: kept }), ...(noted && { event: noted }) };
     });
     passPhase("commit");
     const storeBytes = metadata.counter(KEPT) + metadata.counter(ADDED);
-    return { root, bytesAdded: this.#added, storeBytes, ...(row && { snapshot: row }) };
+    return { root, bytesAdded: this.#added, storeBytes, ...rows };
   }
 }
 
 function copied(objects: StoreObject[]): StoreObject[] {
   return objects.map((each) => ({ ...each, data: each.data.slice() }));
+}
+
+function noteOf(
+  { history }: Store["metadata"],
+  { workspace, sequence, contentId }: SnapshotRow,
+  { ends, ...event }: SnapshotEvent,
+): EventRow {
+  const row: NewEvent = { ...event, workspace, snapshot: sequence, state: contentId };
+  return history.addEvent(row, ends);
 }

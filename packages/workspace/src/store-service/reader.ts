@@ -73,6 +73,9 @@ serveCalls<ReaderCalls>(parentPort, {
   workspace: (id) => opened().metadata.workspace(id),
   snapshots: (workspace) => opened().metadata.snapshots(workspace),
   bases: (workspace) => opened().metadata.bases(workspace),
+  events: (workspace) => opened().metadata.history.events(workspace),
+  effects: (workspace, number) => opened().metadata.history.effects(workspace, number),
+  openTurns: (workspace) => opened().metadata.history.openTurns(workspace),
   serve: (engine, workspace) => {
     const server = serveNeeds(engine, (needs, self) => {
       for (const need of needs) void answer(self, workspace, need);

@@ -4,7 +4,7 @@
 import { DevdevError } from "@devdev/errno";
 import type { BaseRow, Checkpoint, NewWorkspace } from "@devdev/store";
 import type { CollectionResult, SnapshotRow, WorkspaceChange } from "@devdev/store";
-import type { WorkspaceRow } from "@devdev/store";
+import type { EventRow, NewEvent, OpenTurn, WorkspaceRow } from "@devdev/store";
 import { Tree } from "@devdev/vfs";
 
 import type { StoreRepair } from "@devdev/protocol";
@@ -126,6 +126,26 @@ export class StoreService {
 
   snapshots(workspace: string): Promise<SnapshotRow[]> {
     return this.#lists.of(workspace);
+  }
+
+  events(workspace: string): Promise<EventRow[]> {
+    return this.#reader.call("events", workspace);
+  }
+
+  effects(workspace: string, number: number): Promise<unknown> {
+    return this.#reader.call("effects", workspace, number);
+  }
+
+  openTurns(workspace: string): Promise<OpenTurn[]> {
+    return this.#reader.call("openTurns", workspace);
+  }
+
+  addEvent(row: NewEvent, ends?: number): Promise<EventRow> {
+    return this.#writer.call("addEvent", row, ends);
+  }
+
+  openTurn(workspace: string, detail: Record<string, unknown>): Promise<OpenTurn> {
+    return this.#writer.call("openTurn", workspace, detail);
   }
 
   /** Makes a tree durable as the checkpoint, and as a snapshot if one is asked for. */

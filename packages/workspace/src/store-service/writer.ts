@@ -67,6 +67,11 @@ function rows<T>(work: (store: Store) => T): T {
   return result;
 }
 
+/** Survives the process; what it says of states is found out again when a power loss takes it. */
+function soon<T>(work: (metadata: Store["metadata"]) => T): T {
+  return rows((store) => store.transaction(() => work(store.metadata), { durable: false }));
+}
+
 if (!parentPort) throw new Error("this file is the entry of a worker thread");
 serveCalls<WriterCalls>(parentPort, {
   ready: () => void opened(),
@@ -113,6 +118,8 @@ serveCalls<WriterCalls>(parentPort, {
       upkeep.touch(),
     );
   },
+  addEvent: (row, ends) => soon(({ history }) => history.addEvent(row, ends)),
+  openTurn: (workspace, detail) => soon(({ history }) => history.openTurn(workspace, detail)),
   collect: () => opened().upkeep.collect(),
   statistics: () => {
     const { store, upkeep } = opened();

@@ -1,0 +1,231 @@
+// Making a former state of a workspace the live one: restore, undo, redo. Each is one step of the
+// history, keeps what it replaces, and leaves the state before it when it fails.
+
+import type {
+  RestoreOptions,
+  RestoreResult,
+  SnapshotInfo,
+  TravelOptions,
+  TravelResult,
+} from "@devdev/protocol";
+import type { Tree } from "@devdev/vfs";
+
+import { passPhase } from "./fault.js";
+import { freeze } from "./live-state.js";
+import { positive } from "./parts.js";
+import { findSnapshot } from "./snapshot-names.js";
+import type { Timeline, TimelineParts } from "./timeline.js";
+import { changedSinceUndo, nothingTo, refusePaths } from "./travel-refusals.js";
+import { along, type Place, unsaved, walk } from "./walk.js";
+
+const A = { undo: "an undo", redo: "a redo" } as const;
+
+/** The live state as it is kept. */
+export interface Saved {
+  info: SnapshotInfo;
+  /** Whether it had to be kept first. */
+  added: boolean;
+  /** The caller disposes of it. */
+  tree: Tree;
+}
+
+/** Where to go, and what is said of it in the history. */
+export interface Journey {
+  target: SnapshotInfo;
+  tree: Tree;
+  event: { kind: string; parent?: number | undefined; detail: Record<string, unknown> };
+  /** Keeps the state before; what it adds is not what the store comes back to, but the target. */
+  save: (comeBackTo: number) => Promise<Saved>;
+  options: RestoreOptions;
+}
+
+export class Travel {
+  readonly #parts: TimelineParts;
+  readonly #timeline: Timeline;
+
+  constructor(parts: TimelineParts, timeline: Timeline) {
+    this.#parts = parts;
+    this.#timeline = timeline;
+  }
+
+  restore(ref: string | number, options: RestoreOptions): Promise<RestoreResult> {
+    refusePaths(options);
+    const started = performance.now();
+    return this.#timeline.alone(async () => {
+      const target = findSnapshot(await this.#timeline.snapshots(), ref);
+      using tree = await this.#timeline.load(target);
+      const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
+      const { saved, filesChanged } = await this.go({
+        target,
+        tree,
+        event: { kind: "restore", parent: await this.#eventOf(target), detail: nameOf(target) },
+        save: (comeBackTo) => this.save(message, { always: true, comeBackTo }),
+        options,
+      });
+      const durationMs = performance.now() - started;
+      return { id: target.id, before: saved.info, filesChanged, durationMs };
+    });
+  }
+
+  /** Back in the history; what is in no snapshot counts as a step, and is kept. */
+  undo({ steps = 1, ...options }: TravelOptions): Promise<TravelResult> {
+    refusePaths(options);
+    return this.#move("undo", positive("steps", steps), options);
+  }
+
+  redo({ steps = 1, ...options }: TravelOptions): Promise<TravelResult> {
+    return this.#move("redo", positive("steps", steps), options);
+  }
+
+  #move(kind: "undo" | "redo", steps: number, options: RestoreOptions): Promise<TravelResult> {
+    const started = performance.now();
+    return this.#timeline.alone(async () => {
+      const line = walk(await this.#parts.keeper.history.all());
+      const changed = (await this.#liveId()) !== line.current?.state;
+      if (kind === "redo" && changed && line.forth.length > 0) throw changedSinceUndo();
+      const { back, forth } = changed ? unsaved(line) : line;
+      const all = await this.#timeline.snapshots();
+      const there = (place: Place): boolean => snapshotOf(all, place) !== undefined;
+      const places = kind === "undo" ? back : forth;
+      const place = along(places, steps, there);
+      const target = place && snapshotOf(all, place);
+      if (!target) throw nothingTo(kind, places.filter(there).length);
+      using tree = await this.#timeline.load(target);
+      const { saved, filesChanged } = await this.go({
+        target,
+        tree,
+        event: { kind, parent: place.number, detail: { to: place.number, steps } },
+        save: (comeBackTo) => this.save(`before ${A[kind]}`, { comeBackTo }),
+        options,
+      });
+      const durationMs = performance.now() - started;
+      return {
+        id: target.id,
+        to: place.number,
+        steps,
+        ...(saved.added && { saved: saved.info }),
+        filesChanged,
+        durationMs,
+      };
+    });
+  }
+
+  /** Goes there. The caller has the mutex. */
+  async go(journey: Journey): Promise<{ saved: Saved; filesChanged: number }> {
+    const { checkpointer, commands, keeper, now } = this.#parts;
+    const { target, tree, event, options } = journey;
+    const goOn = await checkpointer.meanwhile(() => commands.makeWay(options));
+    let saved: Saved;
+    try {
+      saved = await this.#switch(journey);
+    } finally {
+      goOn();
+    }
+    using before = saved.tree;
+    const { kind, parent, detail } = event;
+    await keeper.history.add({
+      kind,
+      at: now(),
+      ...(parent !== undefined && { parent }),
+      snapshot: target.sequence,
+      state: target.id,
+      detail,
+    });
+    return { saved, filesChanged: await before.countChanges(tree) };
+  }
+
+  /**
+   * Keeps the live state as an automatic snapshot, unless (`always` false) the one with which the
+   * history ends is of the same state. The caller has the mutex.
+   */
+  async save(
+    message: string,
+    { always = false, comeBackTo }: { always?: boolean; comeBackTo?: number } = {},
+  ): Promise<Saved> {
+    const { vfs, keeper, now } = this.#parts;
+    const [tree, changeCount] = await freeze(vfs);
+    try {
+      const id = await tree.contentId();
+      const { current } = walk(await keeper.history.all());
+      const known = current?.state === id;
+      const found = known && snapshotOf(await this.#timeline.snapshots(), current);
+      if (found && !always) return { info: found, added: false, tree };
+      const event = known
+        ? undefined
+        : await this.#timeline.eventOf("snapshot", { automatic: true, message }, now());
+      const described = { automatic: true, message };
+      const more = { event, ...(comeBackTo !== undefined && { comeBackTo }) };
+      const info = await this.#timeline.keep(tree, changeCount, described, more);
+      return { info, added: true, tree };
+    } catch (error) {
+      tree.dispose();
+      throw error;
+    }
+  }
+
+  async #liveId(): Promise<string> {
+    const [tree] = await freeze(this.#parts.vfs);
+    using live = tree;
+    return await live.contentId();
+  }
+
+  /** The event that made the state of a snapshot. */
+  async #eventOf({ sequence, id }: SnapshotInfo): Promise<number | undefined> {
+    const events = await this.#parts.keeper.history.all();
+    const made = events.find(({ snapshot }) => snapshot === sequence);
+    return (made ?? events.findLast(({ state }) => state === id))?.number;
+  }
+
+  /**
+   * Keeps the state before, then makes `tree` the live state. The store comes first, in one step: a
+   * crash in between brings the target back, an error takes everything back.
+   */
+  async #switch({ target, tree, save }: Journey): Promise<Saved> {
+    const { vfs, checkpointer } = this.#parts;
+    const saved = await save(target.sequence);
+    try {
+      await this.#rebase(target, saved);
+      checkpointer.noteRestored();
+      await vfs.restore(tree);
+      passPhase("restore");
+      return saved;
+    } catch (error) {
+      // Either state may be live; both are kept, and the next checkpoint finds out.
+      checkpointer.noteUnknown();
+      saved.tree.dispose();
+      throw error;
+    }
+  }
+
+  /** Makes the target the state to come back to, where that was not done with the state before. */
+  async #rebase(target: SnapshotInfo, { info, added }: Saved): Promise<void> {
+    const { keeper, now } = this.#parts;
+    const takeBack = added ? undefined : await keeper.rebase(target.sequence, now());
+    try {
+      passPhase("restore");
+    } catch (error) {
+      if (takeBack) await takeBack();
+      else {
+        await keeper.rebase(info.sequence, now());
+        await keeper.removeSnapshot(info.sequence);
+        await this.#timeline.publish();
+      }
+      throw error;
+    }
+  }
+}
+
+/** A snapshot of this state that is still kept. */
+export function snapshotOf(
+  all: readonly SnapshotInfo[],
+  { state, snapshots }: Place,
+): SnapshotInfo | undefined {
+  return (
+    all.find(({ sequence }) => snapshots.includes(sequence)) ?? all.find(({ id }) => id === state)
+  );
+}
+
+/** What the history says of a snapshot also when it is gone. */
+export function nameOf({ name, message }: SnapshotInfo): Record<string, unknown> {
+  return { ...(name !== undefined && { name }), ...(message !== undefined && { message }) };
+}
