@@ -248,6 +248,23 @@ export declare function getxattr(engine: number, path: Uint8Array, name: Uint8Ar
 /** getxattr(2). */
 export declare function getxattrSync(engine: number, path: Uint8Array, name: Uint8Array): Buffer
 
+/** A tree like `base`, which was frozen from the engine, with these paths as in `source`. */
+export declare function graft(number: number, base: number, source: number, paths: Array<GraftPath>): Promise<Grafted>
+
+/** A tree, or which path could not be, and why. */
+export interface Grafted {
+  tree?: number
+  at?: number
+  errno?: string
+}
+
+/** A path that is to be as in another tree. */
+export interface GraftPath {
+  path: Uint8Array
+  /** Of a directory: its attributes only. */
+  shallow: boolean
+}
+
 /** The devdev mounts of this mount namespace. */
 export declare function hostMounts(): Promise<Array<FoundMountInfo>>
 

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use devdev_vfs::Tree;
 use devdev_vfs::api::FrozenTree;
+use devdev_vfs::{Graft, Tree};
 use napi::Env;
-use napi::bindgen_prelude::{AsyncTask, BigInt, Object};
+use napi::bindgen_prelude::{AsyncTask, BigInt, Object, Uint8Array};
 use napi_derive::napi;
 
 use crate::engine::Engine;
@@ -75,6 +75,48 @@ pub fn restore(
         engine.host_mount.apply_restored(&engine.vfs, &restored);
         let (inodes, names) = (restored.inodes.len() as u32, restored.names.len() as u32);
         Ok(Some(RestoreInfo { inodes, names, pause_ns }))
+    })
+}
+
+/// A path that is to be as in another tree.
+#[napi(object)]
+pub struct GraftPath {
+    pub path: Uint8Array,
+    /// Of a directory: its attributes only.
+    pub shallow: bool,
+}
+
+/// A tree, or which path could not be, and why.
+#[napi(object)]
+pub struct Grafted {
+    pub tree: Option<u32>,
+    pub at: Option<u32>,
+    pub errno: Option<String>,
+}
+
+/// A tree like `base`, which was frozen from the engine, with these paths as in `source`.
+#[napi(catch_unwind, ts_return_type = "Promise<Grafted>")]
+pub fn graft(
+    env: &Env,
+    number: u32,
+    base: u32,
+    source: u32,
+    paths: Vec<GraftPath>,
+) -> Result<Object<'_>, Thrown> {
+    let (engine, base, source) = (engine(number)?, tree(base)?, tree(source)?);
+    let paths = paths.into_iter().map(|p| Graft { path: p.path.to_vec(), shallow: p.shallow });
+    let paths: Vec<Graft> = paths.collect();
+    long(env, "restore", move || {
+        Ok(match engine.vfs.graft(&base.tree, &source.tree, &paths) {
+            Ok(tree) => {
+                let tree = add_tree(tree, Arc::downgrade(&engine));
+                Grafted { tree: Some(tree), at: None, errno: None }
+            }
+            Err((at, errno)) => {
+                let errno = Some(errno.name().to_owned());
+                Grafted { tree: None, at: Some(at as u32), errno }
+            }
+        })
     })
 }
 

@@ -1,6 +1,7 @@
 // The core VFS: a Node-shaped fs API, snapshots and the host mount over the native addon, which
 // nothing else imports.
 
+export type { GraftPath } from "./graft.js";
 export { Vfs } from "./vfs.js";
 export type { FlushReport, RestoreReport, SnapshotName, VfsOptions, VfsUsage } from "./vfs.js";
 export { clearDeadMount, helperPath, HostMount, hostMounts, whoUses } from "./host-mount.js";

@@ -6,6 +6,7 @@ import * as native from "@devdev/native";
 import type { WorkspaceFs } from "@devdev/protocol";
 import { DEFAULT_BYTES, DEFAULT_INODES, timeOfNs } from "./defaults.js";
 import { guarded, rethrow, type EngineRef } from "./fs/call.js";
+import { grafted, type GraftPath } from "./graft.js";
 import { workspaceFs } from "./fs/workspace-fs.js";
 import { HostMount, type HostMountConfig } from "./host-mount.js";
 import { Tree } from "./tree.js";
@@ -165,6 +166,11 @@ export class Vfs implements Disposable {
   freeze(): Tree {
     const { tree, pauseNs } = guarded(() => native.freeze(this.handle));
     return Tree.own(tree, pauseNs);
+  }
+
+  /** `base`, which was frozen from this engine, with these paths as they are in `source`. */
+  graft(base: Tree, source: Tree, paths: readonly GraftPath[]): Promise<Tree> {
+    return grafted(this.handle, base, source, paths);
   }
 
   /** Makes `tree` the live state in one step, then brings the kernel's caches in line. */

@@ -137,7 +137,7 @@ interface Compared {
 
 type Sides = Compared | { gone: true };
 
-function removed({ number }: EventRow): DevdevError {
+export function removed({ number }: EventRow): DevdevError {
   return new DevdevError("ERR_NO_SNAPSHOT", `a snapshot of event ${number} was removed`, {
     hint: "what the event did to files can no longer be compared",
   });

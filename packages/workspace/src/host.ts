@@ -65,10 +65,7 @@ export class WorkspaceHost implements Host {
   async list(): Promise<WorkspaceSummary[]> {
     const rows = await this.#store.workspaces();
     const stored = rows.map((row) =>
-      summaryOf(row, {
-        ...this.#live(row.id, row.options),
-        ...this.#interrupted.of(row.id),
-      }),
+      summaryOf(row, { ...this.#live(row.id, row.options), ...this.#interrupted.of(row.id) }),
     );
     const beside = [...this.#ephemeral.values()].map(async (each): Promise<WorkspaceSummary> => {
       const snapshots = (await this.#ready.get(each.id)?.snapshots())?.length ?? 0;
@@ -232,9 +229,8 @@ export class WorkspaceHost implements Host {
   }
 
   #live(id: string, kept: Pick<WorkspaceOptions, "writeback" | "autosnapshot">): Live {
-    const open = this.#ready.get(id);
-    const { mountPoint, transport } = open ?? {};
-    const { writeback = false, autosnapshot = "off" } = open ?? kept;
+    const { mountPoint, transport } = this.#ready.get(id) ?? {};
+    const { writeback = false, autosnapshot = "off" } = this.#ready.get(id) ?? kept;
     return { writeback, autosnapshot, ...defined({ mountPoint, transport }) };
   }
 

@@ -27,6 +27,7 @@ import { type ExportOptions, writeExport } from "./export-file.js";
 import { HistoryView } from "./history-view.js";
 import type { WorkspaceParts } from "./parts.js";
 import { Retention } from "./retention.js";
+import { PathTravel } from "./path-travel.js";
 import { withBytes } from "./snapshot-bytes.js";
 import { Timeline, type TimelineParts } from "./timeline.js";
 import { Travel } from "./travel.js";
@@ -37,6 +38,7 @@ export abstract class WorkspaceStates {
   protected readonly turns: Turns;
   protected readonly keeping: Retention;
   readonly #travel: Travel;
+  readonly #paths: PathTravel;
   readonly #view: HistoryView;
   readonly #commands: Commands;
 
@@ -44,6 +46,7 @@ export abstract class WorkspaceStates {
     this.timeline = new Timeline(parts);
     this.keeping = new Retention(parts, parts.mutex, () => this.timeline.publish());
     this.#travel = new Travel(parts, this.timeline);
+    this.#paths = new PathTravel(parts, this.timeline, this.#travel);
     this.turns = new Turns({ ...parts, timeline: this.timeline, travel: this.#travel });
     this.#view = new HistoryView(parts);
     this.#commands = parts.commands;
@@ -68,7 +71,9 @@ export abstract class WorkspaceStates {
 
   async restore(ref: string | number, options: RestoreOptions = {}): Promise<RestoreResult> {
     if (options.kill) await this.#endFirst();
-    return this.#travel.restore(ref, options);
+    const { paths, ...rest } = options;
+    if (paths) return this.#paths.restore(ref, paths, rest);
+    return this.#travel.restore(ref, rest);
   }
 
   log(options: LogOptions = {}): Promise<HistoryEvent[]> {
@@ -81,7 +86,9 @@ export abstract class WorkspaceStates {
 
   async undo(options: UndoOptions = {}): Promise<TravelResult> {
     if (options.kill) await this.#endFirst();
-    return this.#travel.undo(options);
+    const { paths, ...rest } = options;
+    if (paths) return this.#paths.undo(paths, rest);
+    return this.#travel.undo(rest);
   }
 
   async redo(options: TravelOptions = {}): Promise<TravelResult> {

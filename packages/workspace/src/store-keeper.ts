@@ -21,13 +21,7 @@ export class StoreKeeper implements Keeper {
     this.#store = store;
     this.#workspace = workspace;
     this.#vfs = vfs;
-    this.history = new EventLog({
-      events: () => store.events(workspace),
-      effects: (number) => store.effects(workspace, number),
-      openTurns: () => store.openTurns(workspace),
-      addEvent: (row, ends) => store.addEvent({ ...row, workspace }, ends),
-      openTurn: (detail) => store.openTurn(workspace, detail),
-    });
+    this.history = new EventLog(store.history(workspace));
   }
 
   /** From now on the store also answers what the engine needs. */

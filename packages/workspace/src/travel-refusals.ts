@@ -1,14 +1,8 @@
 // Why a state cannot become the live one, in words.
 
 import { DevdevError } from "@devdev/errno";
-import type { RestoreOptions } from "@devdev/protocol";
 
 const DONE = { undo: "undone", redo: "redone" } as const;
-
-export function refusePaths({ paths }: RestoreOptions): void {
-  if (paths === undefined) return;
-  throw new DevdevError("ERR_NOT_SUPPORTED", "single paths cannot be restored yet");
-}
 
 export function changedSinceUndo(): DevdevError {
   return new DevdevError("ERR_NOTHING_TO_REDO", "the workspace was changed since the undo", {

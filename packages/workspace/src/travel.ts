@@ -15,7 +15,7 @@ import { freeze } from "./live-state.js";
 import { positive } from "./parts.js";
 import { findSnapshot } from "./snapshot-names.js";
 import type { Timeline, TimelineParts } from "./timeline.js";
-import { changedSinceUndo, nothingTo, refusePaths } from "./travel-refusals.js";
+import { changedSinceUndo, nothingTo } from "./travel-refusals.js";
 import { along, type Place, unsaved, walk } from "./walk.js";
 
 const A = { undo: "an undo", redo: "a redo" } as const;
@@ -27,6 +27,8 @@ export interface Saved {
   added: boolean;
   /** The caller disposes of it. */
   tree: Tree;
+  /** That of the live state when it was frozen. */
+  changeCount: bigint;
 }
 
 /** Where to go, and what is said of it in the history. */
@@ -49,7 +51,6 @@ export class Travel {
   }
 
   restore(ref: string | number, options: RestoreOptions): Promise<RestoreResult> {
-    refusePaths(options);
     const started = performance.now();
     return this.#timeline.alone(async () => {
       const target = findSnapshot(await this.#timeline.snapshots(), ref);
@@ -69,7 +70,6 @@ export class Travel {
 
   /** Back in the history; what is in no snapshot counts as a step, and is kept. */
   undo({ steps = 1, ...options }: TravelOptions): Promise<TravelResult> {
-    refusePaths(options);
     return this.#move("undo", positive("steps", steps), options);
   }
 
@@ -149,14 +149,14 @@ export class Travel {
       const { current } = walk(await keeper.history.all());
       const known = current?.state === id;
       const found = known && snapshotOf(await this.#timeline.snapshots(), current);
-      if (found && !always) return { info: found, added: false, tree };
+      if (found && !always) return { info: found, added: false, tree, changeCount };
       const event = known
         ? undefined
         : await this.#timeline.eventOf("snapshot", { automatic: true, message }, now());
       const described = { automatic: true, message };
       const more = { event, ...(comeBackTo !== undefined && { comeBackTo }) };
       const info = await this.#timeline.keep(tree, changeCount, described, more);
-      return { info, added: true, tree };
+      return { info, added: true, tree, changeCount };
     } catch (error) {
       tree.dispose();
       throw error;

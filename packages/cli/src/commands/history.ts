@@ -102,13 +102,10 @@ function markOf({ kind, current, snapshot, paths }: HistoryEvent): string | unde
 
 /** What is to be said of an event on one line. */
 function said(event: HistoryEvent): string {
-  const { kind, turn, snapshot, parent, steps = 1, other, paths, undone } = event;
+  const { kind, turn, snapshot, parent, steps = 1, other, paths } = event;
   if (turn) return `${howItEnded(turn)}  ${totals(turn.effects)}  ${shorter(commandLine(turn))}`;
   const named = snapshot?.name ?? snapshot?.message ?? "";
-  if (paths) {
-    const what = undone === undefined ? named : `what ${undone} did to`;
-    return `${what} ${paths.map((path) => gitPath(path)).join(" ")}`.trim();
-  }
+  if (paths) return named === "" ? paths.map((path) => gitPath(path)).join(" ") : named;
   if (kind === "undo" || kind === "redo" || kind === "restore") {
     const to = parent === undefined ? "" : `to ${parent}`;
     return `${to}${steps > 1 ? ` (${steps} steps)` : ""} ${kind === "restore" ? named : ""}`.trim();

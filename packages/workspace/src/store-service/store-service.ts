@@ -4,14 +4,16 @@
 import { DevdevError } from "@devdev/errno";
 import type { BaseRow, Checkpoint, NewWorkspace } from "@devdev/store";
 import type { CollectionResult, SnapshotRow, WorkspaceChange } from "@devdev/store";
-import type { EventRow, NewEvent, OpenTurn, WorkspaceRow } from "@devdev/store";
+import type { WorkspaceRow } from "@devdev/store";
 import { Tree } from "@devdev/vfs";
 
 import type { StoreRepair } from "@devdev/protocol";
 import type { SnapshotOwner } from "../keeper.js";
+import type { EventBackend } from "../event-log.js";
 import { WorkerCalls } from "./calls.js";
 import { StoreChecks } from "./checks.js";
 import { asideOf } from "../salvage/aside.js";
+import { historyOf } from "./history.js";
 import { Loans } from "./loans.js";
 import { Quota } from "./quota.js";
 import type {
@@ -128,24 +130,9 @@ export class StoreService {
     return this.#lists.of(workspace);
   }
 
-  events(workspace: string): Promise<EventRow[]> {
-    return this.#reader.call("events", workspace);
-  }
-
-  effects(workspace: string, number: number): Promise<unknown> {
-    return this.#reader.call("effects", workspace, number);
-  }
-
-  openTurns(workspace: string): Promise<OpenTurn[]> {
-    return this.#reader.call("openTurns", workspace);
-  }
-
-  addEvent(row: NewEvent, ends?: number): Promise<EventRow> {
-    return this.#writer.call("addEvent", row, ends);
-  }
-
-  openTurn(workspace: string, detail: Record<string, unknown>): Promise<OpenTurn> {
-    return this.#writer.call("openTurn", workspace, detail);
+  /** What happened to a workspace. */
+  history(workspace: string): EventBackend {
+    return historyOf(workspace, this.#reader, this.#writer);
   }
 
   /** Makes a tree durable as the checkpoint, and as a snapshot if one is asked for. */

@@ -1,0 +1,282 @@
+//! Single paths restored: by hand, and at random against what each path must become.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::api::{Api, OpenFlags};
+use crate::sample::Random;
+use crate::{Caller, Clock, Limits, SetXattr, VfsOptions};
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timespec {
+        Timespec { secs: 1000, nanos: 7 }
+    }
+}
+
+const READ: OpenFlags = OpenFlags {
+    read: true,
+    write: false,
+    append: false,
+    create: false,
+    exclusive: false,
+    truncate: false,
+    directory: false,
+    nofollow: false,
+};
+const CREATE: OpenFlags = OpenFlags { write: true, create: true, truncate: true, ..READ };
+
+struct Fs(Api);
+
+impl Fs {
+    fn new() -> Fs {
+        let owner = Caller::default();
+        let limits = Limits { bytes: 1 << 30, inodes: 1 << 20 };
+        let options = VfsOptions { clock: Arc::new(Still), limits, xattrs: true, owner };
+        Fs(Api::new(Vfs::new(options), owner))
+    }
+
+    fn put(&self, path: &str, text: &str) {
+        self.0.write_file(path.as_bytes(), text.as_bytes(), CREATE, 0o666).unwrap();
+    }
+
+    fn get(&self, path: &str) -> std::result::Result<String, Errno> {
+        let bytes = self.0.read_file(path.as_bytes(), READ).map_err(|failure| failure.errno)?;
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
+    fn dir(&self, path: &str) {
+        self.0.mkdir(path.as_bytes(), 0o755).unwrap();
+    }
+
+    fn ino(&self, path: &str) -> u64 {
+        self.0.stat(path.as_bytes(), false).unwrap().node.ino().0
+    }
+
+    fn freeze(&self) -> Arc<Tree> {
+        self.0.vfs().freeze()
+    }
+
+    /// Makes these paths what they are in `source`.
+    fn graft(&self, source: &Tree, paths: &[&str]) -> std::result::Result<(), Refused> {
+        let paths: Vec<Graft> = paths
+            .iter()
+            .map(|path| Graft { path: path.as_bytes().into(), shallow: false })
+            .collect();
+        self.graft_all(source, &paths)
+    }
+
+    fn graft_all(&self, source: &Tree, paths: &[Graft]) -> std::result::Result<(), Refused> {
+        let vfs = self.0.vfs();
+        let tree = vfs.graft(&vfs.freeze(), source, paths)?;
+        vfs.restore(&tree);
+        vfs.check_invariants().unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn files_come_back_under_their_numbers_with_all_that_they_were() {
+    let fs = Fs::new();
+    fs.dir("/d");
+    fs.put("/d/f", "one");
+    fs.0.chmod(b"/d/f", 0o4711).unwrap();
+    fs.0.setxattr(b"/d/f", b"user.x", b"v", SetXattr::default()).unwrap();
+    fs.put("/d/other", "stays");
+    let (ino, before) = (fs.ino("/d/f"), fs.freeze());
+    fs.0.unlink(b"/d/f").unwrap();
+    fs.put("/d/f", "two");
+    fs.put("/d/other", "stays as it is now");
+    fs.put("/d/new", "new");
+    fs.graft(&before, &["/d/f", "/d/new"]).unwrap();
+    assert_eq!((fs.get("/d/f").as_deref(), fs.ino("/d/f")), (Ok("one"), ino));
+    assert_eq!(fs.0.stat(b"/d/f", false).unwrap().mode & 0o7777, 0o4711);
+    assert_eq!(fs.0.getxattr(b"/d/f", b"user.x").unwrap(), b"v");
+    assert_eq!(fs.get("/d/other").as_deref(), Ok("stays as it is now"));
+    assert_eq!(fs.get("/d/new"), Err(Errno::NoEnt));
+}
+
+#[test]
+fn directories_come_back_whole_with_what_leads_to_them() {
+    let fs = Fs::new();
+    for path in ["/a", "/a/b", "/a/b/c", "/a/b/c/empty"] {
+        fs.dir(path);
+    }
+    (0..300).for_each(|n| fs.put(&format!("/a/b/c/{n}"), &n.to_string()));
+    fs.put("/a/x", "x");
+    fs.0.chmod(b"/a", 0o700).unwrap();
+    let before = fs.freeze();
+    fs.0.remove(b"/a", true).unwrap();
+    fs.graft(&before, &["/a/b/c"]).unwrap();
+    assert_eq!(fs.get("/a/b/c/299").as_deref(), Ok("299"));
+    assert_eq!(fs.0.stat(b"/a", false).unwrap().mode & 0o777, 0o700);
+    assert_eq!((fs.get("/a/x"), fs.0.readdir(b"/a/b/c").unwrap().len()), (Err(Errno::NoEnt), 301));
+    // A directory in place of a file, and the other way round.
+    fs.0.remove(b"/a/b/c", true).unwrap();
+    fs.put("/a/b/c", "a file");
+    fs.dir("/a/x");
+    fs.put("/a/x/inside", "");
+    fs.graft(&before, &["/a/x", "/a/b/c"]).unwrap();
+    assert_eq!(fs.get("/a/x").as_deref(), Ok("x"));
+    assert_eq!(fs.get("/a/b/c/0").as_deref(), Ok("0"));
+}
+
+#[test]
+fn what_goes_on_elsewhere_is_left_alone() {
+    let fs = Fs::new();
+    fs.dir("/d");
+    fs.put("/d/f", "one");
+    let before = fs.freeze();
+    fs.0.rename(b"/d/f", b"/moved").unwrap();
+    fs.0.rename(b"/d", b"/e").unwrap();
+    fs.graft(&before, &["/d"]).unwrap();
+    fs.put("/d/f", "changed");
+    assert_eq!(fs.get("/moved").as_deref(), Ok("one"));
+    assert!(fs.ino("/d/f") != fs.ino("/moved") && fs.ino("/d") != fs.ino("/e"));
+    // With both names the rename is taken back.
+    let fs = Fs::new();
+    fs.put("/f", "one");
+    let (ino, before) = (fs.ino("/f"), fs.freeze());
+    fs.0.rename(b"/f", b"/moved").unwrap();
+    fs.graft(&before, &["/f", "/moved"]).unwrap();
+    assert_eq!((fs.ino("/f"), fs.get("/moved")), (ino, Err(Errno::NoEnt)));
+}
+
+#[test]
+fn hard_links_are_kept_where_both_states_have_them() {
+    let fs = Fs::new();
+    fs.put("/a", "one");
+    fs.0.link(b"/a", b"/b").unwrap();
+    fs.0.link(b"/a", b"/c").unwrap();
+    let (ino, before) = (fs.ino("/a"), fs.freeze());
+    fs.0.unlink(b"/a").unwrap();
+    fs.put("/a", "other");
+    fs.graft(&before, &["/a"]).unwrap();
+    assert_eq!((fs.ino("/a"), fs.0.stat(b"/a", false).unwrap().nlink), (ino, 3));
+    // The content that /b and /c have now is not that of /a then: they part.
+    fs.put("/b", "changed");
+    fs.graft(&before, &["/a"]).unwrap();
+    assert_eq!((fs.get("/a").as_deref(), fs.get("/c").as_deref()), (Ok("one"), Ok("changed")));
+    assert_eq!(fs.0.stat(b"/c", false).unwrap().nlink, 2);
+    // All of them together are one again.
+    fs.graft(&before, &["/a", "/b", "/c"]).unwrap();
+    assert_eq!((fs.ino("/a"), fs.0.stat(b"/c", false).unwrap().nlink), (ino, 3));
+    assert_eq!(fs.get("/b").as_deref(), Ok("one"));
+}
+
+#[test]
+fn attributes_of_a_directory_come_back_without_what_is_in_it() {
+    let fs = Fs::new();
+    fs.dir("/d");
+    fs.put("/d/f", "one");
+    let before = fs.freeze();
+    fs.0.chmod(b"/d", 0o700).unwrap();
+    fs.put("/d/f", "two");
+    let paths = [Graft { path: b"/d".to_vec(), shallow: true }];
+    fs.graft_all(&before, &paths).unwrap();
+    assert_eq!(fs.0.stat(b"/d", false).unwrap().mode & 0o777, 0o755);
+    assert_eq!(fs.get("/d/f").as_deref(), Ok("two"));
+}
+
+#[test]
+fn refusals_name_the_path_and_change_nothing() {
+    let fs = Fs::new();
+    fs.dir("/d");
+    fs.put("/d/f", "one");
+    let before = fs.freeze();
+    fs.0.remove(b"/d", true).unwrap();
+    fs.put("/d", "in the way");
+    let refused = |paths: &[&str]| fs.graft(&before, paths).err();
+    assert_eq!(refused(&["/d", "/nothing"]), Some((1, Errno::NoEnt)));
+    assert_eq!(refused(&["/d/f"]), Some((0, Errno::NotDir)));
+    for odd in ["d", "", "/d/../d", "/.devdev", "/.devdev/tmp"] {
+        assert_eq!(refused(&[odd]), Some((0, Errno::Inval)), "{odd}");
+    }
+    assert_eq!(fs.get("/d").as_deref(), Ok("in the way"));
+}
+
+#[test]
+fn all_paths_together_are_the_whole() {
+    let fs = Fs::new();
+    fs.dir("/d");
+    fs.put("/d/f", "one");
+    fs.put("/.devdev/home/rc", "home");
+    let before = fs.freeze();
+    fs.0.remove(b"/d", true).unwrap();
+    fs.put("/e", "new");
+    fs.put("/.devdev/home/rc", "changed");
+    fs.graft(&before, &["/"]).unwrap();
+    assert_eq!((fs.get("/d/f").as_deref(), fs.get("/e")), (Ok("one"), Err(Errno::NoEnt)));
+    assert_eq!(fs.get("/.devdev/home/rc").as_deref(), Ok("changed"));
+    fs.graft(&before, &["/.devdev/home"]).unwrap();
+    assert_eq!(fs.get("/.devdev/home/rc").as_deref(), Ok("home"));
+    assert_eq!(crate::path_diff(&before, &fs.freeze(), crate::DiffScope::default()), []);
+}
+
+/// Names from a small alphabet, so that they meet.
+fn some_path(random: &mut Random) -> String {
+    let depth = 1 + random.below(3);
+    (0..depth).map(|_| format!("/{}", random.below(3))).collect()
+}
+
+/// What is at a path and below it, as text.
+fn seen(fs: &Fs, path: &str, out: &mut Vec<String>) {
+    let Ok(attr) = fs.0.stat(path.as_bytes(), false) else { return };
+    out.push(format!("{path} {:o} {:?}", attr.mode, fs.get(path).ok()));
+    for name in fs.0.readdir(path.as_bytes()).unwrap_or_default() {
+        seen(fs, &format!("{path}/{}", String::from_utf8_lossy(&name.name)), out);
+    }
+}
+
+#[test]
+fn any_path_becomes_what_it_was_and_no_other_changes() {
+    let mut random = Random(20_011);
+    for round in 0..200 {
+        let fs = Fs::new();
+        let change = |random: &mut Random| {
+            let (a, b) = (some_path(random), some_path(random));
+            // Most of these fail: names are few, and that is what makes them meet.
+            match random.below(6) {
+                0 | 1 => _ = fs.0.mkdir(a.as_bytes(), 0o700 + random.below(8) as u32),
+                2 => _ = fs.0.write_file(a.as_bytes(), b.as_bytes(), CREATE, 0o600),
+                3 => _ = fs.0.rename(a.as_bytes(), b.as_bytes()),
+                4 => _ = fs.0.link(a.as_bytes(), b.as_bytes()),
+                _ => _ = fs.0.remove(a.as_bytes(), true),
+            }
+        };
+        (0..30).for_each(|_| change(&mut random));
+        let before = fs.freeze();
+        let path = some_path(&mut random);
+        let mut was = Vec::new();
+        seen(&fs, &path, &mut was);
+        (0..20).for_each(|_| change(&mut random));
+        let (mut now, others) = (Vec::new(), |all: &[String]| -> Vec<String> {
+            let inside = |line: &&String| {
+                !line.starts_with(&format!("{path} ")) && !line.starts_with(&format!("{path}/"))
+            };
+            all.iter().filter(inside).cloned().collect()
+        });
+        for name in ["/0", "/1", "/2"] {
+            seen(&fs, name, &mut now);
+        }
+        if let Err((_, errno)) = fs.graft(&before, &[&path]) {
+            assert!(matches!(errno, Errno::NoEnt | Errno::NotDir), "round {round}: {errno:?}");
+            continue;
+        }
+        let mut after = Vec::new();
+        seen(&fs, &path, &mut after);
+        assert_eq!(after, was, "round {round}: {path}");
+        let mut all = Vec::new();
+        for name in ["/0", "/1", "/2"] {
+            seen(&fs, name, &mut all);
+        }
+        // Directories on the way may have been made.
+        let (had, has) = (others(&now), others(&all));
+        assert!(had.iter().all(|line| has.contains(line)), "round {round}: {path}");
+        let made = has.iter().filter(|line| !had.contains(line));
+        let on_the_way =
+            |line: &String| path.starts_with(&format!("{}/", line.split(' ').next().unwrap_or("")));
+        assert!(made.into_iter().all(on_the_way), "round {round}: {path}");
+    }
+}
