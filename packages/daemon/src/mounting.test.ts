@@ -27,6 +27,7 @@ function host(mounting: () => Promise<void>): { host: WorkspaceHost; done: strin
         ephemeral: false,
         durable: false,
         writeback: false,
+        autosnapshot: "off",
         createdAt: 0,
         snapshots: 0,
       });

@@ -12,6 +12,7 @@ function summary(name: string, mountPoint?: string, lastMountPoint?: string): Wo
     ephemeral: false,
     durable: false,
     writeback: false,
+    autosnapshot: "off",
     createdAt: 0,
     snapshots: 0,
     ...(mountPoint !== undefined && { mountPoint }),
