@@ -85,6 +85,20 @@ forEachIdentity("mount", (who, as) => {
     expect(chosen.transport).toBe(process.env["DEVDEV_TRANSPORT"] ?? "io_uring");
   });
 
+  test.runIf(as === "user")("where io_uring cannot be had, mount and status say why", async () => {
+    await using ring = await offerIoUring();
+    await using devdev = await Devdev.create(await who(), "mount");
+    const bin = join(devdev.identity.checkout, "bin/devdev");
+    const mount = `"${bin}" mount --transport io_uring "${devdev.mountPoint}"`;
+    // The daemon that this starts may lock no memory, which rings take.
+    const { stderr } = await devdev.mustHost(["sh", "-c", `ulimit -l 0; exec ${mount}`]);
+    const reason = ring.offered ? "ulimit -l" : "the kernel";
+    expect(stderr).toContain(reason);
+    expect((await devdev.ok(["status"])).stdout).toMatch(/^ +not io_uring: ./m);
+    const { whyClassic } = await devdev.json<{ whyClassic?: string }>(["status"]);
+    expect(whyClassic).toContain(reason);
+  });
+
   // For the ordinary user, but root must prepare it.
   const prepared = as === "user" && isRoot();
 

@@ -153,7 +153,11 @@ impl Rings {
 type Threads = Vec<JoinHandle<()>>;
 
 fn wait_at(place: Place, spares: usize, index: usize) -> Result<(Waiting, RingView), String> {
-    let failed = |error: Errno| format!("io_uring: {}", std::io::Error::from(error));
+    let failed = |error: Errno| {
+        let hint =
+            if error == Errno::NOMEM { ": RLIMIT_MEMLOCK is too low (ulimit -l)" } else { "" };
+        format!("io_uring: {}{hint}", std::io::Error::from(error))
+    };
     let (start, started) = mpsc::channel::<(Arc<Core>, OnEnd)>();
     let (ready, prepared) = mpsc::channel();
     let thread = std::thread::Builder::new().name("devdev-ring".into()).spawn(move || {

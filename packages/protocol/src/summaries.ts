@@ -12,6 +12,8 @@ export interface WorkspaceSummary {
   mountPoint?: string;
   /** How requests come in, while it is mounted. */
   transport?: MountTransport;
+  /** Why it is classic although io_uring was to be used. */
+  whyClassic?: string;
   /** Where it was mounted last. */
   lastMountPoint?: string;
   /**

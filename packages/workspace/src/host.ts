@@ -21,7 +21,10 @@ import { Workspace } from "./workspace.js";
 
 type CreateOptions = Omit<WorkspaceOptions, "dataDir" | "clock"> & { mountPath?: string };
 
-type Live = Pick<WorkspaceSummary, "mountPoint" | "transport" | "writeback" | "autosnapshot">;
+type Live = Pick<
+  WorkspaceSummary,
+  "mountPoint" | "transport" | "whyClassic" | "writeback" | "autosnapshot"
+>;
 /** An ephemeral workspace's summary, as far as it does not change. */
 type Beside = Pick<WorkspaceSummary, "id" | "name" | "createdAt" | "lastMountPoint">;
 
@@ -229,9 +232,9 @@ export class WorkspaceHost implements Host {
   }
 
   #live(id: string, kept: Pick<WorkspaceOptions, "writeback" | "autosnapshot">): Live {
-    const { mountPoint, transport } = this.#ready.get(id) ?? {};
+    const { mountPoint, transport, whyClassic } = this.#ready.get(id) ?? {};
     const { writeback = false, autosnapshot = "off" } = this.#ready.get(id) ?? kept;
-    return { writeback, autosnapshot, ...defined({ mountPoint, transport }) };
+    return { writeback, autosnapshot, ...defined({ mountPoint, transport, whyClassic }) };
   }
 
   #refuseWhenClosing(): void {

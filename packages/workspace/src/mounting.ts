@@ -67,6 +67,10 @@ export class Mounting {
     return this.#parts.vfs.hostMount?.transport;
   }
 
+  get whyClassic(): string | undefined {
+    return this.#parts.vfs.hostMount?.whyClassic;
+  }
+
   /** The path, or an error that says that there is none. */
   need(doing: string): string {
     const { path } = this;

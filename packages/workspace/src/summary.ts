@@ -7,7 +7,7 @@ import type { ListedWorkspace } from "./store-service/interface.js";
 
 type Present = Pick<
   WorkspaceSummary,
-  "mountPoint" | "transport" | "writeback" | "autosnapshot" | "interrupted"
+  "mountPoint" | "transport" | "whyClassic" | "writeback" | "autosnapshot" | "interrupted"
 >;
 
 /** `present`: what is so only now. */

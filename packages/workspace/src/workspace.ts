@@ -106,6 +106,11 @@ export class Workspace extends WorkspaceStates implements WorkspaceInterface {
     return this.#mounting.transport;
   }
 
+  /** Why it is mounted classic although io_uring was to be used. */
+  get whyClassic(): string | undefined {
+    return this.#mounting.whyClassic;
+  }
+
   async mount(path?: string, options: HostMountOptions = {}): Promise<string> {
     const { autosnapshot, ...mounting } = options;
     const at = await this.#mounting.mount(path, mounting);

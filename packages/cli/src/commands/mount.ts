@@ -40,7 +40,7 @@ export async function mount(directory: string | undefined, options: MountOptions
   if (options.json) return printJson(mounted);
   if (options.transport !== undefined && options.transport !== mounted.transport) {
     process.stderr.write(
-      "devdev: io_uring cannot be used here (see devdev doctor), so it is classic\n",
+      `devdev: it is classic: ${mounted.whyClassic ?? "io_uring cannot be used here"} (see devdev doctor)\n`,
     );
   }
   if (options.writeback && !mounted.writeback) {

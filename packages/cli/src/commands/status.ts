@@ -32,6 +32,7 @@ export async function status(options: GlobalOptions): Promise<void> {
   const how = [s.transport, s.writeback ? "writeback" : undefined].filter((word) => word);
   const over = s.mountPoint === undefined || how.length === 0 ? "" : ` (${how.join(", ")})`;
   line(`mounted at   ${s.mountPoint ?? "-"}${over}`);
+  if (s.whyClassic !== undefined) line(`             not io_uring: ${s.whyClassic}`);
   const told = interruption(s);
   if (told !== undefined) line(`interrupted  ${told}`);
   line(
