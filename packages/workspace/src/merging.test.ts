@@ -111,6 +111,11 @@ it("ephemeral workspaces are forked and merged in memory", async () => {
   await source.restore(before!.id);
   expect(await source.fs.readFile("/f", "utf8")).toBe("one\n2\n3\n4\n5\n");
   expect(await source.merge(deep)).toMatchObject({ merged: true });
+  await source.undo();
+  expect(await source.fs.readFile("/f", "utf8")).toBe("one\n2\n3\n4\n5\n");
+  await source.redo();
+  expect(await source.fs.readFile("/f", "utf8")).toBe("one\n2\n3\n4\nfive\n");
+  expect(await source.merge(deep)).toMatchObject({ merged: false });
   await using other = await Workspace.create();
   await expect(source.merge(other)).rejects.toThrow(code("ERR_UNRELATED"));
   await expect(source.merge(source)).rejects.toThrow(code("EINVAL"));

@@ -155,7 +155,10 @@ class Merge {
     // Later than the snapshot: who goes back to that takes back that the merge was made.
     await this.#note(theirs, Math.max(now(), before.createdAt + 1));
     const { id, name } = this.#fork;
-    await keeper.history.add({ kind: "merge", at: now(), detail: { other: { id, name } } });
+    const merge = await timeline.eventOf("merge", { other: { id, name } }, now());
+    // So that undo and redo know the state.
+    const result = { automatic: true, message: `after the merge of ${name}` };
+    await timeline.keep(tree, undefined, result, { event: merge });
     return { merged: true, entries, conflicts, before };
   }
 

@@ -110,7 +110,7 @@ function said(event: HistoryEvent): string {
     const to = parent === undefined ? "" : `to ${parent}`;
     return `${to}${steps > 1 ? ` (${steps} steps)` : ""} ${kind === "restore" ? named : ""}`.trim();
   }
-  if (other) return `${other.name} ${named}`.trim();
+  if (other) return other.name;
   if (event.automatic) return named === "" ? "(automatic)" : `(${named})`;
   return named === "" ? (snapshot?.id.slice(0, 12) ?? "") : named;
 }

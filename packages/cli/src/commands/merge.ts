@@ -75,7 +75,7 @@ function report(result: MergeResult, { fork, target, open, dryRun }: About): voi
   const some = `${conflicts.length} ${conflicts.length === 1 ? "conflict" : "conflicts"}`;
   if (merged) {
     line(`${fork} merged into ${target} (${files} changed, ${duration(durationMs)})`);
-    if (before) line(`undo with: devdev restore ${shortId(before.id)}`);
+    if (before) line(`undo with: devdev undo, or devdev restore ${shortId(before.id)}`);
     if (open) line(`${some}: edit what is marked`);
   } else if (conflicts.length > 0 && !dryRun) {
     line(`${some}, so nothing was changed; choose --theirs, --ours or --markers`);
