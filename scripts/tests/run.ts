@@ -1,13 +1,16 @@
-// Runs every test runner, whatever the ones before it did, and closes with one line that counts the
-// tests of all of them. A runner that dies, hangs or counts nothing is a failure of its own.
+// Runs every test runner, whatever the ones before it did, and closes with what failed and one line
+// that counts the tests of all of them. A runner that dies, hangs or counts nothing is a failure of
+// its own.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { type Failure, told, unnamed, within } from "./failures.ts";
 import { runners, type Counts, type Runner } from "./runners.ts";
 
 interface Result extends Counts {
   name: string;
   seconds: number;
   problem?: string;
+  failures: Failure[];
 }
 
 const KILL_AFTER_MS = 10_000;
@@ -19,8 +22,8 @@ function run(runner: Runner): Promise<{ output: string; code: number | null; tim
     const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     let timedOut = false;
-    const show = (chunk: Buffer): void => {
-      output += chunk.toString();
+    const show = (chunk: string): void => {
+      output += chunk;
       process.stdout.write(chunk);
     };
     const signal = (name: NodeJS.Signals): void => {
@@ -35,8 +38,8 @@ function run(runner: Runner): Promise<{ output: string; code: number | null; tim
       signal("SIGTERM");
       setTimeout(() => signal("SIGKILL"), KILL_AFTER_MS).unref();
     }, runner.timeoutMs);
-    child.stdout.on("data", show);
-    child.stderr.on("data", show);
+    child.stdout.setEncoding("utf8").on("data", show);
+    child.stderr.setEncoding("utf8").on("data", show);
     child.on("error", (error) => {
       clearTimeout(timer);
       resolve({ output: `${output}${error.message}`, code: 127, timedOut });
@@ -55,14 +58,23 @@ async function measure(runner: Runner): Promise<Result> {
   const { output, code, timedOut } = await run(runner);
   const counted = runner.count(output);
   const counts = counted ?? { passed: 0, failed: 0, skipped: 0 };
-  const result: Result = { name: runner.name, seconds: (Date.now() - started) / 1000, ...counts };
+  const seconds = (Date.now() - started) / 1000;
+  const result: Result = { name: runner.name, seconds, failures: [], ...counts };
   const tests = counts.passed + counts.failed + counts.skipped;
   if (timedOut) result.problem = `stopped after ${runner.timeoutMs / 60_000} minutes`;
   else if (counted === undefined || (tests === 0 && !runner.gate))
     result.problem = "counted no test";
   else if (code !== 0 && counts.failed === 0) result.problem = `exit code ${code}`;
   if (result.problem !== undefined) result.failed += 1;
+  if (result.failed > 0) result.failures = within(runner.name, failures(runner, result, output));
   return result;
+}
+
+/** At least one, whatever the runner has said. */
+function failures(runner: Runner, { problem }: Result, output: string): Failure[] {
+  const found = runner.failures(output);
+  if (problem !== undefined) return [...found, unnamed(problem, output)];
+  return found.length > 0 ? found : [unnamed("which of them it does not say", output)];
 }
 
 /** Tests clean up after themselves: a host mount that is still there is a failure. */
@@ -91,6 +103,7 @@ for (const { name, passed, failed, skipped, seconds, problem } of results) {
   );
 }
 for (const line of left) console.log(`a host mount was left behind: ${line}`);
+for (const line of told(results.flatMap((result) => result.failures))) console.log(line);
 const skips = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
 console.log(`${total.passed} passed, ${total.failed} failed${skips}`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,6 +1,14 @@
 // The test runners of the repository: how each is started and how its own count is read. Separate
 // from the loop that runs them, so that a new suite is one entry here.
 import { readFileSync, rmSync } from "node:fs";
+import {
+  cargoFailures,
+  checkFailures,
+  type Failure,
+  fuzzFailures,
+  toldFailures,
+  vitestFailures,
+} from "./failures.ts";
 
 export interface Counts {
   passed: number;
@@ -16,6 +24,8 @@ export interface Runner {
   gate?: boolean;
   /** Reads the count from what the runner printed or wrote; undefined when it wrote none. */
   count(output: string): Counts | undefined;
+  /** Finds in its output what it says of the tests that failed. */
+  failures(output: string): Failure[];
 }
 
 const MINUTE = 60_000;
@@ -45,6 +55,7 @@ function vitest(project: string, options: VitestOptions): Runner {
       project,
     ].concat(reporters, args),
     timeoutMs,
+    failures: vitestFailures,
     count: () => {
       const result = readJson(report);
       if (result === undefined) return undefined;
@@ -136,12 +147,14 @@ export function runners(): Runner[] {
       timeoutMs: 10 * MINUTE,
       gate: true,
       count: countChecks,
+      failures: checkFailures,
     },
     {
       name: "cargo",
       command: ["cargo", "test", "--locked", ...manifest, "--workspace", "--no-fail-fast"],
       timeoutMs: 15 * MINUTE,
       count: countCargo,
+      failures: cargoFailures,
     },
     {
       name: "io_uring",
@@ -155,9 +168,16 @@ export function runners(): Runner[] {
       ].concat(["--package", "devdev-fuse", "--test", "host", "--no-fail-fast"]),
       timeoutMs: 10 * MINUTE,
       count: countCargo,
+      failures: cargoFailures,
     },
     // The same inputs each time: scripts/fuzz alone takes new ones.
-    { name: "fuzz", command: ["scripts/fuzz", "20", "1"], timeoutMs: 5 * MINUTE, count: countFuzz },
+    {
+      name: "fuzz",
+      command: ["scripts/fuzz", "20", "1"],
+      timeoutMs: 5 * MINUTE,
+      count: countFuzz,
+      failures: fuzzFailures,
+    },
     vitest("unit", { timeoutMs: 5 * MINUTE }),
     vitest("suites", {
       timeoutMs: 40 * MINUTE,
@@ -176,6 +196,7 @@ export function runners(): Runner[] {
       command: ["scripts/suites", "--transport", "io_uring", ...OVER_RINGS],
       timeoutMs: 20 * MINUTE,
       count: countSuites,
+      failures: toldFailures,
     },
   ];
 }

@@ -9,6 +9,7 @@ import { sweep } from "../../test/harness/global-setup.ts";
 import { type Identity, identity, identityNames } from "../../test/harness/identity.ts";
 import { run } from "../../test/harness/run.ts";
 import { buildFsops } from "../../test/property/fsops.ts";
+import { type Failure, told, unnamed, vitestFailures, within } from "./failures.ts";
 import { countVitest, type Counts } from "./runners.ts";
 
 /** What with-io-uring exits with where the kernel's switch cannot be moved. */
@@ -95,26 +96,32 @@ function clean(who: Identity, home: string): Record<string, string> {
 
 function execute(argv: string[]): Promise<{ code: number | null; output: string }> {
   const [file, ...args] = argv as [string, ...string[]];
-  const child = spawn(file, args, { cwd: "/", stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(file, args, { cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
-    process.stdout.write(chunk);
-  });
+  for (const [from, to] of [
+    [child.stdout, process.stdout],
+    [child.stderr, process.stderr],
+  ] as const) {
+    from.setEncoding("utf8").on("data", (chunk: string) => {
+      output += chunk;
+      to.write(chunk);
+    });
+  }
   return new Promise((resolve) => child.on("close", (code) => resolve({ code, output })));
 }
 
 async function main(): Promise<void> {
   const all = wanted(process.argv.slice(2));
   const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-  const told: string[] = [];
+  const lines: string[] = [];
+  const failures: Failure[] = [];
   for (const combination of all.combinations) {
     const { transport, as } = combination;
     const how = all.writeback ? " with writeback" : "";
     console.log(`\n== suites over ${transport} as ${as}${how}`);
     const { code, output } = await execute(await command(combination, all));
     if (code === UNAVAILABLE) {
-      told.push(`over ${transport} as ${as}: skipped: io_uring not available`);
+      lines.push(`over ${transport} as ${as}: skipped: io_uring not available`);
       total.skipped++;
       continue;
     }
@@ -122,11 +129,15 @@ async function main(): Promise<void> {
     if (code !== 0 && counts.failed === 0) counts.failed = 1;
     for (const name of ["passed", "failed", "skipped"] as const) total[name] += counts[name];
     const { passed, failed, skipped } = counts;
-    told.push(`over ${transport} as ${as}: ${passed} ok, ${failed} not, ${skipped} skipped`);
+    lines.push(`over ${transport} as ${as}: ${passed} ok, ${failed} not, ${skipped} skipped`);
+    if (failed === 0) continue;
+    const found = vitestFailures(output);
+    const named = found.length > 0 ? found : [unnamed(`exit code ${code}`, output)];
+    failures.push(...within(`over ${transport} as ${as}`, named));
   }
   await sweep(base());
   rmSync(base(), { recursive: true, force: true });
-  console.log(`\n${told.join("\n")}`);
+  console.log(`\n${[...lines, ...told(failures)].join("\n")}`);
   console.log(`suites: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   process.exitCode = total.failed === 0 ? 0 : 1;
 }
