@@ -1,20 +1,14 @@
 // `devdev store check | repair | stats` (SEMANTICS S85 to S87) as a user has them: real
 // databases are damaged, looked at and repaired, with a daemon and without one.
 
-import {
-  copyFileSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeSync,
-  closeSync,
-} from "node:fs";
+import { copyFileSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { zstdDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
+import { identityNames } from "../harness/identity.ts";
 import { forEachIdentity } from "../harness/suite.ts";
 
 interface Check {
@@ -42,7 +36,9 @@ interface Listed {
   name?: string;
 }
 
-forEachIdentity("the store", (who) => {
+forEachIdentity("the store", (who, as) => {
+  // What repair does, does not depend on whose store it is.
+  const once = { skip: as !== identityNames[0] };
   let devdev: Devdev;
   let whole: string;
   const store = () => join(devdev.home, "store");
@@ -81,6 +77,9 @@ forEachIdentity("the store", (who) => {
     await write("mkdir many; i=0; while [ $i -lt 400 ]; do echo $i > many/f$i; i=$((i+1)); done");
     await devdev.ok(["snapshot", "-w", "w", "--name", "two"]);
     await write("rm -r many; echo later > later");
+    await devdev.ok(["daemon", "stop"]);
+    // What checkpoints kept that came in between: the tests take it that all there is is needed.
+    await devdev.ok(["gc"]);
     await devdev.ok(["daemon", "stop"]);
     whole = join(devdev.directory, "whole.sqlite");
     copyFileSync(file(), whole);
@@ -141,14 +140,18 @@ forEachIdentity("the store", (who) => {
 
   test("S86 lost pages of a tree: names that are lost, and what is found without one", async () => {
     await damaged((db) => {
-      // 'D': a page of a directory with names of many.
       const rows = db.prepare("SELECT rowid, encoding, data FROM pages").all() as Array<{
         rowid: number;
         encoding: number;
         data: Uint8Array;
       }>;
-      const large = rows.toSorted((a, b) => b.data.length - a.data.length)[0]!;
-      db.prepare("DELETE FROM pages WHERE rowid = ?").run(large.rowid);
+      // The page of a directory that has the most names of many.
+      const names = rows.map(({ encoding, data }) => {
+        const page = encoding === 0 ? Buffer.from(data) : zstdDecompressSync(data);
+        return page.toString("latin1").match(/f\d{2,3}/g)?.length ?? 0;
+      });
+      const { rowid } = rows[names.indexOf(Math.max(...names))]!;
+      db.prepare("DELETE FROM pages WHERE rowid = ?").run(rowid);
     });
     const report = await look();
     expect(report.ok).toBe(false);
@@ -169,7 +172,7 @@ forEachIdentity("the store", (who) => {
     expect(files + lost).toBeGreaterThanOrEqual(400 - 16);
   });
 
-  test("S86 every page that there is can be lost: repair always leaves a whole store", async () => {
+  test("S86 any page can be lost: repair always leaves a whole store", once, async () => {
     const count = sql(
       (db) => db.prepare("SELECT count(*) AS n FROM pages").get() as { n: number },
     ).n;
@@ -188,21 +191,25 @@ forEachIdentity("the store", (who) => {
     }
   });
 
-  test("S87 a truncated database is made anew of what can be read, the old one kept", async () => {
-    await damaged(() => undefined);
-    truncateSync(file(), Math.floor(statSync(file()).size * 0.8));
-    const report = await look();
-    expect(report.ok).toBe(false);
-    const done = await repair();
-    expect(done.rebuilt).toContain("made anew");
-    expect(statSync(join(done.quarantine!, "devdev.sqlite")).size).toBeGreaterThan(0);
-    expect(done.left).toEqual([]);
-    expect((await look("--deep")).problems).toEqual([]);
-    await devdev.mount("--name", "w");
-    expect((await devdev.json<Listed[]>(["ls"])).map(({ name }) => name)).toEqual(["w"]);
-  });
+  test(
+    "S87 a truncated database is made anew of what is left, the old one kept",
+    once,
+    async () => {
+      await damaged(() => undefined);
+      truncateSync(file(), Math.floor(statSync(file()).size * 0.8));
+      const report = await look();
+      expect(report.ok).toBe(false);
+      const done = await repair();
+      expect(done.rebuilt).toContain("made anew");
+      expect(statSync(join(done.quarantine!, "devdev.sqlite")).size).toBeGreaterThan(0);
+      expect(done.left).toEqual([]);
+      expect((await look("--deep")).problems).toEqual([]);
+      await devdev.mount("--name", "w");
+      expect((await devdev.json<Listed[]>(["ls"])).map(({ name }) => name)).toEqual(["w"]);
+    },
+  );
 
-  test("S87 garbage in the middle of the database file, and a log that is gone", async () => {
+  test("S87 garbage in the middle of the database file, and a log that is gone", once, async () => {
     await damaged(() => undefined);
     const fd = openSync(file(), "r+");
     writeSync(fd, Buffer.alloc(40_000, 0x5a), 0, 40_000, Math.floor(statSync(file()).size / 2));
@@ -221,7 +228,7 @@ forEachIdentity("the store", (who) => {
     expect((await look("--deep")).problems).toEqual([]);
   });
 
-  test("S87 what is no database, or newer, is refused in words, and left alone", async () => {
+  test("S87 what is no database, or newer, is refused in words, and left alone", once, async () => {
     await damaged((db) => db.exec("PRAGMA user_version = 99"));
     const newer = await devdev.cli(["store", "check"]);
     expect(newer.code).toBe(1);
