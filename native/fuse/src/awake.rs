@@ -5,20 +5,20 @@
 //! before they halt (`haltpoll`), unless that was set to nothing, as in small sandboxes. There root
 //! may ask the kernel for idle CPUs that answer at once: `/dev/cpu_dma_latency`
 //! (Documentation/power/pm_qos_interface.rst), which holds while the file is open, no longer than
-//! this process lives. For others threads spin. Both only while requests come in quickly.
+//! this process lives. For others a helper process spins. Both only while requests come in quickly.
 
 mod quota;
-mod spin;
+mod spinner;
 
-use std::cell::OnceCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::cpus;
+use spinner::Spinner;
 
 const DEVICE: &str = "/dev/cpu_dma_latency";
 const DRIVER: &str = "/sys/devices/system/cpu/cpuidle/current_driver";
@@ -31,8 +31,12 @@ const MOST_CPUS: usize = 8;
 /// So many requests of one worker within this time: somebody waits for each of them.
 const SOME: u32 = 32;
 const QUICKLY: Duration = Duration::from_millis(16);
+/// Moving so many bytes takes a worker as long as answering a request.
+const BYTES: u64 = 32 << 10;
 /// Without such a series for so long, CPUs may halt again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Without any for so long, a process that spins is not kept.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
 
 /// How busy one worker is.
 pub(crate) struct Pulse {
@@ -42,16 +46,17 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    pub fn new() -> Pulse {
+    /// `helper`: the helper binary. The first one counts for the whole process.
+    pub fn new(helper: Option<&Path>) -> Pulse {
         static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
-        let keeper = KEEPER.get_or_init(|| is_wanted().then(Keeper::new).flatten());
+        let keeper = KEEPER.get_or_init(|| is_wanted().then(|| Keeper::new(helper)).flatten());
         Pulse { keeper: keeper.as_ref(), left: SOME, since: Instant::now() }
     }
 
-    /// To be called for each request, with the time at which it came.
-    pub fn beat(&mut self, now: Instant) {
+    /// To be called for each request, with the time at which it came and the bytes that it moves.
+    pub fn beat(&mut self, now: Instant, bytes: u64) {
         let Some(keeper) = self.keeper else { return };
-        self.left -= 1;
+        self.left = self.left.saturating_sub(1 + (bytes / BYTES) as u32);
         if self.left == 0 {
             if now.saturating_duration_since(self.since) < QUICKLY {
                 keeper.beat();
@@ -77,70 +82,54 @@ fn halts_at_once(driver: &std::io::Result<String>, polling: &std::io::Result<Str
         && polling.trim().parse::<u64>().is_ok_and(|nanos| nanos < POLLING_ENOUGH_NS)
 }
 
-/// Threads that do what is to be done while series come.
+/// A thread that does what is to be done while series come.
 struct Keeper {
     shared: Arc<Shared>,
-    threads: Vec<Thread>,
+    thread: Thread,
 }
 
 #[derive(Default)]
 struct Shared {
     series: AtomicU64,
-    /// The threads are not asleep.
+    /// The thread is not asleep.
     busy: AtomicBool,
 }
 
+/// What keeps CPUs from halting.
+trait Means: Send + 'static {
+    fn begin(&mut self);
+    fn end(&mut self);
+    /// Nothing came for a long time.
+    fn release(&mut self) {}
+}
+
 impl Keeper {
-    fn new() -> Option<Keeper> {
-        Keeper::asking(DEVICE).or_else(|| (!quota::is_limited()).then(Keeper::spinning).flatten())
+    // None where this user may not ask and no process may spin.
+    fn new(helper: Option<&Path>) -> Option<Keeper> {
+        Asking::new(DEVICE).map_or_else(
+            || Keeper::start(Spinner::new(helper.filter(|_| !quota::is_limited())?)),
+            Keeper::start,
+        )
     }
 
-    // None where this user may not ask, or no thread can be had.
-    fn asking(device: &str) -> Option<Keeper> {
-        let device = device.to_owned();
-        // Opening asks for nothing yet, but tells whether it is permitted.
-        drop(open(&device)?);
-        Keeper::start([move |shared: &Shared| shared.ask(&device)])
-    }
-
-    fn spinning() -> Option<Keeper> {
-        Keeper::start(cpus::usable().into_iter().map(|cpu| {
-            let settled = OnceCell::new();
-            move |shared: &Shared| {
-                if *settled.get_or_init(|| spin::settle(cpu)) {
-                    spin::spin(shared);
-                } else {
-                    thread::sleep(PAUSE);
-                }
-            }
-        }))
-    }
-
-    fn start<K>(keep: impl IntoIterator<Item = K>) -> Option<Keeper>
-    where
-        K: Fn(&Shared) + Send + 'static,
-    {
+    fn start(mut means: impl Means) -> Option<Keeper> {
         let shared = Arc::new(Shared::default());
-        let start = |keep: K| {
-            let theirs = shared.clone();
-            let all = move || loop {
-                while !theirs.busy.load(Ordering::Acquire) {
-                    thread::park();
-                }
-                keep(&theirs);
-                theirs.busy.store(false, Ordering::Release);
-            };
-            let thread = thread::Builder::new().name("devdev-awake".into()).spawn(all).ok()?;
-            Some(thread.thread().clone())
+        let theirs = shared.clone();
+        let keep = move || loop {
+            theirs.wait_for_series(&mut means);
+            means.begin();
+            theirs.wait_for_pause();
+            means.end();
+            theirs.busy.store(false, Ordering::Release);
         };
-        let threads: Option<Vec<Thread>> = keep.into_iter().map(start).collect();
-        Some(Keeper { threads: threads?, shared })
+        let thread = thread::Builder::new().name("devdev-awake".into()).spawn(keep).ok()?;
+        Some(Keeper { thread: thread.thread().clone(), shared })
     }
 
     fn beat(&self) {
         self.shared.series.fetch_add(1, Ordering::Relaxed);
         if !self.shared.busy.swap(true, Ordering::AcqRel) {
-            self.threads.iter().for_each(Thread::unpark);
+            self.thread.unpark();
         }
     }
 }
@@ -150,23 +139,55 @@ impl Shared {
         self.series.load(Ordering::Relaxed)
     }
 
-    // Until no more series come.
-    fn ask(&self, device: &str) {
-        let request = open(device).and_then(|mut file| {
-            file.write_all(&0_i32.to_ne_bytes()).ok()?;
-            Some(file)
-        });
+    fn wait_for_series(&self, means: &mut impl Means) {
+        let start = Instant::now();
+        while !self.busy.load(Ordering::Acquire) {
+            if start.elapsed() < LONG_PAUSE {
+                thread::park_timeout(LONG_PAUSE);
+            } else {
+                means.release();
+                thread::park();
+            }
+        }
+    }
+
+    fn wait_for_pause(&self) {
         let mut seen = self.series();
         loop {
             thread::sleep(PAUSE);
             let now = self.series();
             if now == seen {
-                break;
+                return;
             }
             seen = now;
         }
-        // Closing it takes the request back.
-        drop(request);
+    }
+}
+
+/// Asks the kernel; closing the device takes the request back.
+struct Asking {
+    device: String,
+    request: Option<File>,
+}
+
+impl Asking {
+    fn new(device: &str) -> Option<Asking> {
+        // Opening asks for nothing yet, but tells whether it is permitted.
+        drop(open(device)?);
+        Some(Asking { device: device.to_owned(), request: None })
+    }
+}
+
+impl Means for Asking {
+    fn begin(&mut self) {
+        self.request = open(&self.device).and_then(|mut file| {
+            file.write_all(&0_i32.to_ne_bytes()).ok()?;
+            Some(file)
+        });
+    }
+
+    fn end(&mut self) {
+        self.request = None;
     }
 }
 
@@ -207,7 +228,7 @@ mod tests {
             thread::sleep(Duration::from_millis(1));
         }
         fs::remove_file(device).unwrap();
-        assert!(Keeper::asking("/dev/cpu_dma_latency/none").is_none());
+        assert!(Asking::new("/dev/cpu_dma_latency/none").is_none());
     }
 
     #[test]
@@ -217,15 +238,21 @@ mod tests {
         let start = Instant::now();
         let mut pulse = Pulse { keeper: Some(keeper), left: SOME, since: start };
         for number in 0..10 * SOME {
-            pulse.beat(start + Duration::from_millis(number.into()));
+            pulse.beat(start + Duration::from_millis(number.into()), 0);
         }
         assert_eq!(keeper.shared.series(), 0);
         let later = start + Duration::from_secs(1);
         pulse.since = later;
         for number in 0..10 * SOME {
-            pulse.beat(later + Duration::from_micros(u64::from(number) * 100));
+            pulse.beat(later + Duration::from_micros(u64::from(number) * 100), 0);
         }
         assert_eq!(keeper.shared.series(), 10);
+        let last = later + Duration::from_secs(1);
+        pulse.since = last;
+        for number in 0..10 {
+            pulse.beat(last + Duration::from_millis(number), 512 << 10);
+        }
+        assert_eq!(keeper.shared.series(), 15, "large requests count for several");
         fs::remove_file(device).unwrap();
     }
 
@@ -233,6 +260,7 @@ mod tests {
     fn keeper(name: &str) -> (Keeper, PathBuf) {
         let device = std::env::temp_dir().join(format!("devdev-{name}-{}", std::process::id()));
         fs::write(&device, "").unwrap();
-        (Keeper::asking(device.to_str().unwrap()).unwrap(), device)
+        let asking = Asking::new(device.to_str().unwrap()).unwrap();
+        (Keeper::start(asking).unwrap(), device)
     }
 }

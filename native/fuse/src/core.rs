@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub refreshed: Mutex<HashSet<NodeId>>,
     /// Where notifications go.
     pub device: Arc<DeviceFile>,
+    /// The helper binary.
+    pub helper: Option<PathBuf>,
     /// Makes requests come in from every CPU, if there is a helper.
     pub nudger: OnceLock<Nudger>,
     /// One per worker that replies at once.
@@ -185,7 +188,8 @@ impl Worker {
     /// `slot`: its place in `Core::progress`, its own; none if it keeps record elsewhere.
     pub fn new(core: Arc<Core>, slot: Option<usize>) -> Worker {
         let tally = core.counters.tally();
-        Worker { core, reply: Reply::new(), slot, tally, pulse: Pulse::new(), again: false }
+        let pulse = Pulse::new(core.helper.as_deref());
+        Worker { core, reply: Reply::new(), slot, tally, pulse, again: false }
     }
 
     /// Serves a request that has just arrived.
@@ -234,7 +238,6 @@ impl Worker {
 
     fn answer(&mut self, exchange: &dyn Exchange) -> Option<(Until, u64)> {
         let start = Instant::now();
-        self.pulse.beat(start);
         let (header, outcome, written) = match self.run(exchange.frame()) {
             Ok(done) => done,
             Err(Malformed::Header) => {
@@ -289,6 +292,7 @@ impl Worker {
         }
         self.sent(header, sent);
         served.nanos = start.elapsed().as_nanos() as u64;
+        self.pulse.beat(start, served.bytes_in + served.bytes_out);
         self.tally.add(header.opcode, served);
         None
     }

@@ -515,6 +515,7 @@ fn new_core(
         parking: Parking::new(options.park_timeout, options.sync_timeout),
         sync: options.sync.clone(),
         refusing: AtomicBool::new(false),
+        helper: options.helper.clone(),
         writeback: agreed.writeback().then(|| Writeback::new(path, options.helper.clone())),
         refreshed: Mutex::default(),
         device,

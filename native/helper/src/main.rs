@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 mod align;
+mod awake;
 mod launch;
 mod lookup;
 mod probe;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let role = args.next().unwrap_or_default();
     match role.to_str() {
         Some("align") => align::run(),
+        Some("awake") => awake::run(),
         Some("launch") => launch::run(),
         Some("probe") => probe::run(args),
         Some("watchdog") => watchdog::run(args),
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "devdev-helper: started by devdev, not by hand \
-                 (roles: align, launch, probe, watchdog, winsize)"
+                 (roles: align, awake, launch, probe, watchdog, winsize)"
             );
             ExitCode::from(HELPER_FAILED)
         }

@@ -52,6 +52,6 @@ export function judgeIdle(signs: IdleSigns): DoctorCheck {
   if (signs.cpus > MOST_CPUS) return { ...check, detail: halting, hint };
   const awake = "kept awake while a mount is busy (not with DEVDEV_KEEP_AWAKE=off)";
   if (signs.permitted) return { ...check, detail: awake };
-  const threads = "by threads that spin, unless a quota limits this user's CPU time";
-  return { ...check, detail: `${awake}, ${threads}`, hint };
+  const means = "by a process that spins, unless a quota limits this user's CPU time";
+  return { ...check, detail: `${awake}, ${means}`, hint };
 }
