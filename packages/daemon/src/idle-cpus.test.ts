@@ -20,7 +20,7 @@ test("where idle CPUs halt at once, doctor says whether they are kept awake", ()
 
 test("a user's daemon does it another way, and root could spare it that", () => {
   const { detail, hint } = judgeIdle({ ...halting, permitted: false });
-  expect(detail).toContain("threads");
+  expect(detail).toContain("a process that spins");
   expect(hint).toContain("guest_halt_poll_ns");
 });
 
