@@ -28,6 +28,17 @@ pub(crate) fn pin(cpu: usize) -> bool {
     sched_setaffinity(None, &set).is_ok()
 }
 
+/// Whether a thread may be bound to a CPU, whatever it is bound to now: a cpuset can forbid it.
+pub(crate) fn may_pin(cpu: usize) -> bool {
+    let before = sched_getaffinity(None);
+    let bound = pin(cpu);
+    if let (true, Ok(before)) = (bound, before) {
+        // It was so before; if the machine has changed meanwhile, this thread stays there.
+        let _ = sched_setaffinity(None, &before);
+    }
+    bound
+}
+
 fn list(path: &str) -> Option<Vec<usize>> {
     parse(fs::read_to_string(path).ok()?.trim())
 }
@@ -60,5 +71,18 @@ mod tests {
         assert!(!usable.is_empty() && usable.iter().all(|cpu| possible().unwrap().contains(cpu)));
         std::thread::spawn(move || assert!(pin(usable[0]))).join().unwrap();
         assert!(!pin(1 << 20));
+    }
+
+    #[test]
+    fn trying_a_cpu_does_not_bind_to_it() {
+        let usable = usable();
+        let try_all = move || {
+            assert!(usable.iter().all(|cpu| may_pin(*cpu)) && !may_pin(1 << 20));
+            assert!(pin(usable[0]));
+            // Also where the thread itself is bound elsewhere.
+            assert!(usable.iter().all(|cpu| may_pin(*cpu)));
+            assert_eq!(super::usable(), usable[..1]);
+        };
+        std::thread::spawn(try_all).join().unwrap();
     }
 }

@@ -2,8 +2,9 @@
 //! replies from there, one queue for each CPU, so that a request need not leave its CPU.
 //!
 //! One thread for each CPU that can be used, bound to it; one more serves the queues of all other
-//! CPUs that may turn up, because the kernel begins only when every queue has an entry. FORGET,
-//! INTERRUPT and notifications stay on /dev/fuse.
+//! CPUs: those that this process was kept off (`taskset`), and those that may turn up, because the
+//! kernel begins only when every queue has an entry. FORGET, INTERRUPT and notifications stay on
+//! /dev/fuse.
 //!
 //! A request that waits for the store keeps its entry, since its reply can only travel in it. For
 //! each a spare is registered, up to a bound; beyond it the answer is EBUSY.
@@ -30,7 +31,7 @@ use worker::{Place, QueueWorker};
 
 /// Entries of a queue at the start.
 const DEPTH: usize = 8;
-/// Of a queue whose CPU cannot be used at the moment.
+/// Of a queue on whose CPU this process does not run.
 const IDLE_DEPTH: usize = 2;
 /// Submissions that a ring takes at once.
 const RING_ENTRIES: u32 = 256;

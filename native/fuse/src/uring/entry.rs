@@ -8,14 +8,15 @@
 
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use crate::abi::{Abi, Field, InHeader, OutHeader, RingEntInOut, RingReqHeader};
+use crate::cpus;
 use crate::handshake::MAX_WRITE;
 use crate::reply::send_error;
 use crate::request::Frame;
@@ -44,8 +45,9 @@ const KEPT: u8 = 8;
 pub(super) struct Queue {
     /// Its number: that of a CPU.
     pub id: u16,
-    /// Whether its worker runs on that CPU.
-    pub pinned: bool,
+    /// Whether the helper can send a request from that CPU: known from the first time that it
+    /// matters. A CPU that was offline at the start is not by then.
+    within_reach: OnceLock<bool>,
     /// Entries that the kernel knows.
     pub entries: AtomicUsize,
     /// Those in which a request waits for the store.
@@ -55,9 +57,22 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// `pinned`: its worker is bound to that CPU.
     pub fn new(id: u16, pinned: bool, spares: usize) -> Queue {
         let (entries, parked) = Default::default();
-        Queue { id, pinned, entries, parked, spares }
+        let within_reach = if pinned { OnceLock::from(true) } else { OnceLock::new() };
+        Queue { id, within_reach, entries, parked, spares }
+    }
+
+    /// Whether what an entry comes too late for can be set going; `on_loss` is called once if not.
+    pub fn is_within_reach(&self, on_loss: impl FnOnce()) -> bool {
+        *self.within_reach.get_or_init(|| {
+            let can_be_reached = cpus::may_pin(self.id.into());
+            if !can_be_reached {
+                on_loss();
+            }
+            can_be_reached
+        })
     }
 
     // One entry has to stay that takes the requests of others.

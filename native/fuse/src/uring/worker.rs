@@ -58,8 +58,8 @@ pub(super) struct QueueWorker {
     lost: bool,
     /// A request was parked since the last look at what waits behind it.
     parked: bool,
-    /// The first entry has been used. Until then the kernel has always had it to put a request in
-    /// (it takes those first that were used last), so nothing can wait.
+    /// The first entry of a queue has been used. Until then the kernel has always had it to put a
+    /// request in (it takes those first that were used last), so nothing can wait.
     ran_out: bool,
 }
 
@@ -158,7 +158,7 @@ impl QueueWorker {
         let number = completion.user_data as usize;
         let entry = self.entries[number].clone();
         self.open -= 1;
-        self.ran_out |= number == 0;
+        self.ran_out |= number.is_multiple_of(self.depth) && number < self.first_spare();
         if completion.result >= 0 {
             entry.arrived();
             worker.serve(&Arrived(entry.clone()));
@@ -184,11 +184,24 @@ impl QueueWorker {
         Ok(())
     }
 
+    // The number of the first entry beyond those of the start.
+    fn first_spare(&self) -> usize {
+        self.depth * self.queues.len()
+    }
+
     // One for each parked request; only where the helper can set those going that it comes too late
     // for.
     fn add_spare(&mut self, core: &Arc<Core>, queue: &Arc<Queue>) -> Result<(), Errno> {
         let wanted = self.depth + queue.parked.load(Ordering::Relaxed);
-        if !queue.pinned || self.lost {
+        let out_of_reach = || {
+            let message = format!(
+                "fuse: this process may not run on CPU {}: few requests from there can wait for \
+                 the store",
+                queue.id
+            );
+            core.log(LogLevel::Warn, &message);
+        };
+        if self.lost || !queue.is_within_reach(out_of_reach) {
             return Ok(());
         }
         self.parked = true;
@@ -221,7 +234,7 @@ impl QueueWorker {
         let entry = &self.entries[number];
         if entry.is_kept() {
             entry.queue.parked.fetch_sub(1, Ordering::Relaxed);
-            if number >= self.depth * self.queues.len() {
+            if number >= self.first_spare() {
                 self.used.push(number);
             }
         }

@@ -16,7 +16,9 @@ use crate::parking::{Slow, list_snapshots};
 use crate::serving::Server;
 
 const MKDIR: u32 = 9;
+/// The CPU that agents run on; the one that is left to a bridge elsewhere is the other.
 const CPU: usize = 0;
+const OTHER_CPU: usize = 1;
 /// More than a queue has entries at the start.
 const MANY: usize = 30;
 
@@ -35,17 +37,21 @@ fn over_rings(choose: impl FnOnce(&mut MountOptions)) -> Option<Host> {
 pub fn agent_on_one_cpu(host: &Host) -> Agent {
     let mut agent = Agent::start_with(|command| {
         // SAFETY: between fork and exec only one system call is made, on a local variable.
-        unsafe {
-            command.pre_exec(|| {
-                let mut set: libc::cpu_set_t = std::mem::zeroed();
-                libc::CPU_SET(CPU, &mut set);
-                libc::sched_setaffinity(0, size_of_val(&set), &set);
-                Ok(())
-            });
-        }
+        unsafe { command.pre_exec(|| bind(CPU)) };
     });
     assert_eq!(agent.ask(&format!("chdir {}", host.path().display())), "ok");
     agent
+}
+
+// Binds the calling thread, and what it starts, to a CPU.
+fn bind(cpu: usize) -> std::io::Result<()> {
+    // SAFETY: a zeroed set is an empty one; the call only reads it.
+    let done = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set)
+    };
+    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 fn asked_for(loader: &Slow) -> usize {
@@ -126,6 +132,35 @@ fn beyond_the_bound_the_answer_is_ebusy() {
     assert!(agents[0].is_waiting(Duration::from_millis(300)));
     answer_all(&host, &loader);
     assert_eq!(agents[0].answer(), "E5");
+}
+
+// S33: those who use a mount need not run where its daemon does (`taskset`).
+#[test]
+fn a_bridge_that_is_kept_off_a_cpu_has_spares_for_it() {
+    // What is bound is only this thread, and what it starts.
+    std::thread::spawn(wait_on_a_cpu_that_the_bridge_is_kept_off).join().unwrap();
+}
+
+fn wait_on_a_cpu_that_the_bridge_is_kept_off() {
+    if let Err(error) = bind(OTHER_CPU) {
+        eprintln!("SKIPPED: there is no second CPU ({error})");
+        return;
+    }
+    let Some(host) = over_rings(|_| {}) else { return };
+    let loader = list_snapshots(&host, MANY);
+    let mut agents: Vec<Agent> = (0..MANY).map(|_| agent_on_one_cpu(&host)).collect();
+    for round in 0..2 {
+        for (n, agent) in agents.iter_mut().enumerate() {
+            agent.tell(&format!("list .devdev/snapshots/s{n}"));
+        }
+        let all = eventually(Duration::from_secs(10), || asked_for(&loader) == MANY);
+        assert!(all, "round {round}: {} of {MANY} were served", asked_for(&loader));
+        assert!(agents.iter().all(|agent| agent.is_waiting(Duration::from_millis(20))));
+        assert_eq!(agent_on_one_cpu(&host).ask("mkdir d"), ["ok", "E17"][round]);
+        answer_all(&host, &loader);
+        agents.iter().for_each(|agent| assert_eq!(agent.answer(), "E5"));
+    }
+    assert!(!host.logged("may not run on CPU"), "{:?}", host.log);
 }
 
 #[test]
