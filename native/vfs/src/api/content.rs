@@ -3,7 +3,7 @@
 use super::files::{Fd, OpenFile};
 use super::open::OpenFlags;
 use super::wait::{Waiting, at_once};
-use super::walk::is_dir_mode;
+use super::walk::{Place, is_dir_mode};
 use super::{Api, Failure};
 use crate::errno::{Errno, Result};
 use crate::ids::NodeId;
@@ -167,15 +167,29 @@ impl Api {
 
     /// copy_file(from, to): shares content; the copy gets the mode of the original.
     pub fn copy_file(&self, from: &[u8], to: &[u8], exclusive: bool) -> Result<()> {
-        let read = OpenFlags { read: true, ..OpenFlags::default() };
+        let (read, write) = flags_to_copy(exclusive);
         let source = self.open_file(from, read, 0)?;
+        self.copy_open(&source, |mode| self.open_file(to, write, mode))
+    }
+
+    /// The same by names in directories, of any depth.
+    pub(super) fn copy_file_at(&self, from: Place, to: Place) -> Result<()> {
+        let (read, write) = flags_to_copy(false);
+        let source = self.open_at(from, read, 0)?;
+        self.copy_open(&source, |mode| self.open_at(to, write, mode))
+    }
+
+    fn copy_open(
+        &self,
+        source: &OpenFile,
+        open_target: impl FnOnce(u32) -> Result<OpenFile>,
+    ) -> Result<()> {
         self.settle(source.node);
         let attr = self.vfs.getattr(source.node)?;
         if is_dir_mode(attr.mode) {
             return Err(Errno::IsDir);
         }
-        let write = OpenFlags { write: true, create: true, exclusive, ..OpenFlags::default() };
-        let target = self.open_file(to, write, attr.mode & 0o7777)?;
+        let target = open_target(attr.mode & 0o7777)?;
         if target.node == source.node {
             return Ok(());
         }
@@ -200,6 +214,12 @@ impl Api {
         self.tell_data(to, 0, 0);
         Ok(())
     }
+}
+
+// How source and target of a copy are opened.
+fn flags_to_copy(exclusive: bool) -> (OpenFlags, OpenFlags) {
+    let read = OpenFlags { read: true, ..OpenFlags::default() };
+    (read, OpenFlags { write: true, create: true, exclusive, ..OpenFlags::default() })
 }
 
 /// Appends at most `len` bytes from `offset`; returns how many there were.

@@ -20,15 +20,15 @@ impl Api {
     /// mkdir(2).
     pub fn mkdir(&self, path: &[u8], mode: u32) -> Result<()> {
         let place = self.place(path)?.named(Errno::Exist)?;
-        self.make_dir(&place, mode)
+        self.make_dir(&place, mode).map(|_| ())
     }
 
-    fn make_dir(&self, place: &Place, mode: u32) -> Result<()> {
+    pub(super) fn make_dir(&self, place: &Place, mode: u32) -> Result<NodeId> {
         // As mkdir(2): no set-id bits; set-group-id comes from the directory above.
         let mode = mode & 0o1777 & !API_UMASK;
-        self.vfs.mkdir(place.parent, &place.name, mode, self.owner, Hold::None)?;
+        let made = self.vfs.mkdir(place.parent, &place.name, mode, self.owner, Hold::None)?;
         self.tell_name(place.parent, &place.name);
-        Ok(())
+        Ok(made.attr.node)
     }
 
     /// Makes a directory and those above it that are missing; returns the path of the topmost
@@ -82,6 +82,10 @@ impl Api {
         if place.slash {
             return Err(if self.look(&place)?.is_some() { Errno::Exist } else { Errno::NoEnt });
         }
+        self.make_symlink(target, &place)
+    }
+
+    pub(super) fn make_symlink(&self, target: &[u8], place: &Place) -> Result<()> {
         self.vfs.symlink(place.parent, &place.name, target, self.owner, Hold::None)?;
         self.tell_name(place.parent, &place.name);
         Ok(())
@@ -193,7 +197,7 @@ impl Api {
 
     // A directory that was removed since its name was listed is left out.
     fn child_dir(&self, parent: NodeId, name: &[u8]) -> Result<Option<(NodeId, Vec<Listed>)>> {
-        let place = Place { parent, name: name.into(), last: Last::Name, slash: false };
+        let place = Place::within(parent, name.into());
         let Some(entry) = self.look(&place)? else { return Ok(None) };
         match self.list(entry.attr.node) {
             Ok(names) => Ok(Some((entry.attr.node, names))),

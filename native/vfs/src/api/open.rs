@@ -42,7 +42,22 @@ impl Api {
             return Err(Errno::Inval);
         }
         let mut walker = Walker::new(self);
-        let mut place = walker.place(path)?;
+        let place = walker.place(path)?;
+        self.open_place(walker, place, flags, mode)
+    }
+
+    /// The same for a name in a directory.
+    pub(super) fn open_at(&self, place: Place, flags: OpenFlags, mode: u32) -> Result<OpenFile> {
+        self.open_place(Walker::new(self), place, flags, mode)
+    }
+
+    fn open_place(
+        &self,
+        mut walker: Walker<'_>,
+        mut place: Place,
+        flags: OpenFlags,
+        mode: u32,
+    ) -> Result<OpenFile> {
         loop {
             let entry = match self.open_entry(&place, flags, mode)? {
                 Some(entry) => entry,

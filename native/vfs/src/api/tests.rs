@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 
 use super::{Api, CopyTree, FrozenTree, OpenFlags};
 use crate::{
-    BlockHash, Caller, Clock, Errno, Invalidator, Limits, Loader, NeedKey, NodeId, Timespec, Vfs,
-    VfsOptions,
+    BlockHash, Caller, Clock, Errno, Hold, Invalidator, Limits, Loader, NeedKey, NodeId, Outcome,
+    Timespec, Vfs, VfsOptions, WriteFlags,
 };
 
 struct Still;
@@ -324,6 +324,44 @@ fn frozen_trees_are_read_by_path() {
     assert_eq!(frozen.readlink(b"/nope"), Err(Errno::NoEnt));
     evict(&tree);
     assert_eq!(frozen.read_file(b"/d/f"), Err(Errno::Io));
+}
+
+// S152: the calls that work on whole trees go from directory to directory.
+#[test]
+fn trees_may_be_deeper_than_a_path_is_long() {
+    const DEPTH: usize = 500;
+    const NAME: &[u8] = b"twenty-bytes-of-name";
+    let (api, owner) = (api(), options(0).owner);
+    let vfs = api.vfs();
+    let inodes = vfs.usage().inodes;
+    api.mkdir(b"/deep", 0o777).unwrap();
+    let mut dir = api.stat(b"/deep", true).unwrap().node;
+    for _ in 0..DEPTH {
+        dir = vfs.mkdir(dir, NAME, 0o755, owner, Hold::None).unwrap().attr.node;
+    }
+    vfs.symlink(dir, b"link", b"target", owner, Hold::None).unwrap();
+    let file = vfs.mknod(dir, b"file", 0o100_644, 0, owner, Hold::None).unwrap().attr.node;
+    vfs.write(file, 0, b"content", WriteFlags::default()).unwrap();
+    let all = CopyTree { recursive: true, force: true };
+    api.copy_tree(b"/deep", b"/copy", all).unwrap();
+    // Onto what is there.
+    api.copy_tree(b"/deep", b"/copy", all).unwrap();
+    let listed = api.readdir_all(b"/copy").unwrap();
+    assert_eq!(listed, api.readdir_all(b"/deep").unwrap());
+    assert_eq!(listed.len(), DEPTH + 2);
+    assert!(listed[DEPTH].name.len() > crate::attr::PATH_MAX);
+    let below = |dir: NodeId, name: &[u8]| {
+        let found = vfs.lookup(dir, name, Hold::None).unwrap();
+        let Outcome::Done(entry) = found else { panic!("it needs the store") };
+        entry.attr
+    };
+    let mut dir = api.stat(b"/copy", true).unwrap().node;
+    (0..DEPTH).for_each(|_| dir = below(dir, NAME).node);
+    assert_eq!(below(dir, b"file").size, 7);
+    assert_eq!(&*vfs.readlink(below(dir, b"link").node).unwrap(), b"target");
+    api.remove(b"/deep", true).unwrap();
+    api.remove(b"/copy", true).unwrap();
+    assert_eq!(vfs.usage().inodes, inodes);
 }
 
 // What the comparison with tmpfs (devdev-fsops engine) found once.

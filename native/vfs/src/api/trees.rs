@@ -3,7 +3,7 @@
 use super::names::{parent_path, trimmed};
 use super::walk::{Last, Place, is_dir, is_symlink};
 use super::{Api, Failure};
-use crate::attr::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use crate::attr::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, SetAttr};
 use crate::errno::{Errno, Result};
 use crate::{Entry, NodeId};
 
@@ -46,8 +46,7 @@ impl Api {
         while let Some((_, dir, names)) = open.last_mut() {
             let dir = *dir;
             if let Some(listed) = names.next() {
-                let place =
-                    Place { parent: dir, name: listed.name, last: Last::Name, slash: false };
+                let place = Place::within(dir, listed.name);
                 let Some(entry) = self.look(&place)? else { continue };
                 if is_dir(&entry) {
                     let names = self.list(entry.attr.node)?.into_iter();
@@ -87,12 +86,12 @@ impl Api {
             }
         }
         self.mkdir_all(parent_path(trimmed(to)), 0o777)?;
-        let mut todo = vec![(trimmed(from).to_vec(), trimmed(to).to_vec())];
+        // By names in directories: what is copied may be deeper than a path is long.
+        let mut todo = vec![(self.place(trimmed(from))?, self.place(trimmed(to))?)];
         while let Some((from, to)) = todo.pop() {
-            let Some(names) = self.copy_one(&from, &to, how)? else { continue };
-            todo.extend(names.into_iter().map(|name| {
-                ([&from, b"/".as_slice(), &name].concat(), [&to, b"/".as_slice(), &name].concat())
-            }));
+            let Some((from, to)) = self.copy_one(from, to, how)? else { continue };
+            let names = self.list(from)?.into_iter().map(|listed| listed.name);
+            todo.extend(names.map(|n| (Place::within(from, n.clone()), Place::within(to, n))));
         }
         Ok(())
     }
@@ -124,38 +123,53 @@ impl Api {
         }
     }
 
-    // Copies one entry; of a directory returns the names in it.
+    // What a place means, also one without a proper name.
+    fn at(&self, place: &Place) -> Result<Option<Entry>> {
+        if place.last != Last::Root {
+            return self.look(place);
+        }
+        Ok(Some(Entry { attr: self.vfs.getattr(place.parent)?, generation: 0 }))
+    }
+
+    // Copies one entry; of a directory returns the node and that of its copy, which is empty as far
+    // as it was not there.
     fn copy_one(
         &self,
-        from: &[u8],
-        to: &[u8],
+        from: Place,
+        to: Place,
         how: CopyTree,
-    ) -> std::result::Result<Option<Vec<Box<[u8]>>>, Failure> {
-        let source = self.node(from, false)?;
-        let target = self.found(to)?;
+    ) -> std::result::Result<Option<(NodeId, NodeId)>, Failure> {
+        let source = self.at(&from)?.ok_or(Errno::NoEnt)?;
+        let target = self.at(&to)?;
         self.check_copy(&source, target.as_ref())?;
         let kind = source.attr.mode & S_IFMT;
         if kind == S_IFDIR {
-            if target.is_none() {
-                self.mkdir(to, 0o777)?;
-                self.chmod(to, source.attr.mode & 0o7777)?;
-            }
-            return Ok(Some(self.list(source.attr.node)?.into_iter().map(|l| l.name).collect()));
+            let copy = match target {
+                Some(target) => target.attr.node,
+                None => self.copy_dir(&source, to)?,
+            };
+            return Ok(Some((source.attr.node, copy)));
         }
         if let Some(target) = &target {
             if !how.force {
                 return Ok(None);
             }
             if kind == S_IFLNK || is_symlink(target) {
-                self.unlink(to)?;
+                self.remove_name(&to, target.attr.node)?;
             }
         }
         match kind {
-            S_IFREG => self.copy_file(from, to, false)?,
-            S_IFLNK => self.symlink(&self.readlink(from)?, to)?,
+            S_IFREG => self.copy_file_at(from, to)?,
+            S_IFLNK => self.make_symlink(&self.vfs.readlink(source.attr.node)?, &to)?,
             _ => return Err(Failure::at("cp")(Errno::OpNotSupp)),
         }
         Ok(None)
+    }
+
+    fn copy_dir(&self, source: &Entry, to: Place) -> Result<NodeId> {
+        let node = self.make_dir(&to.named(Errno::NoEnt)?, 0o777)?;
+        let mode = SetAttr { mode: Some(source.attr.mode & 0o7777), ..SetAttr::default() };
+        self.set(node, &mode).map(|()| node)
     }
 
     fn check_copy(

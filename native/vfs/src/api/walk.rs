@@ -37,6 +37,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// A proper name in a directory.
+    pub fn within(parent: NodeId, name: Box<[u8]>) -> Place {
+        Place { parent, name, last: Last::Name, slash: false }
+    }
+
     /// The place, if its last name is a proper one; else `otherwise`.
     pub fn named(self, otherwise: Errno) -> Result<Place> {
         if self.last == Last::Name { Ok(self) } else { Err(otherwise) }
