@@ -6,29 +6,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use devdev_vfs::{
-    Caller, Clock, Hold, Limits, NodeId, RenameFlags, SetAttr, Timespec, Vfs, VfsOptions,
-    WriteFlags,
-};
-
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1, nanos: 2 }
-    }
-}
+use devdev_vfs::{Caller, Hold, NodeId, RenameFlags, SetAttr, Vfs, WriteFlags, sample};
 
 const FILES: u64 = 20_000;
 const ROUNDS: u32 = 5;
 
 fn vfs() -> Arc<Vfs> {
-    Vfs::new(VfsOptions {
-        clock: Arc::new(Fixed),
-        limits: Limits { bytes: 8 << 30, inodes: 1 << 24 },
-        xattrs: true,
-        owner: Caller::default(),
-    })
+    sample::workspace(8 << 30)
 }
 
 // The best of a few rounds, each over a workspace of its own.

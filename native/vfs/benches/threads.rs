@@ -6,27 +6,14 @@ use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use devdev_vfs::{Caller, Clock, Hold, Limits, NodeId, Timespec, Vfs, VfsOptions, WriteFlags};
-
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1, nanos: 2 }
-    }
-}
+use devdev_vfs::{Caller, Hold, NodeId, Vfs, WriteFlags, sample};
 
 const FILES: usize = 60_000;
 const ROUNDS: usize = 5;
 const STEPS: [&str; 4] = ["create", "write 1000 bytes", "look up", "remove"];
 
 fn vfs() -> Arc<Vfs> {
-    Vfs::new(VfsOptions {
-        clock: Arc::new(Fixed),
-        limits: Limits { bytes: 8 << 30, inodes: 1 << 24 },
-        xattrs: true,
-        owner: Caller::default(),
-    })
+    sample::workspace(8 << 30)
 }
 
 fn name(thread: usize, n: usize) -> Vec<u8> {

@@ -1,14 +1,37 @@
-//! Random trees for tests, of this crate and of others (feature `sample`): small alphabets, every
-//! file type, holes, hard links.
+//! What tests and benchmarks of this crate and of others begin with (feature `sample`): workspaces
+//! under a clock that stands still, and random trees: small alphabets, every file type, holes, hard
+//! links.
 
 use std::sync::Arc;
 
-use crate::attr::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Timespec};
+use crate::attr::{
+    Caller, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Timespec,
+};
 use crate::builder::TreeBuilder;
 use crate::chunk::{CHUNK_SIZE, Chunk, full_pages};
 use crate::content::Content;
 use crate::ids::Ino;
 use crate::inode::{Body, Inode, Xattrs};
+use crate::{Clock, Limits, Vfs, VfsOptions};
+
+/// A clock that stands still.
+pub struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timespec {
+        Timespec { secs: 1, nanos: 2 }
+    }
+}
+
+/// An empty workspace that may take so many bytes, and more inodes than a test makes.
+pub fn workspace(bytes: u64) -> Arc<Vfs> {
+    Vfs::new(VfsOptions {
+        clock: Arc::new(Still),
+        limits: Limits { bytes, inodes: 1 << 24 },
+        xattrs: true,
+        owner: Caller::default(),
+    })
+}
 
 /// A small generator of numbers (splitmix64); the tests print its seed.
 pub struct Random(pub u64);

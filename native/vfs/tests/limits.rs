@@ -10,21 +10,13 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use devdev_vfs::{
-    Caller, Clock, Errno, Hold, Limits, Need, NodeId, Outcome, RenameFlags, Result, SetXattr,
-    Timespec, Vfs, VfsOptions, WriteFlags, held_bytes,
+    Caller, Errno, Hold, Need, NodeId, Outcome, RenameFlags, Result, SetXattr, Vfs, WriteFlags,
+    held_bytes, sample,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1, nanos: 2 }
-    }
-}
 
 const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 64 * MIB;
@@ -32,12 +24,7 @@ const LIMIT: u64 = 64 * MIB;
 const BOUND: u64 = LIMIT + LIMIT / 5 + 36 * MIB;
 
 fn vfs() -> Arc<Vfs> {
-    Vfs::new(VfsOptions {
-        clock: Arc::new(Fixed),
-        limits: Limits { bytes: LIMIT, inodes: 1 << 24 },
-        xattrs: true,
-        owner: Caller::default(),
-    })
+    sample::workspace(LIMIT)
 }
 
 fn live() -> u64 {

@@ -7,31 +7,16 @@ use std::alloc::System;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use devdev_vfs::{
-    Caller, Clock, Hold, Limits, NodeId, SetAttr, Timespec, Vfs, VfsOptions, WriteFlags,
-};
+use devdev_vfs::{Caller, Hold, NodeId, SetAttr, Vfs, WriteFlags, sample};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1, nanos: 2 }
-    }
-}
-
 const MIB: usize = 1 << 20;
 
 fn vfs() -> Arc<Vfs> {
-    Vfs::new(VfsOptions {
-        clock: Arc::new(Fixed),
-        limits: Limits { bytes: 8 << 30, inodes: 1 << 24 },
-        xattrs: true,
-        owner: Caller::default(),
-    })
+    sample::workspace(8 << 30)
 }
 
 /// Bytes that are allocated now.

@@ -3,26 +3,10 @@
 
 use std::sync::Arc;
 
-use devdev_vfs::{
-    CHUNK_SIZE, Caller, Clock, Hold, Limits, NodeId, Outcome, Persist, Timespec, Vfs, VfsOptions,
-    WriteFlags,
-};
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1, nanos: 0 }
-    }
-}
+use devdev_vfs::{CHUNK_SIZE, Caller, Hold, NodeId, Outcome, Persist, Vfs, WriteFlags, sample};
 
 fn vfs() -> Arc<Vfs> {
-    Vfs::new(VfsOptions {
-        clock: Arc::new(Still),
-        limits: Limits { bytes: 1 << 30, inodes: 1 << 20 },
-        xattrs: true,
-        owner: Caller::default(),
-    })
+    sample::workspace(1 << 30)
 }
 
 fn create(vfs: &Vfs, name: &str) -> NodeId {

@@ -6,7 +6,7 @@ import { errorFromPlain, type PlainError } from "@devdev/errno";
 import {
   type DiffOptions,
   type Frame,
-  FrameDecoder,
+  framesOf,
   FrameType,
   jsonPayload,
   type Open,
@@ -26,7 +26,7 @@ export async function* receive(
 ): AsyncGenerator<Buffer, unknown> {
   const socket = await opened(open, options);
   try {
-    for await (const frame of framesOf(socket)) {
+    for await (const frame of answersOn(socket)) {
       if (frame.type === FrameType.exit) return jsonPayload(frame);
       yield frame.payload;
     }
@@ -83,18 +83,16 @@ async function feed(socket: Socket, pieces: AsyncIterable<Uint8Array>): Promise<
 }
 
 async function answerOf(socket: Socket): Promise<Results["workspace/import"]> {
-  for await (const frame of framesOf(socket)) {
+  for await (const frame of answersOn(socket)) {
     if (frame.type === FrameType.exit) return jsonPayload(frame) as Results["workspace/import"];
   }
   throw daemonGone(" before it answered");
 }
 
-async function* framesOf(socket: Socket): AsyncGenerator<Frame> {
-  const decoder = new FrameDecoder();
-  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
-    for (const frame of decoder.push(chunk as Buffer)) {
-      if (frame.type === FrameType.error) throw errorFromPlain(jsonPayload(frame) as PlainError);
-      yield frame;
-    }
+/** Frames until the daemon ends; throws the error that it tells of. */
+async function* answersOn(socket: Socket): AsyncGenerator<Frame> {
+  for await (const frame of framesOf(socket)) {
+    if (frame.type === FrameType.error) throw errorFromPlain(jsonPayload(frame) as PlainError);
+    yield frame;
   }
 }

@@ -5,6 +5,7 @@ import { DevdevError, errorToPlain } from "@devdev/errno";
 import {
   encodeJsonFrame,
   type Frame,
+  framesOf,
   FrameType,
   jsonPayload,
   openSchema,
@@ -15,7 +16,6 @@ import {
 import type { Host } from "@devdev/workspace";
 import { runExec } from "./exec-stream.js";
 import { serveFiles } from "./file-stream.js";
-import { framesOf } from "./frame-source.js";
 import { invalidParams } from "./invalid-params.js";
 import type { Logger } from "./log.js";
 import { serveLogs } from "./log-stream.js";

@@ -100,6 +100,7 @@ export {
   STREAM_PREAMBLE,
   writeFrame,
 } from "./frame.js";
+export { framesOf } from "./frame-source.js";
 export { type Open, openSchema } from "./open.js";
 export { dataPaths, type DataPaths } from "./paths.js";
 export {

@@ -2,7 +2,7 @@
 // only while somebody asks for frames.
 
 import type { Socket } from "node:net";
-import { type Frame, FrameDecoder } from "@devdev/protocol";
+import { type Frame, FrameDecoder } from "./frame.js";
 
 /** Frames until the peer ends; throws on malformed ones. */
 export async function* framesOf(socket: Socket): AsyncGenerator<Frame, void, undefined> {
