@@ -2,21 +2,17 @@
 // adversary of test/fixtures/limits.py takes what it can get, and the peak of the resident set is
 // looked at.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { identity, identityNames } from "../harness/identity.ts";
+import { peakBound, statusMiB } from "../harness/rss.ts";
 import { inDirectory, until } from "../harness/run.ts";
 import { mounting } from "../harness/suite.ts";
 
 const LIMIT_MIB = 512;
-const BOUND_MIB = LIMIT_MIB * 1.2 + 100;
-
-function statusMiB(pid: number, field: "VmHWM" | "VmRSS"): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) / 1024;
-}
+const BOUND_MIB = peakBound(LIMIT_MIB);
 
 function adversary(devdev: Devdev, ...argv: (string | number)[]): Promise<unknown> {
   const script = join(devdev.identity.checkout, "test/fixtures/limits.py");
