@@ -229,6 +229,12 @@ structures! {
     LseekIn = "fuse_lseek_in" { fh: u64, offset: u64, whence: u32, padding: u32, }
     /// LSEEK.
     LseekOut = "fuse_lseek_out" { offset: u64, }
+    /// IOCTL; `in_size` bytes follow.
+    IoctlIn = "fuse_ioctl_in" {
+        fh: u64, flags: u32, cmd: u32, arg: u64, in_size: u32, out_size: u32,
+    }
+    /// IOCTL; what was asked for follows.
+    IoctlOut = "fuse_ioctl_out" { result: i32, flags: u32, in_iovs: u32, out_iovs: u32, }
     /// COPY_FILE_RANGE and COPY_FILE_RANGE_64.
     CopyFileRangeIn = "fuse_copy_file_range_in" {
         fh_in: u64, off_in: u64, nodeid_out: u64, fh_out: u64, off_out: u64, len: u64, flags: u64,

@@ -17,10 +17,11 @@ use devdev_vfs::{Attr, NodeId, Outcome, ReadPiece, S_IFMT, S_IFREG, SetAttr, Set
 
 use crate::abi::{NOTIFY_PRUNE, NOTIFY_STORE, NotifyPrune, NotifyStore};
 use crate::core::Core;
+use crate::late::Job;
 use crate::notify::Notifier;
 use crate::options::LogLevel;
 use crate::probe::wait;
-use crate::writeback::{Job, Writeback};
+use crate::writeback::Writeback;
 
 /// How long the kernel is given to say that it has forgotten a file.
 const FORGET_LIMIT: Duration = Duration::from_millis(3);

@@ -15,6 +15,7 @@ use crate::awake::Pulse;
 use crate::classic::DeviceFile;
 use crate::counters::{Counters, Event, Served, Tally};
 use crate::handshake::Agreed;
+use crate::late::{Job, Late};
 use crate::notify::refresh_attributes;
 use crate::ops::{Context, dispatch};
 use crate::options::{LogLevel, LogSink, RequestHook, SyncHook};
@@ -24,7 +25,7 @@ use crate::request::{Frame, Malformed, Op, Request, decode};
 use crate::transport::{Exchange, Port, SendError};
 use crate::uring::RingView;
 use crate::watchdog::Nudger;
-use crate::writeback::{Job, Writeback};
+use crate::writeback::Writeback;
 
 const EIO: i32 = 5;
 const EBUSY: i32 = 16;
@@ -49,6 +50,8 @@ pub(crate) struct Core {
     pub sync: Option<SyncHook>,
     /// Set when the host mount was taken away from processes that still use it: they get errors.
     pub refusing: AtomicBool,
+    /// For what no thread that serves requests may do.
+    pub late: Late,
     /// There when the kernel keeps writes back.
     pub writeback: Option<Writeback>,
     /// During a restore: nodes whose old pages are gone from the kernel's cache already.
@@ -79,10 +82,7 @@ impl Core {
 
     /// Has another thread flush a node, and then call the waker.
     pub fn flush_later(&self, node: NodeId, waker: Waker) {
-        match &self.writeback {
-            Some(writeback) => writeback.order(Job::Flush(node, waker)),
-            None => waker(Ok(())),
-        }
+        self.late.order(Job::Flush(node, waker));
     }
 
     /// Waits until every request that is being served now has been answered, so that no reply

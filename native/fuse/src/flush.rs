@@ -1,9 +1,8 @@
 //! The flush barrier: what processes have stored to shared mappings reaches the engine.
 //!
-//! With writeback any file that the kernel knows may be dirty: each is flushed. Else only inodes
-//! that somebody maps shared right now can be dirty: munmap, exit and exec write back and wait.
-//! `syncfs` is no barrier on FUSE. Invalidating an inode writes its dirty pages and waits for the
-//! replies.
+//! Inodes that somebody maps shared right now can be dirty: munmap, exit and exec write back and
+//! wait. With writeback so can those that were written to (`dirty`). `syncfs` is no barrier on
+//! FUSE. Invalidating an inode writes its dirty pages and waits for the replies.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +28,7 @@ pub struct FlushReport {
     pub hidden: u32,
     /// Inodes whose dirty pages were written and waited for.
     pub inodes: u32,
-    /// Whether every held inode was flushed, because mappings could not be listed.
+    /// Whether every held inode was flushed, because which are dirty could not be found out.
     pub all_held: bool,
     /// False when the deadline came first: dirty pages may be missing.
     pub complete: bool,
@@ -44,10 +43,9 @@ pub(crate) struct Barrier {
     device: (u32, u32),
     /// The uid that mounted.
     uid: u32,
-    /// Whether every file that is open for writing may have something to flush.
-    writeback: bool,
-    /// Whether processes can be inside whose mappings this one may not see.
-    others_inside: bool,
+    /// Whether it can never be known what is dirty: processes can be inside whose mappings this one
+    /// may not see, or the kernel writes back and does not ask for attributes before (`dirty`).
+    blind: bool,
     /// Hidden processes as they were when nothing of theirs was dirty. LOCKS: for a whole flush.
     clean: Mutex<Seen>,
 }
@@ -61,18 +59,10 @@ impl Barrier {
         allow_other: bool,
     ) -> Arc<Barrier> {
         let uid = rustix::process::geteuid().as_raw();
-        let others_inside = uid != 0 && allow_other;
-        let writeback = notifier.core().writeback.is_some();
-        let barrier = Barrier {
-            vfs,
-            notifier,
-            device,
-            uid,
-            writeback,
-            others_inside,
-            clean: Mutex::default(),
-        };
-        if !others_inside {
+        let core = notifier.core();
+        let blind = (uid != 0 && allow_other) || (core.writeback.is_some() && !core.xattrs);
+        let barrier = Barrier { vfs, notifier, device, uid, blind, clean: Mutex::default() };
+        if !blind {
             *barrier.clean.lock() = barrier.scan(&mut FlushReport::default()).hidden;
         }
         Arc::new(barrier)
@@ -101,19 +91,21 @@ impl Barrier {
     fn run(&self, progress: &mut dyn FnMut(FlushReport)) {
         let mut clean = self.clean.lock();
         let mut report = FlushReport::default();
-        let scan = if self.others_inside || self.writeback {
-            Scan::default()
-        } else {
-            self.scan(&mut report)
-        };
+        let scan = if self.blind { Scan::default() } else { self.scan(&mut report) };
         let changed = |(pid, now): (&u32, &Activity)| clean.get(pid) != Some(now);
         report.hidden = scan.hidden.iter().filter(|one| changed(*one)).count() as u32;
-        report.all_held = self.others_inside || self.writeback || report.hidden > 0;
-        let nodes = if report.all_held { self.held_files() } else { scan.nodes() };
+        report.all_held = self.blind || report.hidden > 0;
+        let began = Instant::now();
+        let dirty = self.notifier.core().writeback.as_ref().map(|writeback| &writeback.dirty);
+        let is_held = |node| self.vfs.is_held_by_kernel(node);
+        let written = dirty.map(|dirty| dirty.begin(began, is_held)).unwrap_or_default();
+        let nodes = if report.all_held { self.held_files() } else { scan.nodes(&written) };
         self.notifier.settle_files(&nodes, || {
             report.inodes += 1;
+            dirty.inspect(|dirty| dirty.go_on(Instant::now()));
             progress(report);
         });
+        dirty.inspect(|dirty| dirty.end(&nodes, began, Instant::now()));
         // As they were before: who had faults since then is looked after next time.
         *clean = scan.hidden;
         report.complete = true;
@@ -169,9 +161,11 @@ struct Scan {
 }
 
 impl Scan {
-    fn nodes(&self) -> Vec<NodeId> {
-        let once: BTreeSet<u64> = self.inodes.iter().copied().collect();
-        once.into_iter().map(NodeId).filter(is_live).collect()
+    // Those, and others.
+    fn nodes(&self, others: &[NodeId]) -> Vec<NodeId> {
+        let mapped = self.inodes.iter().copied().map(NodeId);
+        let once: BTreeSet<NodeId> = mapped.chain(others.iter().copied()).collect();
+        once.into_iter().filter(is_live).collect()
     }
 }
 

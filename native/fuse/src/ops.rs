@@ -4,6 +4,7 @@
 mod attrs;
 mod content;
 mod dirs;
+mod ioctl;
 mod names;
 mod xattrs;
 
@@ -103,7 +104,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, request: &Request<'_>) -> OpRe
         Op::Setxattr { name, value, flags } => xattrs::setxattr(c, name, value, *flags),
         Op::Listxattr { size } => xattrs::listxattr(c, *size),
         Op::Removexattr(name) => xattrs::removexattr(c, name),
-        Op::Ioctl => Err(Errno::NoTty),
+        Op::Ioctl(arg, data) => ioctl::ioctl(c, arg, data),
         // Native operations never wait on anything that a signal could end, and EINTR would not be
         // restarted. Requests that wait for the store end when their task is dying: see `park`.
         Op::Interrupt => Ok(Answer::Silence),

@@ -4,8 +4,8 @@
 
 use crate::abi::{
     Abi, AccessIn, BatchForgetIn, COMPAT_SETXATTR_IN_SIZE, CopyFileRangeIn, CreateIn, FallocateIn,
-    Field, ForgetIn, ForgetOne, GetxattrIn, InHeader, InitIn, LinkIn, LseekIn, MkdirIn, MknodIn,
-    ReadIn, Rename2In, RenameIn, SetattrIn, SetxattrIn, StatxIn, WriteIn, op,
+    Field, ForgetIn, ForgetOne, GetxattrIn, InHeader, InitIn, IoctlIn, LinkIn, LseekIn, MkdirIn,
+    MknodIn, ReadIn, Rename2In, RenameIn, SetattrIn, SetxattrIn, StatxIn, WriteIn, op,
 };
 
 /// One request.
@@ -75,7 +75,7 @@ pub enum Op<'a> {
     Tmpfile(CreateIn),
     Interrupt,
     Destroy,
-    Ioctl,
+    Ioctl(IoctlIn, &'a [u8]),
     Fallocate(FallocateIn),
     Lseek(LseekIn),
     CopyFileRange {
@@ -260,7 +260,10 @@ fn decode_op(opcode: u32, mut args: Cursor<'_>, long_setxattr: bool) -> Option<O
         op::TMPFILE => Op::Tmpfile(args.take()?),
         op::INTERRUPT => Op::Interrupt,
         op::DESTROY => Op::Destroy,
-        op::IOCTL => Op::Ioctl,
+        op::IOCTL => {
+            let arg: IoctlIn = args.take()?;
+            Op::Ioctl(arg, args.bytes(arg.in_size as usize)?)
+        }
         op::FALLOCATE => Op::Fallocate(args.take()?),
         op::LSEEK => Op::Lseek(args.take()?),
         op::COPY_FILE_RANGE => Op::CopyFileRange { arg: args.take()?, wide: false },

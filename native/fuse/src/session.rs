@@ -20,6 +20,7 @@ use crate::handshake::{Agreed, shake_hands};
 use crate::host_mount::{
     DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, remove_created,
 };
+use crate::late::Late;
 use crate::mount_table::{
     clear_dead_mount, forget_served, mount_points_of, mounted_at, note_served,
 };
@@ -231,8 +232,7 @@ impl Session {
     fn start(&self, channels: Vec<ClassicChannel>, rings: Option<Rings>) -> std::io::Result<()> {
         let readers = channels.len();
         let mut threads = self.threads.lock();
-        let writeback = self.inner.core.writeback.as_ref();
-        if let Some(jobs) = writeback.and_then(Writeback::take_jobs) {
+        if let Some(jobs) = self.inner.core.late.take_jobs() {
             let notifier = self.inner.notifier.clone();
             threads.push(spawn("devdev-late", move || notifier.work(&jobs))?);
         }
@@ -474,7 +474,7 @@ impl Inner {
         let Some(held) = self.held.lock().take() else { return };
         self.core.vfs.set_invalidator(None);
         self.core.parking.close();
-        self.core.writeback.iter().for_each(Writeback::close);
+        self.core.late.close();
         if let Some(watchdog) = held.watchdog {
             watchdog.bye();
         }
@@ -516,6 +516,7 @@ fn new_core(
         sync: options.sync.clone(),
         refusing: AtomicBool::new(false),
         helper: options.helper.clone(),
+        late: Late::new(),
         writeback: agreed.writeback().then(|| Writeback::new(path, options.helper.clone())),
         refreshed: Mutex::default(),
         device,

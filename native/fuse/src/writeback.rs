@@ -8,18 +8,11 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
-use devdev_vfs::{Errno, NodeId, Waker};
+use devdev_vfs::NodeId;
 use parking_lot::Mutex;
 
-/// What another thread than those that serve requests has to do.
-pub(crate) enum Job {
-    /// Pages were refused: the kernel has to drop what it still shows of them.
-    Refused(NodeId),
-    /// Have the kernel hand over what it holds of a node, then call.
-    Flush(NodeId, Waker),
-}
+use crate::dirty::Dirty;
 
 /// A change of the API that goes on.
 struct Edit {
@@ -36,6 +29,8 @@ pub(crate) struct Writeback {
     pub path: PathBuf,
     /// What aligns lengths of open files.
     pub helper: Option<PathBuf>,
+    /// Files of which the kernel may hold something.
+    pub dirty: Dirty,
     edits: Mutex<Vec<Edit>>,
     editing: AtomicUsize,
     /// Files that were written to since this was cleared, and whose times have not come.
@@ -43,52 +38,20 @@ pub(crate) struct Writeback {
     /// The helper processes that align lengths now.
     aligners: Mutex<Vec<u32>>,
     aligning: AtomicBool,
-    orders: Mutex<Option<Sender<Job>>>,
-    jobs: Mutex<Option<Receiver<Job>>>,
 }
 
 impl Writeback {
     pub fn new(path: PathBuf, helper: Option<PathBuf>) -> Writeback {
-        let (orders, jobs) = channel();
         Writeback {
             path,
             helper,
+            dirty: Dirty::default(),
             edits: Mutex::default(),
             editing: AtomicUsize::new(0),
             untimed: Mutex::default(),
             aligners: Mutex::default(),
             aligning: AtomicBool::new(false),
-            orders: Mutex::new(Some(orders)),
-            jobs: Mutex::new(Some(jobs)),
         }
-    }
-
-    /// The jobs, for the one thread that does them.
-    pub fn take_jobs(&self) -> Option<Receiver<Job>> {
-        self.jobs.lock().take()
-    }
-
-    /// Has a job done; one that comes after the end is told so.
-    pub fn order(&self, job: Job) {
-        let orders = self.orders.lock();
-        let refused = match orders.as_ref().map(|orders| orders.send(job)) {
-            Some(Err(unsent)) => Some(unsent.0),
-            Some(Ok(())) | None => None,
-        };
-        drop(orders);
-        if let Some(Job::Flush(_, waker)) = refused {
-            waker(Err(Errno::Io));
-        }
-    }
-
-    /// No more jobs: ends the thread that does them.
-    pub fn close(&self) {
-        *self.orders.lock() = None;
-    }
-
-    /// The kernel shows bytes of the node that were not taken.
-    pub fn refused(&self, node: NodeId) {
-        self.order(Job::Refused(node));
     }
 
     /// Shields a range of a file of that length.
@@ -194,14 +157,5 @@ mod tests {
         writeback.note_written(NODE);
         assert_eq!(writeback.take_untimed(), HashSet::from([NODE]));
         assert!(writeback.take_untimed().is_empty());
-    }
-
-    #[test]
-    fn who_waits_for_a_flush_is_told_when_nobody_does_it() {
-        let writeback = Writeback::new(PathBuf::new(), None);
-        drop(writeback.take_jobs());
-        let (send, receive) = channel();
-        writeback.order(Job::Flush(NODE, Box::new(move |result| send.send(result).unwrap())));
-        assert_eq!(receive.recv(), Ok(Err(Errno::Io)));
     }
 }

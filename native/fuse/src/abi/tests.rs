@@ -51,6 +51,8 @@ fn old_structures() -> Vec<Layout> {
         layout::<FallocateIn>(),
         layout::<LseekIn>(),
         layout::<LseekOut>(),
+        layout::<IoctlIn>(),
+        layout::<IoctlOut>(),
         layout::<CopyFileRangeIn>(),
         layout::<NotifyInvalInode>(),
         layout::<NotifyInvalEntry>(),

@@ -1,5 +1,7 @@
 //! Attributes: GETATTR, STATX, SETATTR, ACCESS, STATFS.
 
+use std::time::Instant;
+
 use devdev_vfs::{
     Attr, Caller, Errno, NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID, SetAttr, SetTime,
     Timespec,
@@ -11,6 +13,9 @@ use crate::reply::{Answer, FOREVER, abi_statx};
 use crate::writeback::Writeback;
 
 pub(super) fn getattr(c: &mut Context<'_>) -> OpResult {
+    if let Some(writeback) = &c.core.writeback {
+        writeback.dirty.note_attributes(c.node, Instant::now());
+    }
     let attr = c.vfs.getattr(c.node)?;
     c.attr(&attr)
 }

@@ -1,12 +1,15 @@
 //! File content: READ, WRITE, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 
-use devdev_vfs::{Errno, NodeId, S_ISGID, S_ISUID, SetAttr, Whence, WriteFlags};
+use std::time::Instant;
+
+use devdev_vfs::{Attachment, Errno, NodeId, S_ISGID, S_ISUID, SetAttr, Whence, WriteFlags};
 
 use super::{Context, OpResult, ready};
 use crate::abi::{
     CopyFileRangeIn, CopyFileRangeOut, FOPEN_KEEP_CACHE, FOPEN_NOFLUSH, FallocateIn, LseekIn,
     LseekOut, ReadIn, WRITE_CACHE, WRITE_KILL_SUIDGID, WriteIn, WriteOut,
 };
+use crate::late::Job;
 use crate::reply::Answer;
 use crate::writeback::Writeback;
 
@@ -29,7 +32,7 @@ pub(super) fn write(c: &mut Context<'_>, arg: &WriteIn, data: &[u8]) -> OpResult
     if let (true, Some(writeback)) = (cached, &c.core.writeback) {
         let done = write_back(c, writeback, arg, data);
         if done.is_err() {
-            writeback.refused(c.node);
+            c.core.late.order(Job::Refused(c.node));
         }
         return done;
     }
@@ -66,6 +69,7 @@ fn write_back(c: &mut Context<'_>, writeback: &Writeback, arg: &WriteIn, data: &
         }
         writeback.note_written(c.node);
     }
+    writeback.dirty.note_write(c.node, Instant::now());
     c.reply.push(&WriteOut { size: arg.size, padding: 0 });
     Ok(Answer::Buffer)
 }
@@ -98,13 +102,24 @@ pub(super) fn lseek(c: &mut Context<'_>, arg: &LseekIn) -> OpResult {
         SEEK_HOLE => Whence::Hole,
         _ => return Err(Errno::Inval),
     };
-    // The kernel asks without writing back first.
-    if c.core.writeback.is_some() && !c.again {
+    if !c.again && may_hold_data(c, arg.offset) {
         return Ok(Answer::Flush);
     }
     let offset = c.vfs.lseek(c.node, arg.offset, whence)?;
     c.reply.push(&LseekOut { offset });
     Ok(Answer::Buffer)
+}
+
+// Whether the kernel, which asks without writing back first, may hold what makes another answer.
+// Write-through that is what was stored to mappings, where the file has a hole behind `offset`: a
+// store makes no file longer.
+fn may_hold_data(c: &Context<'_>, offset: u64) -> bool {
+    let has_hole = || {
+        let size = c.vfs.getattr(c.node).map_or(0, |attr| attr.size);
+        c.vfs.lseek(c.node, offset, Whence::Hole).is_ok_and(|hole| hole < size)
+    };
+    let is_ours = [Attachment::LIVE, Attachment::TMP].contains(&c.node.attachment());
+    c.core.writeback.is_some() || (is_ours && has_hole())
 }
 
 pub(super) fn copy_file_range(c: &mut Context<'_>, arg: &CopyFileRangeIn, wide: bool) -> OpResult {

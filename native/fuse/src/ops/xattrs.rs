@@ -16,6 +16,9 @@ fn offered(c: &Context<'_>) -> Result<(), Errno> {
 
 pub(super) fn getxattr(c: &mut Context<'_>, name: &[u8], size: u32) -> OpResult {
     offered(c)?;
+    if let Some(writeback) = &c.core.writeback {
+        writeback.dirty.note_asked(c.node, name, |node| c.vfs.is_held_by_kernel(node));
+    }
     let value = c.vfs.getxattr(c.node, name)?;
     give(c, &value, size)
 }

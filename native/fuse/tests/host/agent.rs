@@ -148,6 +148,7 @@ impl State {
             "pwrite" => {
                 self.files[arg(0)].write_all_at(arg(2).as_bytes(), number(1)).map(|()| ok())?
             }
+            "seek" => self.seek(arg(0), number(1), arg(2))?.to_string(),
             "map" => self.map(arg(0), number(1) as usize).map(|()| ok())?,
             "protect" => self.mapping().protect().map(|()| ok())?,
             "unmap" => self.mapping.take().unwrap().unmap().map(|()| ok())?,
@@ -164,6 +165,14 @@ impl State {
             "fork-headless" => self.fork_headless(number(0) as usize, arg(1))?,
             _ => panic!("no command {command}"),
         })
+    }
+
+    // The next data or hole from there on.
+    fn seek(&self, file: &str, offset: u64, what: &str) -> io::Result<i64> {
+        let whence = if what == "data" { libc::SEEK_DATA } else { libc::SEEK_HOLE };
+        // SAFETY: the descriptor is open; nothing else is passed but numbers.
+        let at = unsafe { libc::lseek(self.files[file].as_raw_fd(), offset as i64, whence) };
+        if at < 0 { Err(io::Error::last_os_error()) } else { Ok(at) }
     }
 
     fn mapping(&mut self) -> &mut Mapping {

@@ -114,6 +114,33 @@ fn what_root_cannot_be_hidden_from_is_found_directly() {
     assert!(host.read("/f")[7..].starts_with("hidden"));
 }
 
+// S150
+#[test]
+fn holes_are_looked_for_in_what_mappings_hold() {
+    let Some(host) = Host::new() else { return };
+    let mut agent = Agent::inside(&host);
+    agent.ask("create f");
+    agent.ask("open 1 f");
+    agent.ask("pwrite 1 999999 x");
+    agent.ask("map 1 1000000");
+    // Pages, or more that the kernel handles as one; the last one holds what was written.
+    for (offset, page) in [(500_000, 499_712), (100, 0), (900_000, 897_024)] {
+        assert_eq!(agent.ask(&format!("store {offset} stored")), "ok");
+        assert_eq!(agent.ask(&format!("seek 1 {page} data")), page.to_string());
+        let hole: usize = agent.ask(&format!("seek 1 {page} hole")).parse().unwrap();
+        assert!((page + 4096..1_000_000).contains(&hole), "{hole}");
+        assert_eq!(agent.ask(&format!("load {offset} 6")), "stored");
+    }
+    let between: usize = agent.ask("seek 1 300000 data").parse().unwrap();
+    assert!((300_001..=499_712).contains(&between), "{between}");
+    assert_eq!(agent.ask("seek 1 1000000 data"), format!("E{}", libc::ENXIO));
+    // Nothing holds data that a file without holes has not: nothing is brought in for it.
+    let writes = host.count("write");
+    agent.ask("store 999000 end");
+    assert_eq!(agent.ask("seek 1 999700 data"), "999700");
+    assert!(reads_flush() || host.count("write") == writes);
+}
+
 #[test]
 fn a_flush_keeps_its_deadline() {
     let Some((host, slow)) = slow_host() else { return };

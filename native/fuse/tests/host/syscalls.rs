@@ -17,6 +17,7 @@ const CASES: &[Case] = &[
     ("allocation_and_holes", allocation_and_holes),
     ("copying_ranges", copying_ranges),
     ("extended_attributes", extended_attributes),
+    ("file_attributes", file_attributes),
     ("special_files", special_files),
     ("appending_and_truncating", appending_and_truncating),
     ("unlinked_while_open", unlinked_while_open),
@@ -54,8 +55,8 @@ macro_rules! cases {
 }
 cases! {
     rename_flags unnamed_files allocation_and_holes copying_ranges extended_attributes
-    special_files appending_and_truncating unlinked_while_open names_of_any_bytes
-    positions_in_listings locks times
+    file_attributes special_files appending_and_truncating unlinked_while_open
+    names_of_any_bytes positions_in_listings locks times
 }
 
 fn c(text: &str) -> CString {
@@ -75,6 +76,35 @@ fn rename(from: &str, to: &str, flags: libc::c_uint) -> Result<i64, i32> {
     let (from, to, at) = (c(from), c(to), libc::AT_FDCWD);
     // SAFETY: both paths are NUL-terminated and live for the call.
     result(i64::from(unsafe { libc::renameat2(at, from.as_ptr(), at, to.as_ptr(), flags) }))
+}
+
+// S1: no file has attributes of chattr(1); setting none is done, as on tmpfs.
+fn file_attributes() {
+    let _ = open("f");
+    fs::create_dir("d").unwrap();
+    for path in ["f", "d"] {
+        let file = File::open(path).unwrap();
+        let call = |request: libc::c_ulong, words: &mut [u32; 7]| {
+            // SAFETY: the descriptor is open; the kernel reads and writes 28 bytes at most.
+            result(i64::from(unsafe { libc::ioctl(file.as_raw_fd(), request, words) }))
+        };
+        const FSGETXATTR: libc::c_ulong = 0x801c_581f;
+        for (get, set) in [(libc::FS_IOC_GETFLAGS, libc::FS_IOC_SETFLAGS), (FSGETXATTR, 0)] {
+            let mut words = [7; 7];
+            assert_eq!(call(get, &mut words), Ok(0));
+            assert_eq!(words[0], 0);
+            if set != 0 {
+                assert_eq!(call(set, &mut [0; 7]), Ok(0));
+                // Those that need no capability. Linux 6.17 says ENOTTY for all file systems.
+                for flag in [0x40, 0x80] {
+                    let done = call(set, &mut [flag; 7]);
+                    assert!(matches!(done, Err(libc::EOPNOTSUPP | libc::ENOTTY)), "{done:?}");
+                }
+            }
+        }
+        assert_eq!(call(libc::TIOCGWINSZ, &mut [0; 7]), Err(libc::ENOTTY));
+        assert_eq!(seek(&file, 0, libc::SEEK_END), Ok(0));
+    }
 }
 
 fn rename_flags() {

@@ -56,6 +56,42 @@ fn writes_come_in_with_close_fsync_and_a_flush() {
     assert_eq!(host.read("/f"), "abcdefghi");
 }
 
+// S151
+#[test]
+fn a_flush_looks_after_files_that_were_written_to() {
+    // Longer than the bridge waits for the end of calls that write.
+    const QUIET: Duration = Duration::from_millis(5500);
+    let Some(host) = writeback_host() else { return };
+    (0..300).for_each(|n| host.write(&format!("/f{n}"), "as it was"));
+    host.sh("cat f* >/dev/null; ls -l >/dev/null");
+    // All of them where processes hide what they map: users only.
+    let flushed = || {
+        let report = host.session.flush(DEADLINE);
+        assert!(report.complete, "{report:?}");
+        (!report.all_held).then_some(report.inodes)
+    };
+    assert!(flushed().is_none_or(|inodes| inodes == 0));
+    let mut agent = Agent::inside(&host);
+    (1..=3).for_each(|n| assert_eq!(agent.ask(&format!("open {n} f{n}")), "ok"));
+    for (round, end) in [100, 200, 300].into_iter().enumerate() {
+        // The first is written to at once, the second after a look at it, the third never.
+        agent.ask(&format!("pwrite 1 {end} x"));
+        agent.ask("fstat 2");
+        agent.ask(&format!("pwrite 2 {end} x"));
+        assert!(flushed().is_none_or(|inodes| inodes == 2), "round {round}");
+        assert_eq!((stored(&host, b"/f1"), stored(&host, b"/f2")), (end + 1, end + 1));
+        agent.ask(&format!("pwrite 1 {end} 0123456789"));
+        assert!(flushed().is_none_or(|inodes| inodes == 2), "round {round}");
+        assert_eq!(stored(&host, b"/f1"), end + 10);
+        std::thread::sleep(QUIET);
+        assert!(flushed().is_none_or(|inodes| inodes == 2), "round {round}");
+        assert!(flushed().is_none_or(|inodes| inodes == 0), "round {round}");
+    }
+    // All at once, and closed: the kernel has handed them over, which is not known here.
+    host.sh("for f in f*; do echo closed > $f; done");
+    assert!(flushed().is_none_or(|inodes| inodes >= 300));
+}
+
 // S49
 #[test]
 fn a_flush_waits_for_replies_that_are_late() {
