@@ -124,6 +124,7 @@ mounting("a daemon and its clients", () => {
 
   test("masses of output do not end up in the daemon, which answers meanwhile", async () => {
     const pid = await devdev().daemonPid();
+    writeFileSync(`/proc/${pid}/clear_refs`, "5"); // the peak begins anew
     const before = memory(pid);
     const bin = join(devdev().identity.checkout, "bin/devdev");
     const pipeline = `${bin} exec -T -w ${devdev().mountPoint} -- head -c 1G /dev/zero | tail -c1 | wc -c`;
@@ -140,22 +141,26 @@ mounting("a daemon and its clients", () => {
   test("S43 a client that does not read costs no memory; when it goes, its command gets SIGHUP", async () => {
     const daemon = await devdev().daemonPid();
     const { now } = memory(daemon);
-    const script = `trap 'echo hung up > ${devdev().directory}/hup; exit' HUP; while :; do echo ${"x".repeat(1000)}; done`;
+    const marker = join(devdev().directory, "hup");
+    const script = `trap 'echo > ${marker}; exit' HUP; : > ${marker}.set
+      while :; do echo ${"x".repeat(1000)}; done`;
     const client = await openExec(socket(), devdev().mountPoint, ["sh", "-c", script]);
-    await sleep(1500);
+    await until("the command", () => existsSync(`${marker}.set`), 30_000);
+    await sleep(1000);
     expect(memory(daemon).now - now).toBeLessThan(100);
     client.destroy();
-    await until("SIGHUP", () => existsSync(join(devdev().directory, "hup")));
+    await until("SIGHUP", () => existsSync(marker), 30_000);
   });
 
   test("a client that is killed while its command does not read", async () => {
     const marker = join(devdev().directory, "hup2");
-    const script = `trap 'echo > ${marker}; exit' HUP; echo started; while :; do sleep 0.1; done`;
+    const script = `trap 'echo > ${marker}; exit' HUP; : > ${marker}.set; while :; do sleep 0.1; done`;
     const client = await openExec(socket(), devdev().mountPoint, ["sh", "-c", script]);
     client.write(encodeFrame(FrameType.stdin, Buffer.alloc(1024 * 1024)));
+    await until("the command", () => existsSync(`${marker}.set`), 30_000);
     await sleep(400);
     client.destroy();
-    await until("SIGHUP", () => existsSync(marker));
+    await until("SIGHUP", () => existsSync(marker), 30_000);
     expect((await exec(["echo", "fine"])).stdout).toBe("fine\n");
   });
 
@@ -254,6 +259,17 @@ mounting("a daemon that ends", () => {
     await devdev.mount();
     expect((await devdev.exec(["echo", "again"])).stdout).toBe("again\n");
   });
+});
+
+test("a daemon that dies while it starts: the command fails, and says of what", async () => {
+  await using devdev = await Devdev.create(await who(), "unborn");
+  const env = { DEVDEV_FAULT: "kill:migrate:1" };
+  for (const command of [["ls"], ["mount", devdev.mountPoint], ["daemon", "start"]]) {
+    const { code, stderr } = await devdev.cli(command, { env });
+    expect([command, code]).toEqual([command, 1]);
+    expect(stderr).toMatch(/^devdev: the daemon did not start: SIGKILL ended it\n/);
+  }
+  await devdev.ok(["ls"]);
 });
 
 describe("the place of a daemon", () => {

@@ -154,7 +154,10 @@ async function launch(
     stdio: ["ignore", "pipe", "ignore"],
   });
   // A launcher that cannot be run ends with an error instead.
-  const exit = once(child, "exit").then(([code]) => `it exited with code ${String(code)}`, String);
+  const exit = once(child, "exit").then(
+    ([code, signal]) => (signal ? `${signal} ended it` : `it exited with code ${String(code)}`),
+    String,
+  );
   const timer = setTimeout(() => child.stdout.destroy(), Math.max(0, deadline - Date.now()));
   let text = "";
   try {
@@ -167,11 +170,14 @@ async function launch(
   }
   clearTimeout(timer);
   child.stdout.destroy();
-  child.unref();
   const line = text.split("\n", 1)[0] ?? "";
+  // Not before: with nothing left to wait for, this process would end here without a word.
+  const how =
+    line === "" && Date.now() < deadline
+      ? await exit
+      : `it said nothing for ${START_LIMIT_MS / 1000} s`;
+  child.unref();
   if (line === "") {
-    const how =
-      Date.now() >= deadline ? `it said nothing for ${START_LIMIT_MS / 1000} s` : await exit;
     return new DevdevError("ERR_DAEMON_START", `the daemon did not start: ${how}`, {
       hint: `see ${dataPaths(env).logDir}`,
     });
