@@ -12,6 +12,7 @@ const SHARES = {
   restore: 1,
   fork: 1,
   gc: 0.5,
+  migrate: 1,
   stop: 0.5,
   mount: 0.5,
 } as const;
@@ -34,6 +35,8 @@ export interface Report {
   /** Kills that fell into a snapshot, or into a checkpoint that nobody had asked for. */
   cutSnapshots: number;
   cutCheckpoints: number;
+  /** Into a store's becoming one of this version. */
+  cutMigrations: number;
   /** Calls of fsync that had returned before a kill. */
   synced: number;
   slowestMountMs: number;

@@ -34,6 +34,7 @@ export class CrashLoop {
     kinds: {},
     cutSnapshots: 0,
     cutCheckpoints: 0,
+    cutMigrations: 0,
     synced: 0,
     slowestMountMs: 0,
     oldestLossMs: 0,

@@ -71,7 +71,7 @@ export class CrashSession {
 
   /** Waits until the writer is at work. */
   async writing(): Promise<void> {
-    await until("the writer", () => this.journalEntries().length > 0, 15_000);
+    await until("the writer", () => this.journalEntries().length > 0, 30_000);
   }
 
   /** Number and time of each operation of the last writer. */
@@ -91,9 +91,13 @@ export class CrashSession {
     }
   }
 
-  /** A new daemon, which ends itself in some phase; false when it did so while mounting. */
-  async mountWithFault(fault: string): Promise<boolean> {
+  /**
+   * A new daemon, which ends itself in some phase; false when it did so while mounting. `between`
+   * has the store to itself.
+   */
+  async mountWithFault(fault: string, between?: (store: string) => void): Promise<boolean> {
     await this.devdev.ok(["daemon", "stop"]);
+    between?.(join(this.devdev.home, "store"));
     const options = { timeoutMs: 30_000, env: { DEVDEV_FAULT: fault } };
     const result = await this.devdev.cli(["mount", this.devdev.mountPoint], options);
     if (result.code === 0) this.daemon = findDaemon(this.devdev);
@@ -106,7 +110,7 @@ export class CrashSession {
 
   /** Until the killed daemon is no more; it may linger while a thread of it waits. */
   async gone(): Promise<void> {
-    await until("the end of the killed daemon", () => !isAlive(this.daemon), 10_000);
+    await until("the end of the killed daemon", () => !isAlive(this.daemon), 30_000);
   }
 
   /**
@@ -153,8 +157,14 @@ export class CrashSession {
     if (!checks.find(({ name }) => name === "store")?.ok) throw new Error(`doctor: ${stdout}`);
   }
 
-  /** SQLite's own check, on a copy: opening the store itself would already repair it. */
+  /**
+   * SQLite's own check, on a copy: opening the store itself would already repair it. A command that
+   * came after the kill may have started a daemon, which has done that.
+   */
   async checkStore(): Promise<void> {
+    if ((await this.devdev.cli(["daemon", "status"])).code === 0) {
+      await this.devdev.ok(["daemon", "stop"]);
+    }
     const store = join(this.devdev.home, "store");
     const copy = join(this.devdev.directory, "store-copy");
     await must(["rm", "-rf", copy]);

@@ -1,13 +1,15 @@
 // The work of one iteration of the crash loop, and the kill that falls into it. Separate from the
 // loop, which checks what was left: here it is said what may be left.
 
+import { SCHEMA_VERSION } from "@devdev/store";
+import { makeOlder } from "@devdev/store/test-kit";
 import { describe, sleep, until } from "../harness/run.ts";
 import { CHECKPOINT_PHASES, type Kind, type Left, left, PHASES, type Report } from "./kinds.ts";
 import type { CrashSession, KnownSnapshot } from "./session.ts";
 
-/** A checkpoint starts within 2 s of the first change; the rest is the store's time. */
+/** A checkpoint starts within 2 s of the first change; the rest is a busy store's. */
 const PROMISE_MS = 2000;
-const STORE_MS = 2500;
+const STORE_MS = 8000;
 const STORE_MS_PER_MEGABYTE = 60;
 /** Three checkpoints on a slow machine. */
 const FAULT_LIMIT_MS = 60_000;
@@ -45,6 +47,8 @@ export class Work {
         return this.#killWhileCollecting(n, generation);
       case "durable":
         return this.#killWhileSyncing(generation, this.#random(600));
+      case "migrate":
+        return this.#dieInMigration(generation);
       case "stop":
         return this.#killWhileStopping(generation);
       case "fault":
@@ -100,51 +104,51 @@ export class Work {
     session.startWriter();
     await session.writing();
     await this.#apply(generation + 1);
-    const timer = sleep(this.#random(700)).then(() => session.kill());
     let durableUntil = 0;
-    let acknowledged = false;
-    for (let k = 0; !session.killed; k++) {
+    await this.#killWhile(async (k) => {
       const started = Date.now();
       const snapshot = await session.snapshot(`i${n}-${k}`, generation + 1);
       if (snapshot === undefined) {
         this.report.cutSnapshots++;
-        break;
+        return false;
       }
       this.known.push(snapshot);
       this.report.acknowledged++;
       // What was done before an acknowledged snapshot began is durable.
       durableUntil = started;
-      acknowledged = true;
-    }
+      return true;
+    });
+    return left([generation + 1], durableUntil);
+  }
+
+  /**
+   * Does it again and again, until it says that it was cut short: nobody disturbs the first time,
+   * and in one of the next few the kill comes, however long each of them takes on this machine.
+   */
+  async #killWhile(step: (k: number) => Promise<boolean>): Promise<void> {
+    const session = this.#session;
+    const started = Date.now();
+    if (!(await step(0))) throw new Error("it failed although nobody was killed");
+    const took = Date.now() - started;
+    const timer = sleep(this.#random(3 * took + 1)).then(() => session.kill());
+    for (let k = 1; !session.killed && (await step(k)); k++);
     await timer;
-    const generations = acknowledged ? [generation + 1] : [generation, generation + 1];
-    return left(generations, durableUntil);
   }
 
   async #killWhileRestoring(n: number, generation: number): Promise<Left> {
-    const session = this.#session;
-    await this.#apply(generation + 1);
-    const own = await session.snapshot(`i${n}-before`, generation + 1);
-    if (own === undefined) throw new Error("a snapshot failed although nobody was killed");
-    this.known.push(own);
-    this.report.acknowledged++;
-    const timer = sleep(this.#random(500)).then(() => session.kill());
+    await this.#applied(n, generation + 1);
     let live = [generation + 1];
-    while (!session.killed) {
+    await this.#killWhile(async () => {
       const target = this.known[this.#random(this.known.length)]!;
-      const result = await session.restore(target);
-      if (result.code !== 0) {
-        live = [...live, target.generation];
-        break;
-      }
-      this.report.restored++;
-      live = [target.generation];
-    }
-    await timer;
+      const done = (await this.#session.restore(target)).code === 0;
+      if (done) this.report.restored++;
+      live = done ? [target.generation] : [...live, target.generation];
+      return done;
+    });
     return left(live);
   }
 
-  /** A snapshot that was acknowledged, so that it is known what is live. */
+  /** With a snapshot that was acknowledged, so that it is known what is live. */
   async #applied(n: number, generation: number): Promise<void> {
     await this.#apply(generation);
     const own = await this.#session.snapshot(`i${n}-own`, generation);
@@ -156,15 +160,14 @@ export class Work {
   async #killWhileForking(n: number, generation: number): Promise<Left> {
     const session = this.#session;
     await this.#applied(n, generation + 1);
-    const timer = sleep(this.#random(600)).then(() => session.kill());
-    for (let k = 0; !session.killed; k++) {
+    await this.#killWhile(async (k) => {
       const source = this.known[this.#random(this.known.length)]!;
       const fork = { ...source, name: `f${n}-${k}` };
-      if (!(await session.fork(fork.name, source))) break;
+      if (!(await session.fork(fork.name, source))) return false;
       this.forks.push(fork);
       this.report.forked++;
-    }
-    await timer;
+      return true;
+    });
     return left([generation + 1]);
   }
 
@@ -172,14 +175,25 @@ export class Work {
   async #killWhileCollecting(n: number, generation: number): Promise<Left> {
     const session = this.#session;
     await this.#applied(n, generation + 1);
-    const timer = sleep(this.#random(900)).then(() => session.kill());
-    while (!session.killed) {
+    await this.#killWhile(async () => {
       const gone = this.forks.pop();
       if (gone !== undefined) await session.devdev.cli(["rm", "--yes", gone.name]);
       if (!session.killed) await session.devdev.cli(["gc"]);
-    }
-    await timer;
+      return true;
+    });
     return left([generation + 1]);
+  }
+
+  /** Ends itself while it makes of a store of an older version one of its own. */
+  async #dieInMigration(generation: number): Promise<Left> {
+    const session = this.#session;
+    const version = 1 + this.#random(SCHEMA_VERSION - 1);
+    // Each step passes the phase twice.
+    const times = 1 + this.#random(2 * (SCHEMA_VERSION - version));
+    const older = (store: string): void => makeOlder(store, version);
+    if (await session.mountWithFault(`kill:migrate:${times}`, older)) session.kill();
+    else this.report.cutMigrations++;
+    return left([generation]);
   }
 
   /** Writes until the daemon ends itself in a checkpoint that it makes in the background. */

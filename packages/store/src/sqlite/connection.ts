@@ -9,7 +9,7 @@ import type { Database } from "better-sqlite3";
 
 import { asStoreError, StoreError } from "../errors.js";
 import { privateDirectory, privateFiles } from "../private-files.js";
-import { migrate, SCHEMA_VERSION, versionOf } from "./schema.js";
+import { migrate, type MigrateOptions, SCHEMA_VERSION, versionOf } from "./schema.js";
 
 export const DATABASE_FILE = "devdev.sqlite";
 /** SQLite gives its own files beside it the mode of the database. */
@@ -19,7 +19,7 @@ const DATABASE_FILES = ["", "-wal", "-shm"].map((suffix) => `${DATABASE_FILE}${s
 export const BUSY_TIMEOUT_MS = 5000;
 
 /** The connection that writes. The caller holds the lock of the directory. */
-export function openWriter(directory: string): Database {
+export function openWriter(directory: string, options: MigrateOptions = {}): Database {
   privateDirectory(directory);
   const path = join(directory, DATABASE_FILE);
   return opening(path, () => {
@@ -40,7 +40,7 @@ export function openWriter(directory: string): Database {
       db.pragma(`journal_size_limit = ${32 << 20}`);
       db.pragma("foreign_keys = ON");
       db.pragma("cache_size = -32768");
-      migrate(db);
+      migrate(db, options);
     });
   });
 }

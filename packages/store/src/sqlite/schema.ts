@@ -73,7 +73,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX bases_other ON bases (other);
   `,
   // `snapshot` refers to no row: what happened stays when a snapshot is removed. What was kept
-  // before there was a history begins it.
+  // before there was a history begins it. SQLite 3.40 takes NULL for no valid JSON.
   `
   ALTER TABLE workspaces ADD COLUMN last_event INTEGER NOT NULL DEFAULT 0;
   CREATE TABLE events (
@@ -85,7 +85,7 @@ const MIGRATIONS: readonly string[] = [
     snapshot INTEGER,
     state TEXT CHECK (length(state) = 64),
     detail TEXT NOT NULL CHECK (json_valid(detail)),
-    effects TEXT CHECK (json_valid(effects)),
+    effects TEXT CHECK (effects IS NULL OR json_valid(effects)),
     PRIMARY KEY (workspace, number)
   ) STRICT;
   CREATE TABLE open_turns (
@@ -105,18 +105,30 @@ const MIGRATIONS: readonly string[] = [
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
+export interface MigrateOptions {
+  /** Another version than this one, for tests. */
+  to?: number;
+  /** Called at the end of each step, before it is committed and behind that. */
+  onStep?: () => void;
+}
+
 /**
  * Brings a writable database to this version, one transaction a step; refuses one that is not ours.
  */
-export function migrate(db: Database): void {
+export function migrate(
+  db: Database,
+  { to = SCHEMA_VERSION, onStep = () => undefined }: MigrateOptions = {},
+): void {
   const version = versionOf(db);
-  for (const [step, statements] of MIGRATIONS.entries()) {
+  for (const [step, statements] of MIGRATIONS.slice(0, to).entries()) {
     if (step < version) continue;
     db.transaction(() => {
       db.exec(statements);
       db.pragma(`application_id = ${APPLICATION_ID}`);
       db.pragma(`user_version = ${step + 1}`);
+      onStep();
     }).immediate();
+    onStep();
   }
 }
 

@@ -9,6 +9,7 @@ import type { BlockStore, MetadataStore, Store, TransactionOptions } from "../st
 import { BUSY_TIMEOUT_MS, openReader, openWriter, walBytes } from "./connection.js";
 import { SqliteMetadata } from "./metadata.js";
 import { SqliteObjects } from "./objects.js";
+import type { MigrateOptions } from "./schema.js";
 import { verifyDatabase } from "./verify.js";
 
 /** The log is copied into the database when it has grown past this, even if commits keep coming. */
@@ -85,11 +86,17 @@ class SqliteStore implements Store {
   }
 }
 
-/** Opens, or makes, the store of a data directory and locks the directory until close. */
-export function openSqliteStore(directory: string): Store {
+/**
+ * Opens, or makes, the store of a data directory and locks the directory until close. A store of an
+ * older version becomes one of this version.
+ */
+export function openSqliteStore(
+  directory: string,
+  options: Pick<MigrateOptions, "onStep"> = {},
+): Store {
   const unlock = lockDirectory(directory);
   try {
-    return new SqliteStore(openWriter(directory), unlock);
+    return new SqliteStore(openWriter(directory, options), unlock);
   } catch (error) {
     unlock();
     throw error;

@@ -7,6 +7,7 @@ export { eventStoreConformance, sampleEvent } from "./events.js";
 export { makeFaulty } from "./faults.js";
 export type { FaultyStore } from "./faults.js";
 export { metadataStoreConformance } from "./metadata-store.js";
+export { makeOlder } from "./older.js";
 export { sampleSnapshot, sampleWorkspace } from "./samples.js";
 export { blockOf, idOf, idsOf, kitCodec, pageOf } from "./objects.js";
 export { collectAll, commitTree, storeConformance } from "./store.js";

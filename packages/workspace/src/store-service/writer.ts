@@ -6,6 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { openSqliteStore } from "@devdev/store";
 import type { Store } from "@devdev/store";
 
+import { passPhase } from "../fault.js";
 import { repairStore } from "../salvage/repair.js";
 import { serveCalls } from "./calls.js";
 import { engineCodec } from "./codec.js";
@@ -22,7 +23,7 @@ class Writer {
   readonly upkeep: Upkeep;
 
   constructor(directory: string) {
-    this.store = openSqliteStore(directory);
+    this.store = openSqliteStore(directory, { onStep: () => passPhase("migrate") });
     this.upkeep = new Upkeep(this.store, this.running);
   }
 
