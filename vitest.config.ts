@@ -27,6 +27,7 @@ export default defineConfig({
           maxWorkers: workers,
           testTimeout: 120_000,
           hookTimeout: 60_000,
+          expect: { poll: { timeout: 15_000 } },
           globalSetup: ["test/harness/global-setup.ts"],
         },
       },

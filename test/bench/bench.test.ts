@@ -32,11 +32,11 @@ mounting("the benchmark", () => {
 });
 
 mounting("the benchmark of the JavaScript side", () => {
-  test("scripts/bench snapshots --quick writes its section", { timeout: 120_000 }, async () => {
+  test("scripts/bench snapshots --quick writes its section", { timeout: 300_000 }, async () => {
     const out = join(base(), "SNAPSHOTS.md");
     const { DEVDEV_TEST_BASE: _, ...env } = process.env;
     const command = [join(CHECKOUT, "scripts/bench"), "snapshots", "--quick", "--rounds", "1"];
-    await must([...command, "--out", out], { env, timeoutMs: 110_000 });
+    await must([...command, "--out", out], { env, timeoutMs: 290_000 });
     const text = readFileSync(out, "utf8");
     for (const row of ["first snapshot", "restore, 10 files differ", "pause, four writers: p99"]) {
       expect(text).toMatch(new RegExp(`\\| ${row} \\| \\S+ \\| [\\d.]+ \\|`));

@@ -35,6 +35,15 @@ mounting("Ctrl-C in the middle", () => {
     const go = join(devdev.directory, "go");
     const goOn = (): void => writeFileSync(go, "");
     const names = async (): Promise<Listed[]> => devdev.json(["-w", "ws", "snapshots"]);
+    // A checkpoint in the background would be held before what is to be.
+    const stored = async (): Promise<boolean> => {
+      const { usage } = await devdev.json<{ usage: { dirtyBytes: number } }>([
+        "-w",
+        "ws",
+        "status",
+      ]);
+      return usage.dirtyBytes === 0;
+    };
     const content = async (): Promise<string> => (await devdev.sh("cat a")).stdout.trim();
     devdev.env["DEVDEV_FAULT"] = `hold:persist:${go}`;
     goOn();
@@ -42,6 +51,7 @@ mounting("Ctrl-C in the middle", () => {
     await devdev.sh("echo one > a");
     await devdev.ok(["-w", "ws", "snapshot", "--name", "first"]);
     await devdev.sh("echo two > a");
+    await until("a checkpoint", stored);
     rmSync(go);
     try {
       await interrupt(devdev, ["snapshot", "--name", "second"], "storing the snapshot");
@@ -50,6 +60,7 @@ mounting("Ctrl-C in the middle", () => {
       await until("the snapshot", async () => (await names()).length === 2);
       expect((await names()).at(-1)).toMatchObject({ name: "second" });
       await devdev.sh("echo three > a");
+      await until("a checkpoint", stored);
       rmSync(go);
       await interrupt(devdev, ["restore", "first"], "restoring");
       expect([await content(), (await names()).length]).toEqual(["three", 2]);
