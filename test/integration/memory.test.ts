@@ -4,8 +4,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
+import { identity, identityNames } from "../harness/identity.ts";
 import { until } from "../harness/run.ts";
-import { forEachIdentity } from "../harness/suite.ts";
+import { mounting } from "../harness/suite.ts";
 
 const CONTENT_MIB = 250;
 /** Beside the 10 % that may stay: what the runtime of the daemon takes and gives as it likes. */
@@ -16,9 +17,9 @@ function residentMiB(pid: number): number {
   return Number(kib) / 1024;
 }
 
-forEachIdentity("memory", (who) => {
+mounting("memory", () => {
   test.each([["checkpoints"], ["--ephemeral"]])("comes back (%s)", async (mode) => {
-    await using devdev = await Devdev.create(await who(), "memory");
+    await using devdev = await Devdev.create(await identity(identityNames[0]!), "memory");
     await devdev.mount(...(mode === "--ephemeral" ? [mode] : []));
     const pid = await devdev.daemonPid();
     const before = residentMiB(pid);
