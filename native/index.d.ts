@@ -27,6 +27,17 @@ export declare class ImportFeed {
   end(): void
 }
 
+/**
+ * A difference between two trees, handed over in pieces: an object for each change at once would
+ * hold up JavaScript for seconds.
+ */
+export declare class NativeDiff {
+  /** What differs from the first tree to the second, by path. */
+  static start(from: number, to: number, options: TreeDiffOptions): Promise<NativeDiff>
+  /** Up to `most` of the changes that are left, packed; nothing when that was all. */
+  next(most: number): Buffer
+}
+
 /** An export under way: a thread makes pieces, JavaScript takes them. Dropped, the thread ends. */
 export declare class NativeExport {
   /** Starts exporting a tree: as a snapshot, or as a tar archive. */
@@ -321,6 +332,16 @@ export declare function listxattrSync(engine: number, path: Uint8Array): Buffer
 
 /** The store has this tree, frozen from the engine. */
 export declare function markClean(number: number, treeNumber: number): void
+
+/** What is known of the side that is not of the workspace of the base: which merged the base once. */
+export interface MergedBefore {
+  /** It is ours; else it is theirs. */
+  isOurs: boolean
+  /** From this inode number on both gave numbers out on their own. */
+  apartFrom: number
+  /** Its tree after that merge. */
+  tree?: number
+}
 
 /** mkdir(2). */
 export declare function mkdir(engine: number, path: Uint8Array, mode: number): Promise<void>
@@ -641,24 +662,6 @@ export interface TimeToSet {
 /** A number of its own for the same tree. */
 export declare function treeAttach(number: number): number
 
-/** A path that differs between two trees. */
-export interface TreeChange {
-  /** "added", "removed", "modified", "renamed". */
-  kind: string
-  path: Uint8Array
-  oldPath?: Uint8Array
-  /** File type bits >> 12, of the new side or of what was removed. */
-  fileKind: number
-  /** The same of the old side, when there is one. */
-  oldFileKind?: number
-  /** What differs when both sides have it. */
-  changed: Array<string>
-  oldSize?: number
-  newSize?: number
-  oldMode?: number
-  newMode?: number
-}
-
 /** A conflict. */
 export interface TreeConflict {
   path: Uint8Array
@@ -673,14 +676,21 @@ export interface TreeConflict {
 /** The tree's content id. */
 export declare function treeContentId(number: number): Promise<Buffer>
 
-/**
- * What differs from the first tree to the second, by path; `times`: also where only the mtime
- * does; `within_renamed`: also everything in directories that were renamed.
- */
-export declare function treeDiff(from: number, to: number, times: boolean, withinRenamed: boolean): Promise<Array<TreeChange>>
-
 /** How many paths differ between two trees. */
 export declare function treeDiffCount(from: number, to: number): Promise<number>
+
+/** How two trees are compared. */
+export interface TreeDiffOptions {
+  /** Also where only the mtime differs. */
+  times: boolean
+  /** Also everything in directories that were renamed. */
+  withinRenamed: boolean
+  /**
+   * Trees of different workspaces: the inode number from which on equal ones are different
+   * things.
+   */
+  apartFrom?: number
+}
 
 /** Lets a tree go. */
 export declare function treeDispose(number: number): void
@@ -692,6 +702,8 @@ export declare function treeInfo(number: number): TreeInfo
 export interface TreeInfo {
   bytes: number
   inodes: number
+  /** All inode numbers that its workspace had given out are below this one. */
+  nextIno: number
 }
 
 /** Lets the tree's missing bytes come through this engine's needs. */
@@ -714,6 +726,7 @@ export interface TreeMergeOptions {
   label: Uint8Array
   /** The times of what is changed. */
   time: Time
+  mergedBefore?: MergedBefore
 }
 
 /** The content of a regular file in it. */

@@ -1,9 +1,14 @@
 //! Comparing frozen trees: content ids and differences.
 
+use std::sync::{Mutex, PoisonError};
+use std::vec::IntoIter;
+
 use devdev_pack::{Pace, content_id};
-use devdev_vfs::{Attr, Change, ChangeKind, DiffScope, Differences, S_IFMT, path_diff};
+use devdev_vfs::{
+    Change, ChangeKind, DiffScope, Differences, Ino, Kinship, S_IFMT, Seen, path_diff, path_diff_of,
+};
 use napi::Env;
-use napi::bindgen_prelude::{Object, Uint8Array};
+use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 
 use crate::failed::Thrown;
@@ -11,63 +16,104 @@ use crate::registry::tree;
 use crate::values::Bytes;
 use crate::work::long;
 
-/// A path that differs between two trees.
+/// How two trees are compared.
 #[napi(object)]
-pub struct TreeChange {
-    /// "added", "removed", "modified", "renamed".
-    pub kind: String,
-    pub path: Uint8Array,
-    pub old_path: Option<Uint8Array>,
-    /// File type bits >> 12, of the new side or of what was removed.
-    pub file_kind: u32,
-    /// The same of the old side, when there is one.
-    pub old_file_kind: Option<u32>,
-    /// What differs when both sides have it.
-    pub changed: Vec<String>,
-    pub old_size: Option<f64>,
-    pub new_size: Option<f64>,
-    pub old_mode: Option<u32>,
-    pub new_mode: Option<u32>,
+pub struct TreeDiffOptions {
+    /// Also where only the mtime differs.
+    pub times: bool,
+    /// Also everything in directories that were renamed.
+    pub within_renamed: bool,
+    /// Trees of different workspaces: the inode number from which on equal ones are different
+    /// things.
+    pub apart_from: Option<f64>,
 }
 
-fn kind_name(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Added => "added",
-        ChangeKind::Removed => "removed",
-        ChangeKind::Modified => "modified",
-        ChangeKind::Renamed => "renamed",
+impl TreeDiffOptions {
+    fn kinship(&self) -> Kinship {
+        self.apart_from.map_or_else(Kinship::default, |from| Kinship::apart_from(Ino(from as u64)))
     }
 }
 
-fn changed(differs: Differences) -> Vec<String> {
+/// Bits of `changed`, the lowest first; packages/vfs/src/tree-diff.ts has the same order.
+fn changed(differs: Differences) -> u8 {
     let fields = [
-        ("type", differs.kind || differs.rdev),
-        ("content", differs.content),
-        ("target", differs.target),
-        ("mode", differs.mode),
-        ("owner", differs.owner),
-        ("xattrs", differs.xattrs),
-        ("mtime", differs.mtime),
+        differs.kind || differs.rdev,
+        differs.content,
+        differs.target,
+        differs.mode,
+        differs.owner,
+        differs.xattrs,
+        differs.mtime,
     ];
-    fields.iter().filter(|field| field.1).map(|field| field.0.to_owned()).collect()
+    fields.iter().enumerate().fold(0, |bits, (n, set)| bits | u8::from(*set) << n)
 }
 
-impl From<Change> for TreeChange {
-    fn from(change: Change) -> TreeChange {
-        let mode = |attr: &Attr| attr.mode & 0o7777;
-        let kind = change.new.as_ref().or(change.old.as_ref()).map_or(0, |attr| attr.mode & S_IFMT);
-        TreeChange {
-            kind: kind_name(change.kind).to_owned(),
-            path: change.path.into(),
-            old_path: change.old_path.map(Uint8Array::from),
-            file_kind: kind >> 12,
-            old_file_kind: change.old.as_ref().map(|attr| (attr.mode & S_IFMT) >> 12),
-            changed: changed(change.differs),
-            old_size: change.old.map(|attr| attr.size as f64),
-            new_size: change.new.map(|attr| attr.size as f64),
-            old_mode: change.old.as_ref().map(mode),
-            new_mode: change.new.as_ref().map(mode),
-        }
+/// Of a side that is not there.
+const NO_KIND: u8 = 0xff;
+const NO_LENGTH: u32 = u32::MAX;
+/// Bytes of a change before its paths.
+const HEAD: usize = 36;
+
+// kind, changed, file kind of the new side (or of what was removed), that of the old side (type
+// bits >> 12), u32le mode and f64le size of the old side and of the new one, u32le length of the
+// path and of the old one; the paths.
+fn pack(change: &Change, into: &mut Vec<u8>) {
+    let file_kind = |seen: &Option<Seen>| seen.map_or(NO_KIND, |s| ((s.mode & S_IFMT) >> 12) as u8);
+    let Change { path, kind, old_path, differs, old, new } = change;
+    let kind = match kind {
+        ChangeKind::Added => 0,
+        ChangeKind::Removed => 1,
+        ChangeKind::Modified => 2,
+        ChangeKind::Renamed => 3,
+    };
+    into.extend([kind, changed(*differs), file_kind(&new.or(*old)), file_kind(old)]);
+    for side in [old, new] {
+        into.extend(side.map_or(0, |seen| seen.mode & 0o7777).to_le_bytes());
+    }
+    for side in [old, new] {
+        into.extend(side.map_or(f64::NAN, |seen| seen.size as f64).to_le_bytes());
+    }
+    let old_length = old_path.as_ref().map_or(NO_LENGTH, |path| path.len() as u32);
+    into.extend((path.len() as u32).to_le_bytes());
+    into.extend(old_length.to_le_bytes());
+    into.extend(path);
+    into.extend(old_path.iter().flatten());
+}
+
+/// A difference between two trees, handed over in pieces: an object for each change at once would
+/// hold up JavaScript for seconds.
+#[napi]
+pub struct NativeDiff {
+    left: Mutex<IntoIter<Change>>,
+}
+
+#[napi]
+impl NativeDiff {
+    /// What differs from the first tree to the second, by path.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeDiff>")]
+    pub fn start(
+        env: &Env,
+        from: u32,
+        to: u32,
+        options: TreeDiffOptions,
+    ) -> Result<Object<'_>, Thrown> {
+        let scope = DiffScope { times: options.times, within_renamed: options.within_renamed };
+        let kin = options.kinship();
+        let (from, to) = (tree(from)?, tree(to)?);
+        long(env, "diff", move || {
+            let changes = path_diff_of(&from.tree, &to.tree, scope, &kin);
+            Ok(NativeDiff { left: Mutex::new(changes.into_iter()) })
+        })
+    }
+
+    /// Up to `most` of the changes that are left, packed; nothing when that was all.
+    #[napi(catch_unwind, ts_return_type = "Buffer")]
+    pub fn next(&self, most: u32) -> Bytes {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let some = left.len().min(most as usize);
+        let mut packed = Vec::with_capacity(some * (HEAD + 64));
+        left.by_ref().take(some).for_each(|change| pack(&change, &mut packed));
+        Bytes(packed)
     }
 }
 
@@ -87,22 +133,4 @@ pub fn tree_diff_count(env: &Env, from: u32, to: u32) -> Result<Object<'_>, Thro
         "diff",
         move || Ok(path_diff(&from.tree, &to.tree, DiffScope::default()).len() as u32),
     )
-}
-
-/// What differs from the first tree to the second, by path; `times`: also where only the mtime
-/// does; `within_renamed`: also everything in directories that were renamed.
-#[napi(catch_unwind, ts_return_type = "Promise<Array<TreeChange>>")]
-pub fn tree_diff(
-    env: &Env,
-    from: u32,
-    to: u32,
-    times: bool,
-    within_renamed: bool,
-) -> Result<Object<'_>, Thrown> {
-    let scope = DiffScope { times, within_renamed };
-    let (from, to) = (tree(from)?, tree(to)?);
-    long(env, "diff", move || {
-        let changes = path_diff(&from.tree, &to.tree, scope);
-        Ok(changes.into_iter().map(TreeChange::from).collect::<Vec<_>>())
-    })
 }

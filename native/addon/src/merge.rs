@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use devdev_pack::merge_text;
 use devdev_vfs::api::FrozenTree;
 use devdev_vfs::{
-    Conflict, ConflictKind, Errno, Ino, MergeOptions, MergeSide, MergedText, Resolve, Texts, merge,
+    Conflict, ConflictKind, Errno, Ino, Kinship, MergeOptions, MergeSide, MergedText, Resolve,
+    Texts, Tree, kinship_after_merge, merge,
 };
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
@@ -17,6 +18,17 @@ use crate::registry::{TreeHandle, tree};
 use crate::trees::add_tree;
 use crate::work::long;
 
+/// What is known of the side that is not of the workspace of the base: which merged the base once.
+#[napi(object)]
+pub struct MergedBefore {
+    /// It is ours; else it is theirs.
+    pub is_ours: bool,
+    /// From this inode number on both gave numbers out on their own.
+    pub apart_from: f64,
+    /// Its tree after that merge.
+    pub tree: Option<u32>,
+}
+
 /// How to merge.
 #[napi(object)]
 pub struct TreeMergeOptions {
@@ -26,6 +38,33 @@ pub struct TreeMergeOptions {
     pub label: Uint8Array,
     /// The times of what is changed.
     pub time: Time,
+    pub merged_before: Option<MergedBefore>,
+}
+
+/// A side that merged the base, as it was then, and since which number it is on its own.
+struct Before {
+    side: usize,
+    apart_from: Ino,
+    tree: Option<Arc<TreeHandle>>,
+}
+
+impl Before {
+    fn of(options: &MergedBefore) -> Result<Before, Thrown> {
+        let tree = options.tree.map(tree).transpose()?;
+        let side = usize::from(!options.is_ours);
+        Ok(Before { side, apart_from: Ino(options.apart_from as u64), tree })
+    }
+
+    fn kinship(&self, base: &Tree, sides: [&Tree; 2]) -> [Kinship; 2] {
+        let mut kin = <[Kinship; 2]>::default();
+        kin[self.side] = match &self.tree {
+            Some(merged) => {
+                kinship_after_merge(base, &merged.tree, sides[self.side], self.apart_from)
+            }
+            None => Kinship::apart_from(self.apart_from),
+        };
+        kin
+    }
 }
 
 /// A conflict.
@@ -116,9 +155,11 @@ pub fn tree_merge(
         _ => None,
     };
     let (label, now) = (options.label.to_vec(), options.time.into());
+    let before = options.merged_before.as_ref().map(Before::of).transpose()?;
     long(env, "merge", move || {
         let [base, ours, theirs] = files.0.each_ref().map(|handle| handle.tree.clone());
-        let options = MergeOptions { resolve, label: &label, now, texts: &files };
+        let kin = before.map(|before| before.kinship(&base, [&ours, &theirs])).unwrap_or_default();
+        let options = MergeOptions { resolve, label: &label, now, texts: &files, kin };
         let merged = merge(&base, &ours, &theirs, &options)?;
         let store: Weak<Engine> = files.0[1].store();
         let conflicts = merged.conflicts.into_iter().map(TreeConflict::from).collect();

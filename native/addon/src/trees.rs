@@ -33,6 +33,8 @@ pub struct Frozen {
 pub struct TreeInfo {
     pub bytes: f64,
     pub inodes: f64,
+    /// All inode numbers that its workspace had given out are below this one.
+    pub next_ino: f64,
 }
 
 /// What a restore did.
@@ -149,7 +151,8 @@ pub fn tree_dispose(number: u32) {
 #[napi(catch_unwind)]
 pub fn tree_info(number: u32) -> Result<TreeInfo, Thrown> {
     let tree = &tree(number)?.tree;
-    Ok(TreeInfo { bytes: tree.bytes as f64, inodes: tree.inodes as f64 })
+    let next_ino = tree.next_ino.0 as f64;
+    Ok(TreeInfo { bytes: tree.bytes as f64, inodes: tree.inodes as f64, next_ino })
 }
 
 /// Lets the tree's missing bytes come through this engine's needs.

@@ -39,6 +39,7 @@ mod ids;
 mod inode;
 #[cfg(any(test, feature = "check"))]
 mod invariants;
+mod kinship;
 mod known_ids;
 mod load;
 mod locks;
@@ -85,14 +86,16 @@ pub use errno::{Errno, Result};
 pub use graft::{Graft, Refused};
 pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
 pub use inode::{Body, Inode, Xattrs};
+pub use kinship::Kinship;
 pub use known_ids::content_id;
 pub use load::TreeLoader;
 pub use merge::{
-    Conflict, ConflictKind, MergeOptions, MergeSide, Merged, MergedText, Resolve, Texts, merge,
+    Conflict, ConflictKind, MergeOptions, MergeSide, Merged, MergedText, Resolve, Texts,
+    kinship_after_merge, merge,
 };
 pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
 pub use owners::remap_owners;
-pub use path_diff::{Change, ChangeKind, DiffScope, Differences, path_diff};
+pub use path_diff::{Change, ChangeKind, DiffScope, Differences, Seen, path_diff, path_diff_of};
 pub use persist::Persist;
 pub use room::{held_bytes, is_pressing};
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};

@@ -19,6 +19,9 @@ use crate::Tree;
 use crate::attr::Timespec;
 use crate::errno::Result;
 use crate::ids::Ino;
+use crate::inode::{Body, Inode};
+use crate::kinship::Kinship;
+use crate::path_diff::{DiffScope, path_diff};
 
 /// One of the two states that are merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +116,8 @@ pub struct MergeOptions<'a> {
     pub now: Timespec,
     /// Who merges texts.
     pub texts: &'a dyn Texts,
+    /// What ours and theirs have in common with the base.
+    pub kin: [Kinship; 2],
 }
 
 /// What came of a merge.
@@ -136,6 +141,34 @@ pub fn merge(
     conflicts.sort();
     conflicts.dedup();
     Ok(Merged { tree: work.builder.freeze(), conflicts })
+}
+
+/// The kinship of a base, which is a state of one workspace, with `side`, a state of another one
+/// that once merged the base. Both gave numbers out on their own from `apart_from` on, so what the
+/// one has of the other's files has another number there. `merged` is the state in which the other
+/// one was after that merge: what had one path in both is one thing, and is followed from there.
+pub fn kinship_after_merge(base: &Tree, merged: &Tree, side: &Tree, apart_from: Ino) -> Kinship {
+    let kin = Kinship::apart_from(apart_from);
+    let twins = path_diff(merged, side, DiffScope::default()).into_iter().filter_map(|change| {
+        let (old_path, new) = (change.old_path?, change.new?);
+        let twin = find(base, &old_path)?;
+        let kind = |tree: &Tree, ino| tree.root.get(ino, Inode::kind);
+        let is_one = kin.is_apart(twin) && kin.is_apart(new.ino);
+        (is_one && kind(base, twin) == kind(side, new.ino)).then_some((twin, new.ino))
+    });
+    let twins: Vec<(Ino, Ino)> = twins.collect();
+    kin.with_twins(twins)
+}
+
+fn find(tree: &Tree, path: &[u8]) -> Option<Ino> {
+    let mut names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+    names.try_fold(Ino::ROOT, |at, name| {
+        let look = |inode: &Inode| match &inode.body {
+            Body::Dir(dir) => dir.get(name).map(|entry| entry.ino),
+            _ => None,
+        };
+        tree.root.get(at, look).flatten()
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! renamed. A renamed directory is one change; what lies below is compared and named only where
 //! it differs, then with its old path.
 //!
+//! Which inodes are the same is for `Kinship` to say, where the trees are of different workspaces.
+//!
 //! The walk enters a directory that both trees have at one place only if an inode below it
 //! changed (`changed_inodes` skips what the trees share), found by climbing from the changed
 //! inodes to the roots.
@@ -12,13 +14,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::Tree;
-use crate::attr::Attr;
 use crate::chunk::{Chunk, block_bytes};
 use crate::content::Content;
 use crate::content_id::names;
 use crate::delta::changed_inodes;
-use crate::ids::{Attachment, BlockHash, Ino, NodeId};
+use crate::ids::{BlockHash, Ino};
 use crate::inode::{Body, Inode};
+use crate::kinship::Kinship;
 use crate::known_ids::holders;
 use crate::tree::Root;
 
@@ -59,6 +61,17 @@ pub struct Differences {
     pub mtime: bool,
 }
 
+/// One side of what differs. Little, for there may be millions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Its inode.
+    pub ino: Ino,
+    /// Type and permission bits.
+    pub mode: u32,
+    /// Bytes; of a directory the number of entries times 32.
+    pub size: u64,
+}
+
 /// A path that differs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
@@ -70,10 +83,10 @@ pub struct Change {
     pub old_path: Option<Vec<u8>>,
     /// What differs, when both sides have it.
     pub differs: Differences,
-    /// Attributes in the old tree.
-    pub old: Option<Attr>,
-    /// Attributes in the new tree.
-    pub new: Option<Attr>,
+    /// In the old tree.
+    pub old: Option<Seen>,
+    /// In the new tree.
+    pub new: Option<Seen>,
 }
 
 /// What is reported beyond what differs.
@@ -86,8 +99,13 @@ pub struct DiffScope {
     pub within_renamed: bool,
 }
 
-/// What differs between `old` and `new`, by ascending path.
+/// What differs between two states of one workspace, by ascending path.
 pub fn path_diff(old: &Tree, new: &Tree, scope: DiffScope) -> Vec<Change> {
+    path_diff_of(old, new, scope, &Kinship::default())
+}
+
+/// What differs between `old` and `new`, whose kinship is known, by ascending path.
+pub fn path_diff_of(old: &Tree, new: &Tree, scope: DiffScope, kin: &Kinship) -> Vec<Change> {
     let mut changed = HashSet::new();
     changed_inodes(&old.root, &new.root, |ino, _, _| _ = changed.insert(ino));
     let mut diff = Diff {
@@ -95,6 +113,7 @@ pub fn path_diff(old: &Tree, new: &Tree, scope: DiffScope) -> Vec<Change> {
         roots: [&old.root, &new.root],
         changed,
         scope,
+        kin,
         empty: BlockHash::of(b""),
         pairs: Vec::new(),
         loose: [Vec::new(), Vec::new()],
@@ -117,14 +136,16 @@ struct Diff<'a> {
     changed: HashSet<Ino>,
     dirty: [HashSet<Ino>; 2],
     scope: DiffScope,
+    kin: &'a Kinship,
     /// The block of a chunk without bytes other than 0.
     empty: BlockHash,
     /// Directories to compare name by name.
     pairs: Vec<([Ino; 2], [Vec<u8>; 2])>,
     /// Names that only one side has, not looked at yet.
     loose: [Vec<Found>; 2],
-    /// Such names of inodes that the other side has as well, perhaps under another loose name.
-    pending: [BTreeMap<Ino, Vec<Vec<u8>>>; 2],
+    /// Such names of inodes (numbers in both trees) that the other side has as well, perhaps under
+    /// another loose name.
+    pending: [BTreeMap<[Ino; 2], Vec<Vec<u8>>>; 2],
     changes: Vec<Change>,
 }
 
@@ -136,10 +157,9 @@ impl Diff<'_> {
             }
             for side in 0..2 {
                 while let Some((path, ino)) = self.loose[side].pop() {
-                    if self.has_twin(ino) {
-                        self.pending[side].entry(ino).or_default().push(path);
-                    } else {
-                        self.report(side, path, ino);
+                    match self.twins(side, ino) {
+                        Some(both) => self.pending[side].entry(both).or_default().push(path),
+                        None => self.report(side, path, ino),
                     }
                 }
             }
@@ -154,11 +174,16 @@ impl Diff<'_> {
         self.roots[side].get(ino, look)
     }
 
-    // Numbers are never reused, but trees of different workspaces may be compared.
-    fn has_twin(&self, ino: Ino) -> bool {
-        let look = |side| self.get(side, ino, |inode| (inode.kind(), inode.btime));
+    // The same thing in both trees, by the number that it has on this side.
+    fn twins(&self, side: usize, ino: Ino) -> Option<[Ino; 2]> {
+        let (other, named) = self.kin.other(side, ino)?;
+        let both = if side == 0 { [ino, other] } else { [other, ino] };
+        // A last look, for trees of which less is known than should be.
+        let look = |side: usize| {
+            self.get(side, both[side], |inode| (inode.kind(), (!named).then_some(inode.btime)))
+        };
         let old = look(0);
-        old.is_some() && old == look(1)
+        (old.is_some() && old == look(1)).then_some(both)
     }
 
     fn compare_names(&mut self, inos: [Ino; 2], paths: &[Vec<u8>; 2]) {
@@ -202,7 +227,7 @@ impl Diff<'_> {
         if renamed || told != Differences::default() {
             let old_path = (paths[0] != paths[1]).then(|| paths[0].clone());
             let kind = if renamed { ChangeKind::Renamed } else { ChangeKind::Modified };
-            let (old, new) = (Some(attr(&old)), Some(attr(&new)));
+            let (old, new) = (Some(Seen::of(&old)), Some(Seen::of(&new)));
             self.changes.push(Change { path: paths[1].clone(), kind, old_path, differs, old, new });
         }
         match (old.is_dir(), new.is_dir()) {
@@ -221,7 +246,7 @@ impl Diff<'_> {
     }
 
     fn report(&mut self, side: usize, path: Vec<u8>, ino: Ino) {
-        let Some((is_dir, attr)) = self.get(side, ino, |inode| (inode.is_dir(), attr(inode)))
+        let Some((is_dir, seen)) = self.get(side, ino, |inode| (inode.is_dir(), Seen::of(inode)))
         else {
             return;
         };
@@ -229,28 +254,29 @@ impl Diff<'_> {
             self.loosen(side, &path, ino);
         }
         let kind = [ChangeKind::Removed, ChangeKind::Added][side];
-        let (old, new) = if side == 0 { (Some(attr), None) } else { (None, Some(attr)) };
+        let (old, new) = if side == 0 { (Some(seen), None) } else { (None, Some(seen)) };
         let differs = Differences::default();
         self.changes.push(Change { path, kind, old_path: None, differs, old, new });
     }
 
     fn pair(&mut self) {
         let [old, new] = &self.pending;
-        let inos: Vec<Ino> = old.keys().filter(|ino| new.contains_key(ino)).copied().collect();
-        for ino in inos {
+        let all: Vec<[Ino; 2]> =
+            old.keys().filter(|both| new.contains_key(*both)).copied().collect();
+        for both in all {
             let paths = [0, 1].map(|side| {
-                let mut paths = self.pending[side].remove(&ino).unwrap_or_default();
+                let mut paths = self.pending[side].remove(&both).unwrap_or_default();
                 paths.sort_unstable_by(|a, b| b.cmp(a));
                 paths
             });
             let [mut old, mut new] = paths;
             while let (false, false) = (old.is_empty(), new.is_empty()) {
                 let (Some(a), Some(b)) = (old.pop(), new.pop()) else { break };
-                self.compare([ino; 2], [a, b], true);
+                self.compare(both, [a, b], true);
             }
             for (side, left) in [old, new].into_iter().enumerate() {
                 if !left.is_empty() {
-                    self.pending[side].insert(ino, left);
+                    self.pending[side].insert(both, left);
                 }
             }
         }
@@ -261,15 +287,17 @@ impl Diff<'_> {
     fn give_up(&mut self) -> bool {
         for dirs in [true, false] {
             for side in 0..2 {
-                let is_dir = |ino: &Ino| self.get(side, *ino, Inode::is_dir) == Some(true);
-                let inos: Vec<Ino> = self.pending[side].keys().copied().collect();
-                let inos: Vec<Ino> = inos.into_iter().filter(|i| !dirs || is_dir(i)).collect();
-                for ino in &inos {
-                    for path in self.pending[side].remove(ino).unwrap_or_default() {
-                        self.report(side, path, *ino);
+                let is_dir = |both: &&[Ino; 2]| {
+                    !dirs || self.get(side, both[side], Inode::is_dir) == Some(true)
+                };
+                let some: Vec<[Ino; 2]> =
+                    self.pending[side].keys().filter(is_dir).copied().collect();
+                for both in &some {
+                    for path in self.pending[side].remove(both).unwrap_or_default() {
+                        self.report(side, path, both[side]);
                     }
                 }
-                if !inos.is_empty() {
+                if !some.is_empty() {
                     return true;
                 }
             }
@@ -299,8 +327,14 @@ impl Diff<'_> {
     }
 }
 
-fn attr(inode: &Inode) -> Attr {
-    inode.attr(NodeId::new(Attachment::LIVE, inode.ino))
+impl Seen {
+    fn of(inode: &Inode) -> Seen {
+        let size = match &inode.body {
+            Body::Dir(dir) => dir.len() * 32,
+            _ => inode.size,
+        };
+        Seen { ino: inode.ino, mode: inode.mode, size }
+    }
 }
 
 fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {

@@ -16,7 +16,7 @@ export function branchCommands(add: Add, act: Act): void {
     "devdev merge experiment",
     "devdev merge experiment --into main --dry-run",
     "devdev merge experiment --markers",
-    "devdev restore -1     # takes the last merge back",
+    "devdev undo      # takes the last merge back",
   ])
     .option("--into <workspace>", "the workspace to change (as -w)")
     .addOption(new Option("--theirs", "on conflict take what the fork has").conflicts("ours"))

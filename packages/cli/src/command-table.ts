@@ -171,12 +171,14 @@ function snapshotCommands(add: Add, act: Act): void {
     "devdev diff --stat good",
     "devdev diff -p good -1",
     "devdev diff --binary --host ~/app | git -C ~/app apply",
+    "devdev diff --against main:good --stat",
   ])
     .option("--stat", "count added and removed lines")
     .option("--name-only", "paths and nothing else")
     .option("-p, --patch", "a patch in git's format")
     .option("--binary", "the same, with what is in binary files")
     .option("--host <directory>", "what changed from a directory of the host to A (default: now)")
+    .option("--against <workspace[:snapshot]>", "what changed from there to A (default: now)")
     .option("-R, --reverse", "the other way round")
     .action(act(async () => (await import("./commands/diff.js")).diff));
   add("export <file> [snapshot]", "write a snapshot (default: the live state) to a file, or to -", [

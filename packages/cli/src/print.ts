@@ -1,5 +1,6 @@
 // Printing for people: tables, sizes, times; and JSON for programs.
 
+import { once } from "node:events";
 import { onOneLine } from "@devdev/protocol";
 
 export function printJson(value: unknown): void {
@@ -9,6 +10,16 @@ export function printJson(value: unknown): void {
 /** One line, whatever is in the names of which it speaks. */
 export function line(text: string): void {
   process.stdout.write(`${onOneLine(text)}\n`);
+}
+
+/** Several at once: a system call for each takes its time. */
+export async function lines(texts: readonly string[]): Promise<void> {
+  if (texts.length > 0) await write(`${texts.map(onOneLine).join("\n")}\n`);
+}
+
+/** Waits while nobody takes it. */
+export async function write(text: string): Promise<void> {
+  if (text !== "" && !process.stdout.write(text)) await once(process.stdout, "drain");
 }
 
 /** Columns as wide as their widest cell. */

@@ -76,11 +76,11 @@ export class Session implements Disposable {
 
   /** What takes a connection of its own: ended by Ctrl-C, and with progress as in calls. */
   async run<T>(
-    work: (signal: AbortSignal, report: (stage: string, done: number) => void) => Promise<T>,
+    work: (signal: AbortSignal, report: (stage: string, done?: number) => void) => Promise<T>,
   ): Promise<T> {
     const { signal } = this.#interrupted;
-    const report = (stage: string, done: number): void =>
-      this.#progress.report({ token: "", stage, done });
+    const report = (stage: string, done?: number): void =>
+      this.#progress.report({ token: "", stage, ...(done !== undefined && { done }) });
     const interrupted = Promise.withResolvers<never>();
     signal.addEventListener("abort", () => interrupted.reject(new Interrupted()));
     try {
@@ -90,6 +90,11 @@ export class Session implements Disposable {
     } finally {
       this.#progress.wipe();
     }
+  }
+
+  /** Takes the line of progress away before something is printed. */
+  wipe(): void {
+    this.#progress.wipe();
   }
 
   /** Lets time pass; Ctrl-C ends it. */

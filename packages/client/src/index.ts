@@ -13,4 +13,5 @@ export { offlineStore, type OfflineStoreTask } from "./offline-store.js";
 export { RemoteProcess, type RemoteCommand } from "./remote-process.js";
 export { RemoteWorkspace } from "./remote-workspace.js";
 export { type CallOptions, RpcClient } from "./rpc-client.js";
-export { comparedBy, importPieces, receive, type TransferOptions } from "./transfer.js";
+export { comparedBy } from "./compared.js";
+export { importPieces, receive, receiveDiff, type TransferOptions } from "./transfer.js";

@@ -1,7 +1,7 @@
 // The part of a RemoteWorkspace that is about its states in time: snapshots, the history, going
 // back and forth in it, comparing.
 
-import { pathOf } from "@devdev/protocol";
+import { gatherDiff, pathOf } from "@devdev/protocol";
 import type {
   BytePath,
   DiffOptions,
@@ -26,10 +26,11 @@ import type {
   UndoOptions,
   WorkspaceSettings,
 } from "@devdev/protocol";
+import { comparedBy } from "./compared.js";
 import type { ConnectOptions } from "./connect.js";
 import type { FileChannel } from "./file-channel.js";
 import type { RpcClient } from "./rpc-client.js";
-import { comparedBy, receive } from "./transfer.js";
+import { receive, receiveDiff } from "./transfer.js";
 
 interface Reached {
   id: string;
@@ -108,7 +109,8 @@ export abstract class RemoteStates {
   }
 
   diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
-    return this.call("snapshot/diff", comparedBy(a, b, options));
+    const open = { kind: "diff", workspace: this.id, ...comparedBy(a, b, options) } as const;
+    return gatherDiff(receiveDiff(open, this.#reached.connect), options);
   }
 
   async *patch(a?: string, b?: string, options: DiffOptions = {}): AsyncGenerator<Buffer> {

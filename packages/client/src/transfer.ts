@@ -1,10 +1,10 @@
-// What is too long for a message: patches and exports as they come, imports as they are read.
+// What is too long for a message: differences, patches and exports as they come, imports as they
+// are read.
 
 import type { Socket } from "node:net";
-import { resolve } from "node:path";
 import { errorFromPlain, type PlainError } from "@devdev/errno";
 import {
-  type DiffOptions,
+  type DiffPiece,
   type Frame,
   framesOf,
   FrameType,
@@ -36,18 +36,23 @@ export async function* receive(
   }
 }
 
-/** What a comparison is asked for with; the daemon has another working directory. */
-export function comparedBy(
-  a: string | undefined,
-  b: string | undefined,
-  { host, ...options }: DiffOptions,
-): DiffOptions & { a?: string; b?: string } {
-  return {
-    ...(a !== undefined && { a }),
-    ...(b !== undefined && { b }),
-    ...(host !== undefined && { host: resolve(host) }),
-    ...options,
-  };
+/** A difference, piece by piece. */
+export async function* receiveDiff(
+  open: Extract<Open, { kind: "diff" }>,
+  options: TransferOptions = {},
+): AsyncGenerator<DiffPiece> {
+  const socket = await opened(open, options);
+  try {
+    for await (const frame of answersOn(socket)) {
+      if (frame.type === FrameType.exit) return;
+      yield frame.type === FrameType.stderr
+        ? { patch: frame.payload }
+        : (jsonPayload(frame) as DiffPiece);
+    }
+    throw daemonGone(" before everything had come");
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** Makes a workspace of pieces of an export or of a tar archive. */

@@ -15,7 +15,6 @@ import { branchHandlers } from "./branch-handlers.js";
 import { examine } from "./doctor.js";
 import { historyHandlers } from "./history-handlers.js";
 import { defined, Mounter } from "./mounting.js";
-import { refuseHostInMount } from "./refuse-in-mount.js";
 import { retentionHandlers } from "./retention-handlers.js";
 import type { CallContext, Handlers } from "./rpc.js";
 import { selectWorkspace } from "./select.js";
@@ -85,11 +84,6 @@ export function createHandlers(context: HandlerContext): Handlers {
     "snapshot/list": async ({ workspace }) =>
       (await (await opened(workspace)).snapshots()).map(snapshotInfo),
     ...historyHandlers(opened),
-    "snapshot/diff": async ({ workspace, a, b, ...options }, call) => {
-      call.progress("comparing");
-      await refuseHostInMount(host, options.host);
-      return (await opened(workspace)).diff(a, b, defined(options));
-    },
     "snapshot/export": (params, call) => exportSnapshot(host, params, call),
     "workspace/import": async ({ file, ...options }, call) => {
       call.progress("reading the file");

@@ -14,12 +14,13 @@ import {
   type Workspace,
 } from "@devdev/protocol";
 import type { Host } from "@devdev/workspace";
+import { serveDiff, servePatch } from "./diff-stream.js";
 import { runExec } from "./exec-stream.js";
 import { serveFiles } from "./file-stream.js";
 import { invalidParams } from "./invalid-params.js";
 import type { Logger } from "./log.js";
 import { serveLogs } from "./log-stream.js";
-import { serveExport, serveImport, servePatch } from "./transfer-stream.js";
+import { serveExport, serveImport } from "./transfer-stream.js";
 
 /** A client has this long to say what the connection is for. */
 const OPEN_TIMEOUT_MS = 5000;
@@ -47,6 +48,7 @@ export async function serveStream(socket: Socket, context: StreamContext): Promi
       await serveFiles(socket, frames, await context.select(open.workspace, undefined));
     } else if (open.kind === "logs") await serveLogs(socket, open, logDir);
     else if (open.kind === "patch") await servePatch(socket, open, context.host());
+    else if (open.kind === "diff") await serveDiff(socket, open, context.host());
     else if (open.kind === "export") await serveExport(socket, open, context.host());
     else await serveImport(socket, open, frames, context.host());
   } catch (error) {

@@ -1,4 +1,4 @@
-// What is too long for a message, over a stream connection: patches and exports out, imports in.
+// What is too long for a message, over a stream connection: exports out, imports in.
 // The last frame (exit) says that it is complete; without it, it is not.
 
 import type { Socket } from "node:net";
@@ -12,25 +12,10 @@ import {
 } from "@devdev/protocol";
 import type { Host } from "@devdev/workspace";
 import { defined } from "./mounting.js";
-import { refuseHostInMount } from "./refuse-in-mount.js";
 import { selectWorkspace } from "./select.js";
 
 type Opened = ReturnType<typeof openSchema.parse>;
 type Frames = AsyncGenerator<Frame, void, undefined>;
-
-export async function servePatch(
-  socket: Socket,
-  { workspace, a, b, event, ...options }: Extract<Opened, { kind: "patch" }>,
-  host: Host,
-): Promise<void> {
-  await refuseHostInMount(host, options.host);
-  const target = await host.open((await selectWorkspace(host, workspace, undefined)).id);
-  const pieces =
-    event === undefined
-      ? target.patch(a, b, defined(options))
-      : target.patchOf(event, defined({ binary: options.binary }));
-  await send(socket, pieces, () => null);
-}
 
 export async function serveExport(
   socket: Socket,
@@ -60,7 +45,7 @@ export async function serveImport(
   socket.resume();
 }
 
-async function send(
+export async function send(
   socket: Socket,
   pieces: AsyncGenerator<Buffer>,
   result: () => unknown,

@@ -28,7 +28,9 @@ export function pathOf(path: string | Uint8Array): BytePath {
   if (typeof path === "string") return path;
   const bytes = Buffer.from(path.buffer, path.byteOffset, path.byteLength);
   const text = bytes.toString();
-  return Buffer.from(text).equals(bytes) ? text : { b64: bytes.toString("base64") };
+  // What is not UTF-8 becomes this character; a name may also have it.
+  const isText = !text.includes("\ufffd") || Buffer.from(text).equals(bytes);
+  return isText ? text : { b64: bytes.toString("base64") };
 }
 
 /**

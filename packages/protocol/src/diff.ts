@@ -1,4 +1,6 @@
-// What differs between two states of a workspace, as the Workspace interface says it.
+// What differs between two states, as the Workspace interface says it.
+
+import type { Workspace } from "./workspace.js";
 
 export type ChangeKind = "added" | "removed" | "modified" | "renamed";
 export type FileKind = "file" | "directory" | "symlink" | "fifo" | "socket" | "device";
@@ -30,10 +32,18 @@ export interface DiffOptions {
   binary?: boolean;
   /** Compare from this directory of the host to `a` (default: the live state). */
   host?: string;
+  /** Compare from a state of another workspace to `a` (default: the live state). */
+  against?: Against;
   /** The other way round. */
   reverse?: boolean;
   /** Count added and removed lines. */
   stat?: boolean;
+}
+
+/** A state of another workspace: a snapshot, or (default) its live state. */
+export interface Against {
+  workspace: Workspace;
+  snapshot?: string | number;
 }
 
 export interface DiffStat {

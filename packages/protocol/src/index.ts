@@ -71,6 +71,7 @@ export type {
   WorkspaceUsage,
 } from "./workspace.js";
 export type {
+  Against,
   BytePath,
   ChangeKind,
   DiffEntry,
@@ -79,6 +80,7 @@ export type {
   DiffStat,
   FileKind,
 } from "./diff.js";
+export { type DiffPiece, gatherDiff } from "./diff-pieces.js";
 export {
   decodeFileCall,
   encodeFileCall,

@@ -2,7 +2,6 @@
 // and results.
 
 import { z } from "zod";
-import type { DiffResult } from "./diff.js";
 import type { HistoryEvent, ShownEvent, TravelResult } from "./history.js";
 import { type RetentionResults, retentionSchema, retentionSchemas } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
@@ -116,16 +115,6 @@ export const requestSchemas = {
     force: z.boolean().optional(),
   }),
   "history/redo": z.object(travel),
-  "snapshot/diff": z.object({
-    workspace,
-    a: z.string().optional(),
-    b: z.string().optional(),
-    patch: z.boolean().optional(),
-    stat: z.boolean().optional(),
-    binary: z.boolean().optional(),
-    host: z.string().optional(),
-    reverse: z.boolean().optional(),
-  }),
   /** Writes the export format to an absolute path (refuses to overwrite unless `force`). */
   "snapshot/export": z.object({
     workspace,
@@ -184,7 +173,6 @@ export interface Results extends RetentionResults, StoreResults {
   "history/show": ShownEvent;
   "history/undo": TravelResult;
   "history/redo": TravelResult;
-  "snapshot/diff": DiffResult;
   "snapshot/export": {
     file: string;
     bytes: number;

@@ -28,6 +28,17 @@ const execOptions = z.object({
   shell: z.boolean().optional(),
 });
 
+/** Two states of workspaces, or one and a directory of the host. */
+const compared = {
+  workspace,
+  a: z.string().optional(),
+  b: z.string().optional(),
+  host: z.string().optional(),
+  against: z.object({ workspace, snapshot: ref.optional() }).optional(),
+  reverse: z.boolean().optional(),
+  binary: z.boolean().optional(),
+};
+
 /** The version of who opens; the daemon refuses what it may misunderstand before it does any. */
 const opener = { version: z.string(), protocol: z.number() };
 
@@ -50,14 +61,20 @@ export const openSchema = z.discriminatedUnion("kind", [
   z.object({
     ...opener,
     kind: z.literal("patch"),
-    workspace,
-    a: z.string().optional(),
-    b: z.string().optional(),
-    binary: z.boolean().optional(),
+    ...compared,
     /** What this event of the history changed, instead of `a` to `b`. */
     event: z.number().optional(),
-    host: z.string().optional(),
-    reverse: z.boolean().optional(),
+  }),
+  /**
+   * A difference comes as output (JSON of a DiffPiece without patch) and, what there is of a patch,
+   * as error output; then (exit) null.
+   */
+  z.object({
+    ...opener,
+    kind: z.literal("diff"),
+    ...compared,
+    stat: z.boolean().optional(),
+    patch: z.boolean().optional(),
   }),
   /** An export comes as output, then (exit) what was left out. */
   z.object({

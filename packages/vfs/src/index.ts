@@ -13,7 +13,8 @@ export type {
   MountUser,
 } from "./host-mount.js";
 export { Tree } from "./tree.js";
-export type { TreeMerge, TreeMerged } from "./tree-merge.js";
+export type { TreeDiff } from "./tree-diff.js";
+export type { MergedBefore, TreeMerge, TreeMerged } from "./tree-merge.js";
 export type { ImportOptions, ImportSource, StreamMeta, TarExport } from "./transfer.js";
 export {
   pageId,

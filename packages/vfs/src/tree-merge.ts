@@ -6,6 +6,15 @@ import { bytePath } from "./byte-path.js";
 import { timeOfNs } from "./defaults.js";
 import { guarded, rethrow } from "./fs/call.js";
 
+/** What is known of the side that is not of the workspace of the base: it once merged the base. */
+export interface MergedBefore {
+  isOurs: boolean;
+  /** From this inode number on both workspaces gave numbers out on their own. */
+  apartFrom: number;
+  /** That side after the merge, if it is still known: its files are followed from there. */
+  tree?: { readonly handle: number } | undefined;
+}
+
 export interface TreeMerge {
   /** Without it, what is in conflict stays as it is. */
   resolve?: ConflictResolution;
@@ -13,6 +22,7 @@ export interface TreeMerge {
   label: string;
   /** The times of what is changed, nanoseconds since the epoch. */
   timeNs: bigint;
+  mergedBefore?: MergedBefore | undefined;
 }
 
 /** `T`: the tree, or its number. */
@@ -25,13 +35,21 @@ export interface TreeMerged<T> {
 /** Base, ours and theirs, and then the merged tree, by their numbers. */
 export async function mergedTrees(
   [base, ours, theirs]: readonly [number, number, number],
-  { resolve, label, timeNs }: TreeMerge,
+  { resolve, label, timeNs, mergedBefore }: TreeMerge,
 ): Promise<TreeMerged<number>> {
-  const time = timeOfNs(timeNs);
-  const options = { label: Buffer.from(label), time, ...(resolve && { resolve }) };
+  const options = {
+    label: Buffer.from(label),
+    time: timeOfNs(timeNs),
+    ...(resolve && { resolve }),
+    ...(mergedBefore && { mergedBefore: nativeBefore(mergedBefore) }),
+  };
   const merging = guarded(() => native.treeMerge(base, ours, theirs, options));
   const { tree, conflicts } = await merging.catch(rethrow);
   return { tree, conflicts: conflicts.map(conflictOf) };
+}
+
+function nativeBefore({ isOurs, apartFrom, tree }: MergedBefore): native.MergedBefore {
+  return { isOurs, apartFrom, ...(tree && { tree: tree.handle }) };
 }
 
 function conflictOf({ path, kind, removedBy, beside }: native.TreeConflict): MergeConflict {

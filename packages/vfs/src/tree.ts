@@ -1,9 +1,10 @@
 // Frozen trees: compared, read and exported without being live.
 
 import * as native from "@devdev/native";
-import { type DiffEntry, type FileKind, KIND, pathOf, type PathArgument } from "@devdev/protocol";
+import type { DiffEntry, PathArgument } from "@devdev/protocol";
 import { pathBytes } from "./fs/arguments.js";
 import { guarded, rethrow, thrownBy } from "./fs/call.js";
+import { differences, type TreeDiff } from "./tree-diff.js";
 import { mergedTrees, type TreeMerge, type TreeMerged } from "./tree-merge.js";
 import {
   exported,
@@ -17,39 +18,6 @@ import {
 } from "./transfer.js";
 import type { Vfs } from "./vfs.js";
 
-const FILE_KINDS: Readonly<Record<number, FileKind>> = {
-  [KIND.file]: "file",
-  [KIND.dir]: "directory",
-  [KIND.symlink]: "symlink",
-  [KIND.fifo]: "fifo",
-  [KIND.socket]: "socket",
-};
-
-function kindOf(bits: number): FileKind {
-  return FILE_KINDS[bits] ?? "device";
-}
-
-function diffEntry({
-  path,
-  oldPath,
-  fileKind,
-  oldFileKind,
-  kind,
-  changed,
-  ...rest
-}: native.TreeChange): DiffEntry {
-  return {
-    kind: kind as DiffEntry["kind"],
-    path: pathOf(path),
-    ...(oldPath && { oldPath: pathOf(oldPath) }),
-    fileKind: kindOf(fileKind),
-    ...(oldFileKind !== undefined &&
-      oldFileKind !== fileKind && { oldFileKind: kindOf(oldFileKind) }),
-    changed: changed as DiffEntry["changed"],
-    ...rest,
-  };
-}
-
 /** Trees that nobody disposed of go when they are collected. */
 const forgotten = new FinalizationRegistry<number>((handle) => native.treeDispose(handle));
 
@@ -59,6 +27,8 @@ export class Tree implements Disposable {
   /** Bytes allocated, and inodes. */
   readonly bytes: number;
   readonly inodes: number;
+  /** All inode numbers that its workspace had given out are below this one. */
+  readonly nextIno: number;
   /** Of a tree that `freeze` made: how long operations were held up. */
   readonly pauseNs: number;
   /** Of a tree that was imported: what its stream said of the snapshot. */
@@ -70,9 +40,8 @@ export class Tree implements Disposable {
     this.handle = handle;
     this.pauseNs = pauseNs;
     this.meta = meta;
-    const { bytes, inodes } = native.treeInfo(handle);
-    this.bytes = bytes;
-    this.inodes = inodes;
+    const { bytes, inodes, nextIno } = native.treeInfo(handle);
+    [this.bytes, this.inodes, this.nextIno] = [bytes, inodes, nextIno];
     forgotten.register(this, handle, this);
   }
 
@@ -119,19 +88,19 @@ export class Tree implements Disposable {
     return id.toString("hex");
   }
 
-  /**
-   * What changed from this tree to `other`, in path order; with `times` also where only the mtime
-   * did, with `withinRenamed` also all that is in directories that were renamed.
-   */
-  async diff(
-    other: Tree,
-    { times = false, withinRenamed = false }: { times?: boolean; withinRenamed?: boolean } = {},
-  ): Promise<DiffEntry[]> {
-    const changes = guarded(() => native.treeDiff(this.handle, other.handle, times, withinRenamed));
-    return (await changes.catch(rethrow)).map(diffEntry);
+  /** What changed from this tree to `other`, in path order. */
+  async diff(other: Tree, options: TreeDiff = {}): Promise<DiffEntry[]> {
+    const entries: DiffEntry[] = [];
+    for await (const some of this.differences(other, options)) entries.push(...some);
+    return entries;
   }
 
-  /** How many entries that is. */
+  /** The same in pieces, however much there is. */
+  differences(other: Tree, options: TreeDiff = {}): AsyncGenerator<DiffEntry[]> {
+    return differences(this.handle, other.handle, options);
+  }
+
+  /** How many entries that is, of two states of one workspace. */
   async countChanges(other: Tree): Promise<number> {
     return guarded(() => native.treeDiffCount(this.handle, other.handle)).catch(rethrow);
   }

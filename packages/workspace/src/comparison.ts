@@ -1,9 +1,16 @@
-// Two trees beside each other, one of which may be a directory of the host: what differs, as
-// entries, counts and a patch. Separate from the timeline, which finds the trees.
+// Two trees beside each other, one of which may be a directory of the host or of another workspace:
+// what differs, as entries, counts and a patch. Separate from the timeline, which finds the trees.
 
 import { realpath } from "node:fs/promises";
 
-import { type DiffEntry, type DiffOptions, type DiffResult, pathBytes } from "@devdev/protocol";
+import {
+  type DiffEntry,
+  type DiffOptions,
+  type DiffPiece,
+  type DiffResult,
+  gatherDiff,
+  pathBytes,
+} from "@devdev/protocol";
 import { Tree } from "@devdev/vfs";
 
 import { patchOf, statsOf } from "./patch/patch.js";
@@ -15,63 +22,89 @@ interface Compared {
   reader: Reader;
 }
 
+/** What else is known of two trees. */
+interface Kinship {
+  /** One of them is a directory of the host. */
+  hasHost?: boolean;
+  /** They are of different workspaces: see `TreeDiff`. */
+  apartFrom?: number | undefined;
+}
+
 export class Comparison implements Disposable {
   readonly #before: Compared;
   readonly #after: Compared;
-  readonly #hasHost: boolean;
+  readonly #kinship: Kinship;
 
-  private constructor(before: Compared, after: Compared, hasHost: boolean) {
-    this.#before = before;
-    this.#after = after;
-    this.#hasHost = hasHost;
+  private constructor(sides: Compared[], reverse: boolean | undefined, kinship: Kinship) {
+    const [before, after] = reverse ? sides.toReversed() : sides;
+    [this.#before, this.#after] = [before as Compared, after as Compared];
+    this.#kinship = kinship;
   }
 
   /** Of two trees, which it disposes of in the end. */
-  static of(before: Tree, after: Tree, { reverse }: DiffOptions): Comparison {
+  static of(
+    before: Tree,
+    after: Tree,
+    { reverse }: Pick<DiffOptions, "reverse">,
+    apartFrom?: number,
+  ): Comparison {
     const sides = [before, after].map((tree) => ({ tree, reader: tree }));
-    const [first, second] = reverse ? sides.toReversed() : sides;
-    return new Comparison(first as Compared, second as Compared, false);
+    return new Comparison(sides, reverse, { apartFrom });
   }
 
   /** From a host directory to a tree. */
-  static async withHost(host: string, tree: Tree, options: DiffOptions): Promise<Comparison> {
+  static async withHost(
+    host: string,
+    tree: Tree,
+    { reverse }: Pick<DiffOptions, "reverse">,
+  ): Promise<Comparison> {
     try {
       const root = await realpath(host);
       const there: Compared = { tree: await Tree.ofHost(root), reader: new HostReader(root) };
-      const sides = [there, { tree, reader: tree }];
-      const [first, second] = options.reverse ? sides.toReversed() : sides;
-      return new Comparison(first as Compared, second as Compared, true);
+      return new Comparison([there, { tree, reader: tree }], reverse, {
+        hasHost: true,
+        apartFrom: 0,
+      });
     } catch (error) {
       tree.dispose();
       throw error;
     }
   }
 
-  async entries(withinRenamed = false): Promise<DiffEntry[]> {
-    const entries = await this.#before.tree.diff(this.#after.tree, { withinRenamed });
-    return this.#hasHost ? entries.flatMap(asOnHost) : entries;
+  /** What differs, in path order. */
+  async *#entries(withinRenamed: boolean): AsyncGenerator<DiffEntry[]> {
+    const { hasHost = false, apartFrom } = this.#kinship;
+    const options = { withinRenamed, apartFrom };
+    for await (const some of this.#before.tree.differences(this.#after.tree, options)) {
+      yield hasHost ? some.flatMap(asOnHost) : some;
+    }
   }
 
-  async *patch(options: DiffOptions): AsyncGenerator<Buffer> {
-    const entries = await this.entries(true);
-    yield* patchOf(entries, this.#before.reader, this.#after.reader, options);
+  /** What was asked for: entries first, then counts, then the patch. */
+  async *pieces({ stat, patch, binary }: DiffOptions): AsyncGenerator<DiffPiece> {
+    for await (const entries of this.#entries(false)) yield { entries };
+    const hasPatch = patch === true || binary === true;
+    if (!stat && !hasPatch) return;
+    // Both are about files, and the files of renamed directories are files too.
+    const pages: DiffEntry[][] = [];
+    for await (const page of this.#entries(true)) pages.push(page);
+    const [before, after] = [this.#before.reader, this.#after.reader];
+    for (const page of stat ? pages : []) yield { stats: await statsOf(page, before, after) };
+    if (!hasPatch) return;
+    for (const page of pages) {
+      const pieces = patchOf(page, before, after, { binary: binary === true });
+      for await (const piece of pieces) yield { patch: piece };
+    }
   }
 
-  async result(options: DiffOptions): Promise<DiffResult> {
-    const result: DiffResult = { entries: await this.entries() };
-    if (options.stat) {
-      const entries = await this.entries(true);
-      result.stats = await statsOf(entries, this.#before.reader, this.#after.reader);
+  async *patch({ binary = false }: DiffOptions): AsyncGenerator<Buffer> {
+    for await (const entries of this.#entries(true)) {
+      yield* patchOf(entries, this.#before.reader, this.#after.reader, { binary });
     }
-    if (options.patch || options.binary) {
-      const pieces: Buffer[] = [];
-      for await (const piece of this.patch(options)) pieces.push(piece);
-      const bytes = Buffer.concat(pieces);
-      const text = bytes.toString();
-      const isText = Buffer.from(text).equals(bytes);
-      result.patch = isText ? text : { b64: bytes.toString("base64") };
-    }
-    return result;
+  }
+
+  result(options: DiffOptions): Promise<DiffResult> {
+    return gatherDiff(this.pieces(options), options);
   }
 
   [Symbol.dispose](): void {

@@ -46,10 +46,16 @@ export function ephemeralParts(
   if (autosnapshot !== undefined) checkAutosnapshot(autosnapshot);
   const retention = options.retention && changedRule({}, options.retention);
   const [id, keeper, now] = [freshId(), new MemoryKeeper(bases), nowOf(options)];
-  const fork: WorkspaceParts["fork"] = async (shared, { at }, naming) => {
-    const base = { other: id, name, kind: "fork", at, tree: Tree.attach(shared.handle) } as const;
+  const fork: WorkspaceParts["fork"] = async (shared, point, naming) => {
+    const base = {
+      other: id,
+      name,
+      kind: "fork",
+      at: point.at,
+      tree: Tree.attach(shared.handle),
+    } as const;
     const forked = { ...options, name: naming.name ?? freshName(new Set()) };
-    return ephemeralParts(forked, shared, [...keeper.forked(), base]);
+    return ephemeralParts(forked, shared, [...keeper.forked(point), base]);
   };
   return { id, name, vfs, keeper, now, fork, ...defined({ writeback, autosnapshot, retention }) };
 }

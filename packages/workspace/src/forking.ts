@@ -65,24 +65,60 @@ export interface Relative {
   keeper: Keeper;
 }
 
+/** A state that two workspaces have both had, or have gone on from. */
+export interface Common {
+  base: Base;
+  /** It was the other one's, and this one merged it; else it is from before they parted. */
+  mergedBy?: Relative;
+}
+
 /**
  * What two workspaces last had in common: a merge or a fork of one of the other, else the older of
  * the states in which they left the nearest workspace that both were forked from.
  */
-export async function commonBase(a: Relative, b: Relative): Promise<Base> {
+export async function commonBase(a: Relative, b: Relative): Promise<Common> {
   const [ofA, ofB] = [await a.keeper.bases(), await b.keeper.bases()];
-  const direct = [
-    ...ofA.filter(({ other }) => other === b.id),
-    ...ofB.filter(({ other }) => other === a.id),
-  ];
-  const newest = direct.toSorted((x, y) => x.at - y.at).at(-1);
-  if (newest) return newest;
-  const forks = ofB.filter(({ kind }) => kind === "fork");
-  for (const mine of ofA.filter(({ kind }) => kind === "fork").toReversed()) {
-    const theirs = forks.find(({ other }) => other === mine.other);
-    if (theirs) return mine.at <= theirs.at ? mine : theirs;
-  }
+  const common = newestOf(direct(a, ofA, b, ofB)) ?? ofSiblings(ofA, ofB);
+  if (common) return common;
   throw new DevdevError("ERR_UNRELATED", `${a.name} and ${b.name} have nothing in common`, {
     hint: "merge a fork with its source, or forks of one workspace with each other",
   });
+}
+
+/** The state from which they went on apart; undefined: they are not related. */
+export async function commonFork(a: Relative, b: Relative): Promise<Base | undefined> {
+  const [ofA, ofB] = [forksIn(await a.keeper.bases()), forksIn(await b.keeper.bases())];
+  return (newestOf(direct(a, ofA, b, ofB)) ?? ofSiblings(ofA, ofB))?.base;
+}
+
+function forksIn(bases: readonly Base[]): Base[] {
+  return bases.filter(({ kind }) => kind === "fork");
+}
+
+/**
+ * What the one was forked from or has merged: of the other, or of what that was forked from later.
+ */
+function direct(a: Relative, ofA: Base[], b: Relative, ofB: Base[]): Common[] {
+  const of = (owner: Relative, bases: Base[], { id }: Relative, others: Base[]): Common[] =>
+    bases
+      .filter((base) => base.other === id || isInherited(base, others))
+      .map((base) => ({ base, ...(base.kind === "merge" && { mergedBy: owner }) }));
+  return [...of(a, ofA, b, ofB), ...of(b, ofB, a, ofA)];
+}
+
+/** A state of what the other one was forked from, no later than that. */
+function isInherited({ kind, other, at }: Base, others: Base[]): boolean {
+  return kind === "merge" && forksIn(others).some((fork) => fork.other === other && at <= fork.at);
+}
+
+function newestOf(all: Common[]): Common | undefined {
+  return all.toSorted((x, y) => x.base.at - y.base.at).at(-1);
+}
+
+function ofSiblings(ofA: Base[], ofB: Base[]): Common | undefined {
+  for (const mine of forksIn(ofA).toReversed()) {
+    const theirs = forksIn(ofB).find(({ other }) => other === mine.other);
+    if (theirs) return { base: mine.at <= theirs.at ? mine : theirs };
+  }
+  return undefined;
 }

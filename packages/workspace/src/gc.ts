@@ -4,6 +4,7 @@
 import type { GcResult, RemovedSnapshots, SnapshotInfo } from "@devdev/protocol";
 import type { SnapshotRow, WorkspaceRow } from "@devdev/store";
 
+import { sparing } from "./open-turns.js";
 import { doomedBy } from "./retention-rule.js";
 import { infoOf } from "./store-keeper.js";
 import type { StoreService } from "./store-service/store-service.js";
@@ -30,7 +31,9 @@ async function doomedByRules(store: StoreService): Promise<Doomed[]> {
   const now = Date.now();
   const all = (await store.workspaces()).map(async (row) => {
     const rule = (row.options as KeptOptions).retention ?? {};
-    return { row, snapshots: doomedBy(rule, await store.snapshots(row.id), now) };
+    const doomed = doomedBy(rule, await store.snapshots(row.id), now);
+    const open = doomed.length > 0 ? await store.history(row.id).openTurns() : [];
+    return { row, snapshots: sparing(open, doomed) };
   });
   return Promise.all(all);
 }

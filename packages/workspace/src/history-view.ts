@@ -19,7 +19,7 @@ import type { Keeper } from "./keeper.js";
 import { emptyTree, load } from "./live-state.js";
 import { defined } from "./parts.js";
 import type { TimelineParts } from "./timeline.js";
-import type { NotedEffects } from "./turns.js";
+import type { NotedEffects } from "./effects.js";
 import { snapshotOf } from "./travel.js";
 import { type Place, walk } from "./walk.js";
 

@@ -13,9 +13,10 @@ import { type Imported, importSource } from "./import-source.js";
 import { Interruptions } from "./interruptions.js";
 import { freshName } from "./names.js";
 import { defined, type ImportRun, increasingTime, type WorkspaceParts } from "./parts.js";
+import { Relatives } from "./relatives.js";
 import { useStore } from "./shared-store.js";
 import type { StoreService } from "./store-service/store-service.js";
-import { createStored, importStored, openStored } from "./stored.js";
+import { createStored, importStored } from "./stored.js";
 import { summaryOf } from "./summary.js";
 import { Workspace } from "./workspace.js";
 
@@ -36,6 +37,7 @@ export class WorkspaceHost implements Host {
   readonly #open = new Map<string, Promise<Workspace>>();
   /** Those of them that are ready: who asks for all of them waits for none. */
   readonly #ready = new Map<string, Workspace>();
+  readonly #relatives = new Relatives();
   readonly #ephemeral = new Map<string, Beside>();
   /** What the process before this one had mounted when it died, until it is mounted again. */
   readonly #interrupted: Interruptions;
@@ -90,7 +92,7 @@ export class WorkspaceHost implements Host {
     return this.#keep(id, async () => {
       const row = (await this.#store.workspaces()).find((each) => each.id === id);
       if (!row) throw new DevdevError("ENOENT", `there is no workspace ${id}`);
-      return openStored(this.#store, row);
+      return this.#relatives.open(this.#store, row, (like) => this.#ready.get(like)?.lend());
     });
   }
 
@@ -110,6 +112,7 @@ export class WorkspaceHost implements Host {
     const name = (this.#ephemeral.size === 0 && named.name) || (await this.#freeName(wanted));
     const parts = await source.forkParts(defined({ from }), { name, createdAt: this.#createdAt() });
     const own = this.#ephemeral.has(id) ? this.#beside(parts) : parts;
+    this.#relatives.addFork(parts.id, id);
     return this.#keep(parts.id, async () => own);
   }
 
@@ -197,6 +200,7 @@ export class WorkspaceHost implements Host {
 
   async #finish(id: string, make: () => Promise<WorkspaceParts>): Promise<Workspace> {
     const parts = await make();
+    this.#relatives.add(id, []);
     const onMounted = async (path: string): Promise<void> => {
       this.#interrupted.end(id);
       await parts.onMounted?.(path);
@@ -204,6 +208,7 @@ export class WorkspaceHost implements Host {
     const onClosed = async (): Promise<void> => {
       this.#open.delete(id);
       this.#ready.delete(id);
+      this.#relatives.remove(id);
       await parts.onClosed?.();
     };
     const { log } = this.#options;

@@ -7,6 +7,7 @@ import { Tree } from "@devdev/vfs";
 
 import { EventLog } from "./event-log.js";
 import type { AddOptions, Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
+import type { PointInTime } from "./parts.js";
 
 interface Kept {
   info: SnapshotInfo;
@@ -88,7 +89,9 @@ export class MemoryKeeper implements Keeper {
     return this.#kept.find(({ info }) => info.sequence === sequence)?.tree;
   }
 
-  async rebase(): Promise<() => Promise<void>> {
+  async rebase(sequence: number): Promise<() => Promise<void>> {
+    const target = this.#kept.find((each) => each.info.sequence === sequence);
+    if (target) this.#forgetMerges(target.info.createdAt);
     return async () => undefined;
   }
 
@@ -101,9 +104,10 @@ export class MemoryKeeper implements Keeper {
   }
 
   /** What a fork inherits, with trees of its own. */
-  forked(): Shared[] {
-    const forks = this.#bases.filter(({ kind }) => kind === "fork");
-    return forks.map((base) => ({ ...base, tree: Tree.attach(base.tree.handle) }));
+  forked(point: PointInTime): Shared[] {
+    const isOlder = (at: number): boolean => point.sequence === undefined || at <= point.at;
+    const inherited = this.#bases.filter(({ kind, at }) => kind === "fork" || isOlder(at));
+    return inherited.map((base) => ({ ...base, tree: Tree.attach(base.tree.handle) }));
   }
 
   async noteMerge(

@@ -121,6 +121,57 @@ it("ephemeral workspaces are forked and merged in memory", async () => {
   await expect(source.merge(source)).rejects.toThrow(code("EINVAL"));
 });
 
+it("S74 an undone merge can be made again, in memory and in a store", async () => {
+  const kept = await host.create({ name: "source" });
+  await using inMemory = await Workspace.create();
+  for (const source of [kept, inMemory]) {
+    await source.fs.writeFile("/f", "1\n2\n3\n4\n5\n");
+    const fork = await (source === kept ? host.fork(kept.id) : source.fork());
+    await fork.fs.writeFile("/f", "1\n2\n3\n4\nfive\n");
+    await fork.fs.writeFile("/new", "n");
+    await source.merge(fork);
+    await source.fs.writeFile("/own", "o");
+    // Two steps: what was written since, and the merge.
+    await source.undo();
+    expect(await source.merge(fork)).toMatchObject({ merged: false });
+    await source.undo();
+    expect(await source.fs.readFile("/f", "utf8")).toBe("1\n2\n3\n4\n5\n");
+    await fork.fs.writeFile("/new", "newer");
+    const again = await source.merge(fork);
+    expect(again).toMatchObject({ merged: true, conflicts: [] });
+    expect(again.entries.map(({ path }) => path)).toEqual(["/f", "/new"]);
+    expect(await source.fs.readFile("/new", "utf8")).toBe("newer");
+    if (source !== kept) await fork.close();
+  }
+});
+
+it("S72 forks of a fork have what that, or the target, merged before they were made", async () => {
+  const kept = await host.create({ name: "source" });
+  await using inMemory = await Workspace.create();
+  for (const source of [kept, inMemory]) {
+    const forked = async (of: Workspace, name: string): Promise<Workspace> =>
+      source === kept ? host.fork(of.id, { name }) : of.fork(name);
+    await source.fs.writeFile("/f", "1\n");
+    await source.fs.writeFile("/g", "1\n");
+    const fork = await forked(source, "fork");
+    await fork.fs.writeFile("/f", "fork\n");
+    await source.merge(fork);
+    await source.fs.writeFile("/g", "source\n");
+    await fork.merge(source);
+    const deep = await forked(fork, "deep");
+    // Had only the beginning been common, both would be changes of both.
+    await source.fs.writeFile("/f", "source again\n");
+    await deep.fs.writeFile("/g", "deep\n");
+    const merged = await source.merge(deep);
+    expect(merged).toMatchObject({ merged: true, conflicts: [] });
+    expect(merged.entries.map(({ path }) => path)).toEqual(["/g"]);
+    expect(await source.fs.readFile("/f", "utf8")).toBe("source again\n");
+    if (source === kept) continue;
+    await deep.close();
+    await fork.close();
+  }
+});
+
 it("many forks take little", { timeout: 60_000 }, async () => {
   const source = await host.create({ name: "source" });
   for (let n = 0; n < 2000; n++) await source.fs.writeFile(`/f${n}`, `content ${n}`);
@@ -133,4 +184,24 @@ it("many forks take little", { timeout: 60_000 }, async () => {
   }
   // A copy of the tree alone would take 600 KiB for each; scripts/forks has the exact figures.
   expect((process.memoryUsage.rss() - before) / forks).toBeLessThan(500 << 10);
+});
+
+it("S70 forks share memory also when they are brought back from the store", async () => {
+  const source = await host.create({ name: "source" });
+  for (let n = 0; n < 20_000; n++) source.fs.writeFileSync(`/f${n}`, `content ${n}`);
+  const ids: string[] = [];
+  for (let n = 0; n < 12; n++) {
+    const fork = await host.fork(source.id, { name: `fork-${n}` });
+    await fork.fs.writeFile(`/f${n}`, "changed");
+    ids.push(fork.id);
+  }
+  await reopen();
+  await host.open(source.id);
+  const before = process.memoryUsage.rss();
+  for (const id of ids) {
+    const fork = await host.open(id);
+    expect(await fork.fs.readFile(`/f${ids.indexOf(id)}`, "utf8")).toBe("changed");
+  }
+  // A tree of its own takes 6 MiB and more.
+  expect((process.memoryUsage.rss() - before) / ids.length).toBeLessThan(3 << 20);
 });

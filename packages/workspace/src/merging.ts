@@ -4,11 +4,12 @@
 
 import { DevdevError } from "@devdev/errno";
 import { type DiffEntry, type MergeOptions, type MergeResult, pathBytes } from "@devdev/protocol";
-import type { Tree } from "@devdev/vfs";
+import type { MergedBefore, Tree } from "@devdev/vfs";
 
 import { commonBase } from "./forking.js";
 import type { Base } from "./keeper.js";
 import { freeze } from "./live-state.js";
+import { mergedBefore } from "./merged-before.js";
 import type { Timeline, TimelineParts } from "./timeline.js";
 
 /** How often a merge is made again because the target was changed meanwhile. */
@@ -41,6 +42,13 @@ export async function merged(
   return { ...outcome, durationMs: performance.now() - started };
 }
 
+/** What is merged, and since when. */
+interface From {
+  base: Base;
+  mergedBefore: MergedBefore | undefined;
+  theirs: Tree;
+}
+
 /** What a merge comes to, before it is made. */
 interface Plan {
   ours: Tree;
@@ -48,6 +56,8 @@ interface Plan {
   tree: Tree;
   entries: DiffEntry[];
   conflicts: MergeResult["conflicts"];
+  /** The fork was changed since the base, though perhaps as the target was. */
+  isNews: boolean;
 }
 
 class Merge {
@@ -67,14 +77,20 @@ class Merge {
     using theirs = tree;
     // What the target is about to refer to has to be in the store, and to stay there.
     if (!dryRun) await this.#fork.checkpointer.keep(theirs, changeCount);
-    const base = await commonBase(this.#target, this.#fork);
-    const first = await this.#attempt(base, theirs, false);
+    const common = await commonBase(this.#target, this.#fork);
+    const known = await mergedBefore(common, this.#target, this.#fork, theirs);
+    using _ = known?.tree;
+    return await this.#attempts({ base: common.base, mergedBefore: known, theirs });
+  }
+
+  async #attempts(from: From): Promise<Outcome> {
+    const first = await this.#attempt(from, false);
     if (first) return first;
     const { checkpointer, commands } = this.#target;
     const goOn = await checkpointer.meanwhile(() => commands.makeWay(this.#options));
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const outcome = await this.#attempt(base, theirs, true);
+        const outcome = await this.#attempt(from, true);
         if (outcome) return outcome;
       }
     } finally {
@@ -86,8 +102,9 @@ class Merge {
   }
 
   /** Undefined: it is to be made (unless `apply`), or made again. */
-  async #attempt(base: Base, theirs: Tree, apply: boolean): Promise<Outcome | undefined> {
-    const plan = await this.#plan(base, theirs);
+  async #attempt(from: From, apply: boolean): Promise<Outcome | undefined> {
+    const plan = await this.#plan(from);
+    const { theirs } = from;
     using _ours = plan.ours;
     using _tree = plan.tree;
     const { entries, conflicts } = plan;
@@ -95,23 +112,28 @@ class Merge {
     const isOpen = conflicts.length > 0 && resolve === undefined;
     if (dryRun || isOpen) return { merged: false, entries, conflicts };
     if (entries.length === 0) {
-      await this.#note(theirs, this.#target.now());
+      if (plan.isNews) await this.#note(theirs, this.#target.now());
       return { merged: false, entries, conflicts };
     }
     return apply ? await this.#apply(plan, theirs) : undefined;
   }
 
-  async #plan(base: Base, theirs: Tree): Promise<Plan> {
+  async #plan({ base, theirs, mergedBefore: before }: From): Promise<Plan> {
     const { vfs, now } = this.#target;
     const [ours, changeCount] = await freeze(vfs);
     try {
-      using before = await base.load(ours);
-      if (this.#options.firstWins) await this.#refuseChanged(before, ours);
+      using common = await base.load(ours);
+      if (this.#options.firstWins) await this.#refuseChanged(common, ours);
       const { resolve } = this.#options;
       const timeNs = BigInt(Math.round(now())) * NS_PER_MS;
-      const how = { label: this.#fork.name, timeNs, ...(resolve && { resolve }) };
-      const { tree, conflicts } = await ours.merge(before, theirs, how);
-      return { ours, changeCount, tree, entries: await ours.diff(tree), conflicts };
+      const how = { label: this.#fork.name, timeNs, mergedBefore: before };
+      const { tree, conflicts } = await ours.merge(common, theirs, {
+        ...how,
+        ...(resolve && { resolve }),
+      });
+      const entries = await ours.diff(tree);
+      const isNews = entries.length > 0 || (await common.countChanges(theirs)) > 0;
+      return { ours, changeCount, tree, entries, conflicts, isNews };
     } catch (error) {
       ours.dispose();
       throw error;
@@ -153,11 +175,13 @@ class Merge {
       return undefined;
     }
     // Later than the snapshot: who goes back to that takes back that the merge was made.
-    await this.#note(theirs, Math.max(now(), before.createdAt + 1));
+    const at = Math.max(now(), before.createdAt + 1);
+    await this.#note(theirs, at);
     const { id, name } = this.#fork;
-    const merge = await timeline.eventOf("merge", { other: { id, name } }, now());
-    // So that undo and redo know the state.
-    const result = { automatic: true, message: `after the merge of ${name}` };
+    const merge = await timeline.eventOf("merge", { other: { id, name } }, at);
+    // So that undo and redo know the state. Not older than the merge, which it has.
+    const createdAt = Math.max(now(), at);
+    const result = { automatic: true, message: `after the merge of ${name}`, createdAt };
     await timeline.keep(tree, undefined, result, { event: merge });
     return { merged: true, entries, conflicts, before };
   }

@@ -22,7 +22,7 @@ import {
   reversed,
   select,
 } from "./turn-paths.js";
-import type { NotedEffects } from "./turns.js";
+import type { NotedEffects } from "./effects.js";
 
 /** So often it is tried without losing what others write meanwhile. */
 const MOST_TRIES = 5;

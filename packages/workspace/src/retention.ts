@@ -7,6 +7,7 @@ import type { RetentionChange, RetentionRule, SnapshotInfo } from "@devdev/proto
 
 import type { Keeper } from "./keeper.js";
 import type { Mutex } from "./mutex.js";
+import { sparing } from "./open-turns.js";
 import type { WorkspaceParts } from "./parts.js";
 import { changedRule, doomedBy } from "./retention-rule.js";
 import { findSnapshot } from "./snapshot-names.js";
@@ -33,7 +34,12 @@ export class Retention {
     this.#timer = setInterval(() => this.#soon(), LOOK_MS).unref();
     parts.keeper.owner = {
       added: () => this.#soon(),
-      remove: (sequences) => this.#alone(() => this.#remove(sequences)),
+      // A command may have begun since they were chosen.
+      remove: (sequences) =>
+        this.#alone(async () => {
+          const all = await this.#spared(sequences.map((sequence) => ({ sequence })));
+          await this.#remove(all.map(({ sequence }) => sequence));
+        }),
     };
   }
 
@@ -54,7 +60,7 @@ export class Retention {
   apply(): Promise<SnapshotInfo[]> {
     return this.#alone(async () => {
       const all = await this.#keeper.snapshots();
-      const doomed = doomedBy(this.#rule, all, this.#parts.now());
+      const doomed = await this.#spared(doomedBy(this.#rule, all, this.#parts.now()));
       await this.#remove(doomed.map(({ sequence }) => sequence));
       return doomed;
     });
@@ -78,6 +84,12 @@ export class Retention {
   #alone<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new DevdevError("ERR_CLOSED", "the workspace is closed");
     return this.#mutex.run(work);
+  }
+
+  /** Without what commands need that are being recorded. */
+  async #spared<S extends { sequence: number }>(snapshots: readonly S[]): Promise<S[]> {
+    if (snapshots.length === 0) return [];
+    return sparing(await this.#keeper.history.openTurns(), snapshots);
   }
 
   async #remove(sequences: readonly number[]): Promise<void> {

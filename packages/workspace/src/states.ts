@@ -1,8 +1,10 @@
 // The part of a Workspace that is about its states in time: snapshots, the history, going back and
 // forth in it, comparing, exporting.
 
+import { argumentError } from "@devdev/errno";
 import type {
   DiffOptions,
+  DiffPiece,
   DiffResult,
   HistoryEvent,
   LogOptions,
@@ -20,10 +22,13 @@ import type {
   TravelResult,
   UndoOptions,
 } from "@devdev/protocol";
-import type { TarExport, Tree } from "@devdev/vfs";
+import type { TarExport, Tree, Vfs } from "@devdev/vfs";
 
+import { comparedAgainst, type Comparable, refuseBeside } from "./against.js";
 import type { Commands } from "./commands.js";
+import type { Comparison } from "./comparison.js";
 import { type ExportOptions, writeExport } from "./export-file.js";
+import type { Relative } from "./forking.js";
 import { HistoryView } from "./history-view.js";
 import type { WorkspaceParts } from "./parts.js";
 import { Retention } from "./retention.js";
@@ -41,6 +46,8 @@ export abstract class WorkspaceStates {
   readonly #paths: PathTravel;
   readonly #view: HistoryView;
   readonly #commands: Commands;
+  readonly #relative: Relative;
+  readonly #vfs: Vfs;
 
   protected constructor(parts: TimelineParts & WorkspaceParts) {
     this.timeline = new Timeline(parts);
@@ -50,6 +57,9 @@ export abstract class WorkspaceStates {
     this.turns = new Turns({ ...parts, timeline: this.timeline, travel: this.#travel });
     this.#view = new HistoryView(parts);
     this.#commands = parts.commands;
+    const { id, name, keeper } = parts;
+    this.#relative = { id, name, keeper };
+    this.#vfs = parts.vfs;
   }
 
   async snapshot(options: SnapshotOptions = {}): Promise<SnapshotResult> {
@@ -97,13 +107,40 @@ export abstract class WorkspaceStates {
   }
 
   async diff(a?: string, b?: string, options: DiffOptions = {}): Promise<DiffResult> {
-    using compared = await this.timeline.compared(a, b, options);
+    using compared = await this.#compared(a, b, options);
     return await compared.result(options);
   }
 
+  /** The same as it comes: there may be millions of entries. */
+  async *diffPieces(a?: string, b?: string, options: DiffOptions = {}): AsyncGenerator<DiffPiece> {
+    using compared = await this.#compared(a, b, options);
+    yield* compared.pieces(options);
+  }
+
   async *patch(a?: string, b?: string, options: DiffOptions = {}): AsyncGenerator<Buffer> {
-    using compared = await this.timeline.compared(a, b, options);
+    using compared = await this.#compared(a, b, options);
     yield* compared.patch(options);
+  }
+
+  async #compared(
+    a: string | undefined,
+    b: string | undefined,
+    options: DiffOptions,
+  ): Promise<Comparison> {
+    const { against } = options;
+    if (!against) return this.timeline.compared(a, b, options);
+    refuseBeside(b, options);
+    const { workspace: there, snapshot: from } = against;
+    if (!(there instanceof WorkspaceStates)) {
+      const message = "another workspace to compare with is one of this process";
+      throw argumentError("TypeError", "ERR_INVALID_ARG_TYPE", message);
+    }
+    const between = { here: this.#comparable(), to: a, there: there.#comparable(), from };
+    return comparedAgainst(between, options);
+  }
+
+  #comparable(): Comparable {
+    return { ...this.#relative, timeline: this.timeline };
   }
 
   /** What an event changed, as a patch piece by piece. */
@@ -131,6 +168,11 @@ export abstract class WorkspaceStates {
 
   checkpoint(): Promise<void> {
     return this.timeline.checkpoint();
+  }
+
+  /** The live state, for who brings back something like it; the caller disposes of it. */
+  lend(): Tree {
+    return this.#vfs.freeze();
   }
 
   /** Ends commands that are to be killed before their turns would find another state. */

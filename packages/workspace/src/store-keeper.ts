@@ -91,8 +91,9 @@ export class StoreKeeper implements Keeper {
 
   async rebase(sequence: number, at: number): Promise<() => Promise<void>> {
     const before = (await this.#store.workspace(this.#workspace))?.checkpoint;
-    const { root } = await this.#row(sequence);
-    await this.#store.setCheckpoint(this.#workspace, { root, at });
+    const { root, createdAt } = await this.#row(sequence);
+    await this.#store.setCheckpoint(this.#workspace, { root, at }, createdAt);
+    // Merges that it forgot stay so: the next one begins at an older state, which it may.
     return async () => {
       if (before) await this.#store.setCheckpoint(this.#workspace, before);
     };

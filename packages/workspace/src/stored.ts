@@ -76,17 +76,21 @@ export async function importStored(
   }
 }
 
-/** A workspace of the store as it was last kept. EBUSY when it is open already. */
+/**
+ * A workspace of the store as it was last kept; what is equal in `like` it shares with that. EBUSY
+ * when it is open already.
+ */
 export async function openStored(
   store: StoreService,
   row: WorkspaceRow,
   given: Pick<WorkspaceOptions, "clock"> = {},
+  like?: Tree,
 ): Promise<WorkspaceParts> {
   const options = { ...(row.options as KeptOptions), ...given };
   const release = claim(store, row);
   try {
     const { checkpoint } = row;
-    using tree = checkpoint && (await store.load(checkpoint.root));
+    using tree = checkpoint && (await store.load(checkpoint.root, like));
     return await assemble(store, row, options, tree, release);
   } catch (error) {
     release();

@@ -89,15 +89,13 @@ export class Timeline {
     options: DiffOptions,
   ): Promise<Comparison> {
     const all = await this.snapshots();
-    const { vfs, keeper } = this.#parts;
-    const treeOf = (ref: string | undefined): Promise<Tree> | Tree =>
-      ref === undefined ? written(vfs) : this.load(findSnapshot(all, ref));
+    const { keeper } = this.#parts;
     if (options.host !== undefined) {
       refuseSecond(b);
-      return Comparison.withHost(options.host, await treeOf(a), options);
+      return Comparison.withHost(options.host, await this.state(a), options);
     }
     const from = a === undefined ? all.at(-1) : findSnapshot(all, a);
-    const after = await treeOf(b);
+    const after = await this.state(b);
     try {
       const before = from
         ? await keeper.tree(from.sequence, after)
@@ -107,6 +105,12 @@ export class Timeline {
       after.dispose();
       throw error;
     }
+  }
+
+  /** The tree of a snapshot (default: the live state); the caller disposes of it. */
+  async state(ref: string | number | undefined): Promise<Tree> {
+    if (ref === undefined) return written(this.#parts.vfs);
+    return this.load(findSnapshot(await this.snapshots(), ref));
   }
 
   /** A snapshot (default: the live state) to be exported; the caller disposes of the tree. */
@@ -158,13 +162,13 @@ export class Timeline {
   async keep(
     tree: Tree,
     changeCount: bigint | undefined,
-    described: { name?: string; message?: string; automatic: boolean },
+    described: { name?: string; message?: string; automatic: boolean; createdAt?: number },
     more: AddOptions = {},
   ): Promise<SnapshotInfo> {
     const { keeper, checkpointer, now } = this.#parts;
     const id = await tree.contentId();
     const { bytes, inodes } = tree;
-    const taken = { id, ...described, createdAt: now(), bytes, inodes };
+    const taken = { id, createdAt: now(), ...described, bytes, inodes };
     const info = await keeper.addSnapshot(tree, taken, more);
     if (changeCount !== undefined) checkpointer.noteKept(changeCount);
     this.#parts.vfs.addSnapshot(this.#listed(info));

@@ -8,17 +8,16 @@
 import { pathOf } from "@devdev/protocol";
 import type {
   BytePath,
-  DiffEntry,
   EffectTotals,
   ExecOptions,
   ExecProcess,
   ExecWord,
   ExitStatus,
-  SnapshotInfo,
 } from "@devdev/protocol";
 import type { EventRow, OpenTurn } from "@devdev/store";
 import type { Tree } from "@devdev/vfs";
 
+import { effectsOf, type NotedEffects } from "./effects.js";
 import { freeze } from "./live-state.js";
 import type { Log } from "./parts.js";
 import { type Outcome, RecordedProcess } from "./recorded-process.js";
@@ -26,8 +25,6 @@ import type { Timeline, TimelineParts } from "./timeline.js";
 import { snapshotOf, type Travel } from "./travel.js";
 import { walk } from "./walk.js";
 
-/** Effects that are noted at most, for when the snapshots are gone. */
-const MOST_NOTED = 1000;
 const LONGEST_MESSAGE = 200;
 
 export interface TurnParts extends TimelineParts {
@@ -45,12 +42,6 @@ interface Begun {
   /** The snapshot of the state before it, and its content id. */
   before: number;
   state: string;
-}
-
-/** What is noted of effects beside their totals. */
-export interface NotedEffects {
-  entries: DiffEntry[];
-  more: number;
 }
 
 /** One that is under way. */
@@ -76,17 +67,7 @@ export class Turns {
     { cwd = "/" }: ExecOptions,
     start: () => Promise<StartedProcess>,
   ): Promise<ExecProcess> {
-    const { keeper, now } = this.#parts;
-    const words = argv.map(pathOf);
-    const before = await this.#before(`before ${commandOf(words)}`);
-    const begun: Begun = {
-      argv: words,
-      cwd,
-      startedAt: now(),
-      before: before.sequence,
-      state: before.id,
-    };
-    const turn = await keeper.history.openTurn({ ...begun });
+    const turn = await this.#begin(argv.map(pathOf), cwd);
     const running: Running = { overlapping: this.#running.size > 0 };
     for (const other of this.#running) other.overlapping = true;
     this.#running.add(running);
@@ -115,12 +96,15 @@ export class Turns {
     await Promise.allSettled(this.#ending);
   }
 
-  #before(message: string): Promise<SnapshotInfo> {
-    const { timeline, travel } = this.#parts;
+  /** In one step, so that no rule removes the state before it as one that nobody needs. */
+  #begin(argv: BytePath[], cwd: string): Promise<OpenTurn> {
+    const { timeline, travel, keeper, now } = this.#parts;
     return timeline.alone(async () => {
-      const { info, tree } = await travel.save(message);
+      const { info, tree } = await travel.save(`before ${commandOf(argv)}`);
       tree.dispose();
-      return info;
+      const { sequence: before, id: state } = info;
+      const begun: Begun = { argv, cwd, startedAt: now(), before, state };
+      return keeper.history.openTurn({ ...begun });
     });
   }
 
@@ -151,16 +135,19 @@ export class Turns {
       const [tree, changeCount] = await freeze(vfs);
       using after = tree;
       const id = await after.contentId();
-      const effects = id === begun.state ? [] : await this.#effects(begun.before, after);
+      const effects = await this.#effects(begun, after, id);
       const events = await keeper.history.all();
       const overlapping = running.overlapping || events.some((event) => cameBetween(event, begun));
       const detail = {
         ...begun,
         ...howItEnded(status, now() - begun.startedAt),
         ...(overlapping && { overlapping: true }),
-        ...(effects && { effects: totalsOf(effects) }),
+        ...(effects && { effects: effects.totals }),
       };
-      const event = { ...(await timeline.eventOf("exec", detail, now())), ...noted(effects) };
+      const event = {
+        ...(await timeline.eventOf("exec", detail, now())),
+        ...(effects?.noted && { effects: effects.noted }),
+      };
       const { current } = walk(events);
       const known = current?.state === id ? current : undefined;
       const found = known && snapshotOf(await timeline.snapshots(), known);
@@ -178,11 +165,16 @@ export class Turns {
   }
 
   /** Undefined when the snapshot before was removed. */
-  async #effects(before: number, after: Tree): Promise<DiffEntry[] | undefined> {
+  async #effects(
+    { before, state }: Begun,
+    after: Tree,
+    id: string,
+  ): Promise<{ totals: EffectTotals; noted: NotedEffects | undefined } | undefined> {
+    if (id === state) return effectsOf([]);
     const { keeper, timeline } = this.#parts;
     if (!(await timeline.snapshots()).some(({ sequence }) => sequence === before)) return undefined;
     using tree = await keeper.tree(before, after);
-    return await tree.diff(after);
+    return await effectsOf(tree.differences(after));
   }
 }
 
@@ -200,28 +192,6 @@ function howItEnded(status: ExitStatus | undefined, ms: number): Record<string, 
     ...(signal !== undefined && { signal }),
     ...(timedOut && { timedOut: true }),
   };
-}
-
-export function totalsOf(entries: readonly DiffEntry[]): EffectTotals {
-  const count = (kind: DiffEntry["kind"]): number =>
-    entries.filter((entry) => entry.kind === kind).length;
-  const bytes = (size: (entry: DiffEntry) => number | undefined): number =>
-    entries.reduce((sum, entry) => sum + (size(entry) ?? 0), 0);
-  const isFile = (kind: string): boolean => kind === "file";
-  return {
-    added: count("added"),
-    changed: count("modified"),
-    removed: count("removed"),
-    renamed: count("renamed"),
-    oldBytes: bytes((e) => (isFile(e.oldFileKind ?? e.fileKind) ? e.oldSize : 0)),
-    newBytes: bytes((e) => (isFile(e.fileKind) ? e.newSize : 0)),
-  };
-}
-
-function noted(entries: DiffEntry[] | undefined): { effects?: NotedEffects } {
-  if (entries === undefined || entries.length === 0) return {};
-  const some = entries.slice(0, MOST_NOTED);
-  return { effects: { entries: some, more: entries.length - some.length } };
 }
 
 /** For messages: not what a shell would read. */

@@ -173,7 +173,7 @@ impl Work<'_> {
     fn own_inode(&mut self, id: &Id, there: Ino, writes: bool) -> Result<Ino> {
         let spot = self.ours.spot(id).ok_or(Errno::Io)?;
         let links = self.builder.get(spot.ino, |inode| inode.nlink).ok_or(Errno::Io)?;
-        if !writes || links < 2 || there == spot.ino {
+        if !writes || links < 2 || self.in_ours(there) == Some(spot.ino) {
             return Ok(spot.ino);
         }
         let (parent, name) = match self.names.get(id) {

@@ -10,7 +10,7 @@ use crate::builder::TreeBuilder;
 use crate::errno::{Errno, Result};
 use crate::ids::{BlockHash, Ino};
 use crate::inode::{Body, Inode, Xattrs};
-use crate::path_diff::{Change, ChangeKind, same_bytes};
+use crate::path_diff::{Change, ChangeKind, Seen, same_bytes};
 
 /// What a file is to contain.
 pub(super) enum NewContent {
@@ -81,8 +81,8 @@ pub(super) fn decide<'a>(
 ) -> Result<Work<'a>> {
     let mut work = Work {
         base,
-        ours: Side::new(base, ours),
-        theirs: Side::new(base, theirs),
+        ours: Side::new(base, ours, &options.kin[0]),
+        theirs: Side::new(base, theirs, &options.kin[1]),
         options,
         builder: TreeBuilder::over(ours),
         conflicts: Vec::new(),
@@ -107,8 +107,8 @@ pub(super) fn decide<'a>(
     Ok(work)
 }
 
-fn is_dir(attr: Option<&crate::Attr>) -> bool {
-    attr.is_some_and(|attr| attr.mode & crate::S_IFMT == crate::S_IFDIR)
+fn is_dir(seen: Option<&Seen>) -> bool {
+    seen.is_some_and(|seen| seen.mode & crate::S_IFMT == crate::S_IFDIR)
 }
 
 impl Work<'_> {
@@ -162,9 +162,9 @@ impl Work<'_> {
     fn decide_state(&mut self, id: &Id, ours: Option<&Change>, theirs: &Change) -> Result<()> {
         let added = theirs.kind == ChangeKind::Added;
         let none = || Errno::Io;
-        let there = theirs.new.as_ref().ok_or_else(none)?.node.ino();
+        let there = theirs.new.as_ref().ok_or_else(none)?.ino;
         let here = self.ours.spot(id).ok_or_else(none)?.ino;
-        let before = theirs.old.as_ref().map(|attr| attr.node.ino()).filter(|_| !added);
+        let before = theirs.old.as_ref().map(|seen| seen.ino).filter(|_| !added);
         let get = |tree: &Tree, ino| tree.root.get(ino, Inode::clone).ok_or(Errno::Io);
         let mine = get(self.ours.tree, here)?;
         let other = get(self.theirs.tree, there)?;
@@ -340,6 +340,12 @@ impl Work<'_> {
         let path = side.path(id);
         self.conflicts.push(Conflict { path, kind, beside: None });
         self.options.resolve
+    }
+
+    /// What an inode of theirs is in ours, by the numbers that the base has.
+    pub(super) fn in_ours(&self, theirs: Ino) -> Option<Ino> {
+        let (base, _) = self.theirs.kin.other(1, theirs)?;
+        self.ours.kin.other(0, base).map(|(ours, _)| ours)
     }
 
     // Theirs goes beside ours; the conflict was noted last.

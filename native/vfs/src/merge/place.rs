@@ -176,8 +176,10 @@ impl Work<'_> {
         if !inode.is_dir() && inode.nlink > 1 {
             let same = |other: &Inode| (other.kind(), other.btime) == (inode.kind(), inode.btime);
             let known = self.grafted.get(&ino).copied().or_else(|| {
-                let is_old = self.base.root.get(ino, same) == Some(true);
-                (is_old && self.builder.get(ino, same) == Some(true)).then_some(ino)
+                let (base, _) = self.theirs.kin.other(1, ino)?;
+                let is_old = self.base.root.get(base, same) == Some(true);
+                let ours = self.in_ours(ino)?;
+                (is_old && self.builder.get(ours, same) == Some(true)).then_some(ours)
             });
             if let Some(known) = known.filter(|known| self.builder.get(*known, |_| ()).is_some()) {
                 self.builder.link(dir, name, known)?;

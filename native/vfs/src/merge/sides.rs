@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::Tree;
 use crate::ids::Ino;
 use crate::inode::{Body, Inode};
-use crate::path_diff::{Change, ChangeKind, DiffScope, path_diff};
+use crate::kinship::Kinship;
+use crate::path_diff::{Change, ChangeKind, DiffScope, path_diff_of};
 
 /// What a thing is known by on both sides: of the base its path there; of what was added the id of
 /// its directory, `/`, NUL and its name. The root's is empty.
@@ -25,6 +26,8 @@ pub(super) struct Spot {
 pub(super) struct Side<'a> {
     pub(super) tree: &'a Tree,
     pub(super) changes: BTreeMap<Id, Change>,
+    /// With the base.
+    pub(super) kin: &'a Kinship,
     /// Old paths by new ones.
     renamed: HashMap<Vec<u8>, Vec<u8>>,
     added: HashSet<Vec<u8>>,
@@ -63,11 +66,11 @@ fn in_tree(mut change: Change) -> Option<Change> {
 
 impl<'a> Side<'a> {
     /// What changed from `base` to `tree`.
-    pub(super) fn new(base: &Tree, tree: &'a Tree) -> Side<'a> {
-        let all = path_diff(base, tree, DiffScope::default());
+    pub(super) fn new(base: &Tree, tree: &'a Tree, kin: &'a Kinship) -> Side<'a> {
+        let all = path_diff_of(base, tree, DiffScope::default(), kin);
         let all: Vec<Change> = all.into_iter().filter_map(in_tree).collect();
-        let mut side =
-            Side { tree, changes: BTreeMap::new(), renamed: HashMap::new(), added: HashSet::new() };
+        let (changes, renamed, added) = (BTreeMap::new(), HashMap::new(), HashSet::new());
+        let mut side = Side { tree, changes, kin, renamed, added };
         for change in &all {
             match (change.kind, &change.old_path) {
                 (ChangeKind::Added, _) => _ = side.added.insert(change.path.clone()),

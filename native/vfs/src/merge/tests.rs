@@ -167,9 +167,13 @@ fn listed(tree: &Tree) -> BTreeMap<String, String> {
 }
 
 fn merged(trees: [&Tree; 3], resolve: Option<Resolve>) -> Merged {
+    merged_of(trees, resolve, Default::default())
+}
+
+fn merged_of(trees: [&Tree; 3], resolve: Option<Resolve>, kin: [Kinship; 2]) -> Merged {
     let now = Timespec { secs: 1_000, nanos: 0 };
     let texts = Lines(trees);
-    let options = MergeOptions { resolve, label: b"fork", now, texts: &texts };
+    let options = MergeOptions { resolve, label: b"fork", now, texts: &texts, kin };
     let merged = merge(trees[0], trees[1], trees[2], &options).unwrap();
     let tree = &merged.tree;
     let totals = check(&tree.root, tree.next_ino).unwrap();
@@ -518,4 +522,51 @@ fn random_merges_hold_what_merges_promise() {
             assert_eq!((listed(&again.tree), again.conflicts), (listed(&once.tree), vec![]));
         }
     }
+}
+
+// What a fork made has another number where it was merged, and is followed there all the same;
+// numbers that both gave out to things of their own are nobody's.
+#[test]
+fn what_was_merged_is_followed_by_later_merges() {
+    let mut first = Paths::new();
+    first.dir("/d").file("/d/old", "old");
+    let parting = first.freeze();
+    let (mut main, mut fork) = (Paths::over(&parting, 100), Paths::over(&parting, 100));
+    main.file("/own", "own").file("/own2", "own");
+    fork.dir("/n").file("/n/a", "aaa").file("/n/b", "bbb").file("/x", "xxx").link("/x", "/y");
+    let (ours, theirs) = (main.freeze(), fork.freeze());
+    let kin = || Kinship::apart_from(parting.next_ino);
+    let after = merged([&parting, &ours, &theirs], None).tree;
+    // Both go on: one renames, the other one writes.
+    let mut main = Paths::over(&after, 200);
+    main.rename("/n", "/d/m").rename("/x", "/z").rename("/own", "/o");
+    let mut fork = Paths::over(&theirs, 300);
+    fork.write("/n/a", "aAa").rename("/n/b", "/b").write("/x", "xXx").file("/n/c", "c");
+    let (now, then) = (main.freeze(), fork.freeze());
+    let expected = [
+        ("/b", "bbb"),
+        ("/d", "dir"),
+        ("/d/m", "dir"),
+        ("/d/m/a", "aAa"),
+        ("/d/m/c", "c"),
+        ("/d/old", "old"),
+        ("/o", "own"),
+        ("/own2", "own"),
+        ("/y", "xXx"),
+        ("/z", "xXx"),
+    ];
+    let expected: BTreeMap<String, String> =
+        expected.iter().map(|(path, what)| ((*path).into(), (*what).into())).collect();
+    let ours = kinship_after_merge(&theirs, &after, &now, parting.next_ino);
+    let result = merged_of([&theirs, &now, &then], None, [ours, Kinship::default()]);
+    assert_eq!(result.conflicts, []);
+    assert_eq!(listed(&result.tree), expected);
+    // The other way round the base is still what main merged.
+    let main_is_theirs = kinship_after_merge(&theirs, &after, &now, parting.next_ino);
+    let back = merged_of([&theirs, &then, &now], None, [Kinship::default(), main_is_theirs]);
+    assert_eq!(back.conflicts, []);
+    assert_eq!(listed(&back.tree), expected);
+    // Without that state what was renamed was removed, and what the fork did to it is a conflict.
+    let unknown = merged_of([&theirs, &now, &then], None, [kin(), Kinship::default()]);
+    assert!(unknown.conflicts.iter().any(|c| c.kind == ConflictKind::Removed(true)));
 }

@@ -67,12 +67,16 @@ fn write(builder: &mut TreeBuilder, ino: Ino, text: &str) {
 }
 
 fn told(old: &Tree, new: &Tree) -> Vec<String> {
+    told_of(old, new, &Kinship::default())
+}
+
+fn told_of(old: &Tree, new: &Tree, kin: &Kinship) -> Vec<String> {
     let text = |path: &[u8]| String::from_utf8(path.to_vec()).unwrap();
     let line = |c: Change| {
         let old = c.old_path.as_deref().map(|p| format!(" < {}", text(p))).unwrap_or_default();
         format!("{} {}{old}", &format!("{:?}", c.kind)[..1], text(&c.path))
     };
-    path_diff(old, new, DiffScope::default()).into_iter().map(line).collect()
+    path_diff_of(old, new, DiffScope::default(), kin).into_iter().map(line).collect()
 }
 
 #[test]
@@ -298,4 +302,31 @@ fn check(old_tree: &Tree, new_tree: &Tree) {
             assert_ne!(change.differs, Differences::default());
         }
     }
+}
+
+// Forks go on with the same numbers, and a clock may say the same to both.
+#[test]
+fn numbers_that_forks_gave_out_on_their_own_are_no_renames() {
+    let mut base = TreeBuilder::new();
+    let d = dir(&mut base, Ino::ROOT, "d");
+    file(&mut base, d, "kept", "k");
+    let first = base.freeze();
+    let (mut a, mut b) = (TreeBuilder::over(&first), TreeBuilder::over(&first));
+    let (x, y) = (file(&mut a, Ino::ROOT, "x", "1"), file(&mut b, d, "y", "2"));
+    assert_eq!(x, y);
+    rename(&mut b, Ino::ROOT, b"d", Ino::ROOT, b"e");
+    let (old, new) = (a.freeze(), b.freeze());
+    assert_eq!(told(&old, &new), ["R /e < /d", "R /e/y < /x"]);
+    let kin = Kinship::apart_from(first.next_ino);
+    assert_eq!(told_of(&old, &new, &kin), ["R /e < /d", "A /e/y", "R /x"]);
+    assert_eq!(told_of(&new, &old, &kin), ["R /d < /e", "R /e/y", "A /x"]);
+    // Of strangers not even the first ones are the same.
+    let strangers = Kinship::apart_from(Ino(0));
+    let all = ["R /d", "R /d/kept", "A /e", "A /e/kept", "A /e/y", "R /x"];
+    assert_eq!(told_of(&old, &new, &strangers), all);
+    // What was named has another number, and may have been born at another time.
+    let other = file(&mut b, Ino::ROOT, "other", "1");
+    b.update(other, |inode| inode.btime.secs = 7).unwrap();
+    let kin = kin.with_twins([(x, other)]);
+    assert_eq!(told_of(&old, &b.freeze(), &kin), ["R /e < /d", "A /e/y", "R /other < /x"],);
 }

@@ -1,5 +1,6 @@
 // The contract over the whole Workspace interface, for every implementation of it.
 
+import { againstCases } from "./against.js";
 import { commandCases } from "./commands.js";
 import type { ContractCase } from "./contract.js";
 import { figureCases } from "./figures.js";
@@ -12,6 +13,7 @@ export { fileOutcomes } from "./file-outcomes.js";
 export const workspaceContract: readonly ContractCase[] = [
   ...fileCases,
   ...timeCases,
+  ...againstCases,
   ...commandCases,
   ...figureCases,
 ];

@@ -156,38 +156,74 @@ async function change(ws: Workspace, random: Random, all: readonly Buffer[]): Pr
     });
 }
 
-it("a patch applied to the one tree gives the other", { timeout: 300_000 }, async () => {
-  let [patches, renames] = [0, 0];
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    const random = new Random(seed);
-    await using ws = await Workspace.create();
-    // Few, so that they collide.
-    const names = Array.from({ length: 3 }, () => random.pick(NAMES));
-    for (const name of names)
-      await ws.fs.mkdir(Buffer.concat([SLASH, name])).catch(() => undefined);
-    for (let n = 0; n < 100; n++) await change(ws, random, names);
-    put(await filesOf(ws));
+async function madeAtRandom(random: Random, names: readonly Buffer[]): Promise<Workspace> {
+  const ws = await Workspace.create();
+  for (const name of names) await ws.fs.mkdir(Buffer.concat([SLASH, name])).catch(() => undefined);
+  for (let n = 0; n < 100; n++) await change(ws, random, names);
+  return ws;
+}
+
+/** What is compared with a workspace: itself as it was, a fork of it, or one of its own. */
+type Other = "itself" | "a fork" | "a stranger";
+
+/** The workspace, and what it is compared with; both were changed since they were one. */
+async function pair(other: Other, random: Random): Promise<[Workspace, Workspace]> {
+  // Few, so that they collide.
+  const names = Array.from({ length: 3 }, () => random.pick(NAMES));
+  const ws = await madeAtRandom(random, names);
+  const some = async (of: Workspace): Promise<void> => {
+    for (let n = 0; n < 1 + random.below(40); n++) await change(of, random, names);
+  };
+  if (other === "itself") {
     await ws.snapshot();
-    for (let n = 0; n < 1 + random.below(40); n++) await change(ws, random, names);
-    const pieces: Buffer[] = [];
-    for await (const piece of ws.patch(undefined, undefined, { binary: true })) pieces.push(piece);
-    const input = Buffer.concat(pieces);
-    if (input.length > 0) {
-      patches++;
-      renames += input.toString("latin1").split("\nrename from ").length - 1;
-      const apply = ["apply", "--whitespace=nowarn", "-"];
-      try {
-        execFileSync("git", apply, { cwd: directory, input, stdio: "pipe" });
-      } catch (error) {
-        const said = String((error as { stderr: Buffer }).stderr);
-        expect.fail(`seed ${seed}: ${said}\n${input.toString("latin1")}`);
-      }
-    }
-    const [expected, found] = [await filesOf(ws), hostFiles()];
-    expect([seed, sorted(found)]).toEqual([seed, sorted(expected)]);
-    rmSync(directory, { recursive: true });
-    mkdirSync(directory);
+    put(await filesOf(ws));
+    await some(ws);
+    return [ws, ws];
   }
-  expect(patches).toBeGreaterThan(SEEDS / 2);
-  expect(renames).toBeGreaterThan(SEEDS / 4);
-});
+  const there = other === "a fork" ? await ws.fork() : await madeAtRandom(random, names);
+  await some(there);
+  await some(ws);
+  if (other === "a fork" && random.below(2) === 0) {
+    await ws.merge(there, { resolve: random.pick(["ours", "theirs"]) });
+    await some(ws);
+    await some(there);
+  }
+  put(await filesOf(there));
+  return [ws, there];
+}
+
+it.each<Other>(["itself", "a fork", "a stranger"])(
+  "S57 S120 a patch from %s gives the workspace",
+  { timeout: 300_000 },
+  async (other) => {
+    let [patches, renames] = [0, 0];
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const random = new Random(seed);
+      const [ws, there] = await pair(other, random);
+      const against = ws === there ? {} : { against: { workspace: there } };
+      const pieces: Buffer[] = [];
+      const patch = ws.patch(undefined, undefined, { binary: true, ...against });
+      for await (const piece of patch) pieces.push(piece);
+      const input = Buffer.concat(pieces);
+      if (input.length > 0) {
+        patches++;
+        renames += input.toString("latin1").split("\nrename from ").length - 1;
+        const apply = ["apply", "--whitespace=nowarn", "-"];
+        try {
+          execFileSync("git", apply, { cwd: directory, input, stdio: "pipe" });
+        } catch (error) {
+          const said = String((error as { stderr: Buffer }).stderr);
+          expect.fail(`seed ${seed}: ${said}\n${input.toString("latin1")}`);
+        }
+      }
+      const [expected, found] = [await filesOf(ws), hostFiles()];
+      expect([seed, sorted(found)]).toEqual([seed, sorted(expected)]);
+      rmSync(directory, { recursive: true });
+      mkdirSync(directory);
+      for (const each of new Set([there, ws])) await each.close();
+    }
+    expect(patches).toBeGreaterThan(SEEDS / 2);
+    if (other === "a stranger") expect(renames).toBe(0);
+    else expect(renames).toBeGreaterThan(SEEDS / 4);
+  },
+);

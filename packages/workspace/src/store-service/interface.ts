@@ -98,7 +98,8 @@ export interface WriterCalls {
   hurry(workspace: string): void;
   /** Nobody wants any more what is persisted for this workspace: it fails with ECANCELED. */
   giveUp(workspace: string): void;
-  setCheckpoint(workspace: string, checkpoint: Checkpoint): void;
+  /** `mergesUntil` as in a PersistRequest. */
+  setCheckpoint(workspace: string, checkpoint: Checkpoint, mergesUntil?: number): void;
   /** Repairs what a check found; `open`: workspaces whose live state is in memory. */
   repair(
     damage: Damage,

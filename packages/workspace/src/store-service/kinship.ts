@@ -16,7 +16,9 @@ export function fork(store: Store, row: NewWorkspace, point: ForkPoint): Checkpo
     metadata.createWorkspace(row);
     metadata.setCheckpoint(row.id, checkpoint);
     for (const base of metadata.bases(source.id)) {
-      if (base.kind === "fork") metadata.setBase({ ...base, workspace: row.id });
+      // What its source had merged by then it has, too.
+      const isOlder = point.sequence === undefined || base.at <= point.at;
+      if (base.kind === "fork" || isOlder) metadata.setBase({ ...base, workspace: row.id });
     }
     const { id: other, name } = source;
     metadata.setBase({ workspace: row.id, other, name, kind: "fork", root, at: point.at });
@@ -32,6 +34,23 @@ export function noteMerge(store: Store, workspace: string, other: string, at: nu
     if (!source?.checkpoint) throw gone(other);
     const { root } = source.checkpoint;
     metadata.setBase({ workspace, other, name: source.name, kind: "merge", root, at });
+  });
+}
+
+/**
+ * A workspace goes back, perhaps to before merges: it has nothing of those later than
+ * `mergesUntil`.
+ */
+export function setCheckpoint(
+  store: Store,
+  workspace: string,
+  checkpoint: Checkpoint,
+  mergesUntil: number | undefined,
+): void {
+  const { metadata } = store;
+  store.transaction(() => {
+    metadata.setCheckpoint(workspace, checkpoint);
+    if (mergesUntil !== undefined) metadata.removeMerges(workspace, mergesUntil);
   });
 }
 

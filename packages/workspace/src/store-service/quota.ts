@@ -2,8 +2,9 @@
 // by itself, oldest first. It never holds up a write; what it cannot do it says.
 
 import type { StoreQuota } from "@devdev/protocol";
-import type { SnapshotRow } from "@devdev/store";
+import type { OpenTurn, SnapshotRow } from "@devdev/store";
 
+import { sparing } from "../open-turns.js";
 import { spare } from "../retention-rule.js";
 
 /** After an attempt that did not do, the next one waits for so many bytes more, or so long. */
@@ -15,6 +16,7 @@ export interface QuotaStore {
   limit(bytes?: number | null): Promise<number | undefined>;
   collect(): Promise<unknown>;
   allSnapshots(): Promise<SnapshotRow[][]>;
+  openTurns(workspace: string): Promise<OpenTurn[]>;
   /** In whichever way is safe for that workspace. */
   letGo(workspace: string, sequences: readonly number[]): Promise<void>;
 }
@@ -110,7 +112,12 @@ export class Quota {
   }
 
   async #spare(): Promise<SnapshotRow[]> {
-    const rows = (await this.#store.allSnapshots()).flatMap((each) => spare(each));
+    const all = (await this.#store.allSnapshots()).map(async (each) => {
+      const rows = spare(each);
+      const [first] = rows;
+      return first ? sparing(await this.#store.openTurns(first.workspace), rows) : [];
+    });
+    const rows = (await Promise.all(all)).flat();
     return rows.toSorted((a, b) => a.createdAt - b.createdAt);
   }
 }

@@ -54,6 +54,7 @@ export class StoreService {
       limit: (bytes) => this.#writer.call("limit", bytes),
       collect: () => this.collect(),
       allSnapshots: () => this.allSnapshots(),
+      openTurns: (id) => this.history(id).openTurns(),
       letGo: (id, sequences) => this.letGo(id, sequences),
     });
   }
@@ -162,8 +163,9 @@ export class StoreService {
     this.#writer.call("giveUp", workspace).catch(() => undefined);
   }
 
-  setCheckpoint(workspace: string, checkpoint: Checkpoint): Promise<void> {
-    return this.#writer.call("setCheckpoint", workspace, checkpoint);
+  /** `mergesUntil`: it goes back to what it was then, and has nothing of later merges. */
+  setCheckpoint(workspace: string, checkpoint: Checkpoint, mergesUntil?: number): Promise<void> {
+    return this.#writer.call("setCheckpoint", workspace, checkpoint, mergesUntil);
   }
 
   /** The tree of a root, sharing with `reference` what is equal. */

@@ -10,7 +10,7 @@ import { passPhase } from "../fault.js";
 import { repairStore } from "../salvage/repair.js";
 import { serveCalls } from "./calls.js";
 import { engineCodec } from "./codec.js";
-import { fork, noteMerge } from "./kinship.js";
+import { fork, noteMerge, setCheckpoint } from "./kinship.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
 import { Turns } from "./turns.js";
 import { ADDED, KEPT, LIMIT, Persisting } from "./persist.js";
@@ -110,7 +110,8 @@ serveCalls<WriterCalls>(parentPort, {
     opened()
       .of(workspace)
       .forEach((each) => each.giveUp()),
-  setCheckpoint: (id, checkpoint) => rows(({ metadata }) => metadata.setCheckpoint(id, checkpoint)),
+  setCheckpoint: (id, checkpoint, mergesUntil) =>
+    rows((store) => setCheckpoint(store, id, checkpoint, mergesUntil)),
   repair: (damage, options) => {
     const { store, upkeep } = opened();
     const protect = (ids: Uint8Array): void => upkeep.protect(ids);
