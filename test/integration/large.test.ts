@@ -114,9 +114,10 @@ mounting("a very large directory", () => {
       await large(devdev, "create_many", "big", count);
       await large(devdev, "listed_once", "big", count);
       await devdev.ok(at(devdev, "snapshot", "--name", "full"), patience);
-      await large(devdev, "remove_while_listing", "big", count);
+      const gone = count / 5;
+      await large(devdev, "remove_while_listing", "big", count, gone);
       const differences = await devdev.ok(at(devdev, "diff", "full"), patience);
-      expect(differences.stdout.match(/^D big/gm)).toHaveLength(count + 1);
+      expect(differences.stdout.match(/^D big\/entry/gm)).toHaveLength(gone);
       await devdev.ok(at(devdev, "restore", "full"), patience);
       await large(devdev, "listed_once", "big", count);
     },
