@@ -19,6 +19,10 @@ const ESCAPES: Record<number, string> = {
   [BACKSLASH]: "\\\\",
 };
 
+/** Whatever may need an escape, or is no text: what has none of it is printed as it is. */
+// oxlint-disable-next-line no-control-regex -- they are what is looked for
+const SPECIAL = /[\u0000-\u001f"\\\u007f-\u009f\ud800-\udfff\ufffd]/;
+
 export function pathBytes(path: BytePath): Buffer {
   return typeof path === "string" ? Buffer.from(path) : Buffer.from(path.b64, "base64");
 }
@@ -43,6 +47,9 @@ export function pathOf(path: string | Uint8Array): BytePath {
  * reads all of it back, whatever its own setting.
  */
 export function gitPath(path: BytePath, prefix = ""): string {
+  if (typeof path === "string" && !SPECIAL.test(path)) {
+    return `${prefix}${path.startsWith("/") ? path.slice(1) : path}`;
+  }
   const bytes = pathBytes(path);
   const named = bytes.subarray(bytes[0] === SLASH ? 1 : 0);
   const text = named.toString();
