@@ -5,17 +5,21 @@
 //! open files and hard links between the paths stay what they were. What goes on elsewhere (it
 //! was renamed, or has another name that is not restored) is left as it is, and the path gets a
 //! new inode; but where a name is to be what it is in both trees already, the link stays.
+//!
+//! Below the paths only what differs is touched: a directory that both trees have there stays,
+//! moved where it has to be, and is looked into when something below it is not the same. So the
+//! work goes with what differs, as that of restoring the whole tree does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use crate::attr::{PAGE_SIZE, S_IFDIR, Timespec};
-use crate::delta::same_body;
+use crate::delta::{changed_inodes, changed_names, same_body};
 use crate::dir::Dir;
 use crate::errno::{Errno, Result};
 use crate::ids::Ino;
 use crate::inode::{Body, Inode};
-use crate::known_ids::TreeId;
+use crate::known_ids::{TreeId, holders};
 use crate::tree::{LiveTree, Root};
 use crate::types::Tree;
 use crate::vfs::Vfs;
@@ -52,21 +56,12 @@ impl Vfs {
         source: &Tree,
         paths: &[Graft],
     ) -> std::result::Result<Arc<Tree>, Refused> {
-        let mut work = Work {
-            live: LiveTree::new(base.root.clone(), base.above.max(1)),
-            base: &base.root,
-            source: &source.root,
-            numbers: &|| self.live.numbers.take(),
-            bytes: base.bytes,
-            inodes: base.inodes,
-            before: HashMap::new(),
-            dropped: HashSet::new(),
-            made: HashSet::new(),
-            placed: HashMap::new(),
-            shared: None,
-        };
+        let numbers = || self.live.numbers.take();
+        let mut work = Work::new(base, &source.root, &numbers);
         work.run(paths, self.clock.now())?;
         let root = work.live.freeze();
+        let mut changed = HashSet::new();
+        changed_inodes(&base.root, &root, |ino, _, _| _ = changed.insert(ino));
         Ok(Arc::new(Tree {
             root,
             above: work.live.generation(),
@@ -74,7 +69,7 @@ impl Vfs {
             bytes: work.bytes,
             inodes: work.inodes,
             leaving: OnceLock::new(),
-            id: TreeId::default(),
+            id: TreeId::of_edited(base, changed),
         }))
     }
 }
@@ -87,16 +82,29 @@ struct Work<'a> {
     numbers: &'a dyn Fn() -> Result<Ino>,
     bytes: u64,
     inodes: u64,
+    /// What is not equal in `base` and `source`.
+    changed: HashSet<Ino>,
+    /// The directories from which that is reached, in either.
+    dirty: HashSet<Ino>,
+    /// Directories of `source` that are paths, and what was found out about others: whether they
+    /// are below one.
+    targets: HashMap<Ino, bool>,
     /// Names that were changed, and what each meant in `base`.
     before: HashMap<(Ino, Name), Option<Ino>>,
+    /// Directories that both trees have below the paths: they stay.
+    kept: HashSet<Ino>,
+    /// Those of them that have to be compared.
+    waiting: Vec<Ino>,
+    /// Names in them that get another meaning, and the inode of `source`.
+    wanted: Vec<(Ino, Name, Ino)>,
     /// Directories that were taken out.
     dropped: HashSet<Ino>,
     /// Directories that were made on the way to a path.
     made: HashSet<Ino>,
     /// By number in `source`: where files are that were put in.
     placed: HashMap<Ino, Ino>,
-    /// Files that have a name in both trees which is not restored.
-    shared: Option<HashSet<Ino>>,
+    /// How many names of a file that are not restored mean something else in `source`.
+    lost: Option<HashMap<Ino, u32>>,
 }
 
 fn entry(root: &Root, dir: Ino, name: &[u8]) -> Option<(Ino, u32)> {
@@ -134,7 +142,33 @@ fn same_record(a: &Inode, b: &Inode) -> bool {
     record(a) == record(b) && a.xattrs == b.xattrs && same_body(a, b)
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(base: &'a Tree, source: &'a Root, numbers: &'a dyn Fn() -> Result<Ino>) -> Work<'a> {
+        let mut changed = HashSet::new();
+        changed_inodes(&base.root, source, |ino, _, _| _ = changed.insert(ino));
+        let mut dirty = holders(&base.root, &changed);
+        dirty.extend(holders(source, &changed));
+        Work {
+            live: LiveTree::new(base.root.clone(), base.above.max(1)),
+            base: &base.root,
+            source,
+            numbers,
+            bytes: base.bytes,
+            inodes: base.inodes,
+            changed,
+            dirty,
+            targets: HashMap::new(),
+            before: HashMap::new(),
+            kept: HashSet::new(),
+            waiting: Vec::new(),
+            wanted: Vec::new(),
+            dropped: HashSet::new(),
+            made: HashSet::new(),
+            placed: HashMap::new(),
+            lost: None,
+        }
+    }
+
     fn run(&mut self, paths: &[Graft], now: Timespec) -> std::result::Result<(), Refused> {
         let mut spots = Vec::new();
         for (at, graft) in paths.iter().enumerate() {
@@ -143,11 +177,21 @@ impl Work<'_> {
             self.widen(spot, &mut spots);
         }
         let spots = outermost(spots);
-        for spot in spots.iter().filter(|spot| !spot.shallow) {
-            self.take_out(spot);
+        let deep = || spots.iter().filter(|spot| !spot.shallow);
+        let found = deep().filter_map(|spot| find(self.source, spot.base, &spot.names));
+        self.targets = found.map(|ino| (ino, true)).collect();
+        // Everything is taken out before anything is put in: what then is still there goes on
+        // elsewhere.
+        let missing: Vec<&Spot> = deep().filter(|spot| self.take_out(spot)).collect();
+        while let Some(dir) = self.waiting.pop() {
+            self.compare(dir);
         }
-        for spot in spots.iter().filter(|spot| !spot.shallow) {
+        for spot in missing {
             self.put_in(spot).map_err(|errno| (spot.at, errno))?;
+        }
+        for (dir, name, from) in std::mem::take(&mut self.wanted) {
+            // Only numbers and memory can run out here, which is no path's fault.
+            self.put(dir, &name, from).map_err(|errno| (0, errno))?;
         }
         for spot in spots.iter().filter(|spot| spot.shallow) {
             self.make_way(spot.base, &spot.names).map_err(|errno| (spot.at, errno))?;
@@ -190,10 +234,36 @@ impl Work<'_> {
         spots.extend(all.map(|(names, shallow)| Spot { at, base, names, shallow }));
     }
 
-    fn take_out(&mut self, spot: &Spot) {
-        let Some((name, way)) = spot.names.split_last() else { return };
-        let Some(dir) = find(self.base, spot.base, way) else { return };
-        let Some((ino, kind)) = entry(self.base, dir, name) else { return };
+    // Whether it is to be put in then.
+    fn take_out(&mut self, spot: &Spot) -> bool {
+        let Some((name, way)) = spot.names.split_last() else { return false };
+        let [was, from] = [self.base, self.source].map(|root| {
+            let dir = find(root, spot.base, way)?;
+            Some((dir, entry(root, dir, name)?))
+        });
+        self.replace(was, name, from.map(|(_, found)| found))
+    }
+
+    /// A name of a directory in `base`, and what it means in `source`: takes out what is not the
+    /// same. Whether something is to be put in.
+    fn replace(
+        &mut self,
+        was: Option<(Ino, (Ino, u32))>,
+        name: &Name,
+        from: Option<(Ino, u32)>,
+    ) -> bool {
+        let Some((dir, found)) = was else { return from.is_some() };
+        if from == Some(found) {
+            let (ino, kind) = found;
+            if kind == S_IFDIR {
+                self.keep(ino);
+                return false;
+            }
+            if !self.changed.contains(&ino) {
+                return false;
+            }
+        }
+        let (ino, kind) = found;
         self.before.insert((dir, name.clone()), Some(ino));
         self.live.update(dir, |inode| {
             if let Body::Dir(entries) = &mut inode.body {
@@ -201,19 +271,80 @@ impl Work<'_> {
             }
             inode.nlink -= u32::from(kind == S_IFDIR);
         });
+        self.release(ino);
+        from.is_some()
+    }
+
+    fn keep(&mut self, dir: Ino) {
+        if self.kept.insert(dir) && (self.changed.contains(&dir) || self.dirty.contains(&dir)) {
+            self.waiting.push(dir);
+        }
+    }
+
+    // One name less, and what is below it; but directories that `source` has below a path.
+    fn release(&mut self, ino: Ino) {
         let mut waiting = vec![ino];
         while let Some(ino) = waiting.pop() {
             let links = self.live.get(ino, |inode| match &inode.body {
-                Body::Dir(entries) => {
-                    waiting.extend(entries.entries().map(|entry| entry.ino));
-                    1
-                }
-                _ => inode.nlink,
+                Body::Dir(entries) => Err(entries.clone()),
+                _ => Ok(inode.nlink),
             });
             match links {
-                Some(2..) => _ = self.live.update(ino, |inode| inode.nlink -= 1),
-                Some(_) => self.drop(ino),
+                Some(Err(_)) if self.is_restored(ino) => self.keep(ino),
+                Some(Err(entries)) => {
+                    waiting.extend(entries.entries().map(|entry| entry.ino));
+                    self.drop(ino);
+                }
+                Some(Ok(2..)) => _ = self.live.update(ino, |inode| inode.nlink -= 1),
+                Some(Ok(_)) => self.drop(ino),
                 None => {}
+            }
+        }
+    }
+
+    /// Whether `source` has this directory at or below one of the paths.
+    fn is_restored(&mut self, dir: Ino) -> bool {
+        let (mut at, mut passed) = (dir, Vec::new());
+        let found = loop {
+            if let Some(known) = self.targets.get(&at) {
+                break *known;
+            }
+            passed.push(at);
+            let parent = self.source.get(at, |inode| inode.parent);
+            match parent.filter(|_| at != Ino::ROOT && at != Ino::HOME) {
+                Some(parent) => at = parent,
+                None => break false,
+            }
+        };
+        self.targets.extend(passed.into_iter().map(|ino| (ino, found)));
+        found
+    }
+
+    /// A directory that stays: its attributes, and the names in it that are not the same.
+    fn compare(&mut self, dir: Ino) {
+        let [was, from] = [self.base, self.source].map(|root| root.get(dir, Inode::clone));
+        let (Some(was), Some(from)) = (was, from) else { return };
+        let (Body::Dir(old), Body::Dir(new)) = (&was.body, &from.body) else { return };
+        if self.changed.contains(&dir) {
+            self.live.update(dir, |inode| {
+                (inode.mode, inode.uid, inode.gid) = (from.mode, from.uid, from.gid);
+                (inode.atime, inode.mtime) = (from.atime, from.mtime);
+                (inode.ctime, inode.btime) = (from.ctime, from.btime);
+                inode.xattrs = from.xattrs.clone();
+                inode.weigh();
+            });
+        }
+        let mut names: HashSet<Name> = HashSet::new();
+        changed_names(old, new, &mut |name| _ = names.insert(name.into()));
+        let differs = |ino: &Ino| self.changed.contains(ino) || self.dirty.contains(ino);
+        names.extend(new.entries().filter(|e| differs(&e.ino)).map(|e| Name::from(e.name)));
+        for name in names {
+            let look = |entries: &Dir| entries.get(&name).map(|found| (found.ino, found.kind));
+            let to = look(new);
+            if self.replace(look(old).map(|found| (dir, found)), &name, to)
+                && let Some((ino, _)) = to
+            {
+                self.wanted.push((dir, name, ino));
             }
         }
     }
@@ -231,23 +362,26 @@ impl Work<'_> {
         let Some(from) = find(self.source, spot.base, &spot.names) else { return Ok(()) };
         let Some((name, way)) = spot.names.split_last() else { return Ok(()) };
         let parent = self.make_way(spot.base, way)?;
+        self.put(parent, name, from)
+    }
+
+    /// Gives what `source` has under this number a name, with all that is below it.
+    fn put(&mut self, parent: Ino, name: &Name, from: Ino) -> Result<()> {
         let Some(inode) = self.source.get(from, Inode::clone) else { return Err(Errno::Io) };
         if !inode.is_dir() {
             let ino = self.place(parent, &inode)?;
             return self.enter(parent, name, ino, inode.kind());
         }
-        let ino = self.number(from)?;
+        let mut waiting = Vec::new();
+        let ino = self.directory(inode, parent, &mut waiting)?;
         self.enter(parent, name, ino, S_IFDIR)?;
-        let mut waiting = vec![(inode, ino, parent)];
         while let Some((mut inode, ino, parent)) = waiting.pop() {
             let Body::Dir(entries) = &inode.body else { return Err(Errno::Io) };
             let mut renumbered = entries.clone();
             for entry in entries.entries() {
                 let child = self.source.get(entry.ino, Inode::clone).ok_or(Errno::Io)?;
                 let to = if child.is_dir() {
-                    let number = self.number(entry.ino)?;
-                    waiting.push((child, number, ino));
-                    number
+                    self.directory(child, ino, &mut waiting)?
                 } else {
                     self.place(ino, &child)?
                 };
@@ -259,6 +393,22 @@ impl Work<'_> {
             self.add(inode);
         }
         Ok(())
+    }
+
+    /// The number of a directory in `parent`; one that did not stay is noted as still to be made.
+    fn directory(
+        &mut self,
+        inode: Inode,
+        parent: Ino,
+        waiting: &mut Vec<(Inode, Ino, Ino)>,
+    ) -> Result<Ino> {
+        if self.kept.contains(&inode.ino) {
+            self.live.update(inode.ino, |kept| kept.parent = parent);
+            return Ok(inode.ino);
+        }
+        let ino = self.number(inode.ino)?;
+        waiting.push((inode, ino, parent));
+        Ok(ino)
     }
 
     fn add(&mut self, inode: Inode) {
@@ -294,39 +444,43 @@ impl Work<'_> {
         linked.unwrap_or(Err(Errno::Io)).map(|()| ino)
     }
 
-    // Whether a file is still what it was under a name that is not restored.
+    // Whether a file is still what it was under a name that is not restored, or stayed.
     fn linked(&mut self, inode: &Inode) -> bool {
         if inode.nlink < 2 {
             return false;
         }
-        let same = self.live.get(inode.ino, |there| same_record(there, inode));
-        if same != Some(true) {
-            return false;
-        }
-        if self.shared.is_none() {
-            self.shared = Some(self.find_shared());
-        }
-        self.shared.as_ref().is_some_and(|shared| shared.contains(&inode.ino))
+        let there = self.live.get(inode.ino, |there| (same_record(there, inode), there.nlink));
+        let Some((true, names)) = there else { return false };
+        let lost = self.lost.take().unwrap_or_else(|| self.find_lost());
+        let gone = lost.get(&inode.ino).copied().unwrap_or(0);
+        self.lost = Some(lost);
+        names > gone
     }
 
-    fn find_shared(&self) -> HashSet<Ino> {
-        let mut shared = HashSet::new();
-        self.base.for_each_leaf(|_, leaf| {
-            for inode in &leaf.data.read().inodes {
-                let Body::Dir(entries) = &inode.body else { continue };
-                if self.dropped.contains(&inode.ino) {
+    fn find_lost(&self) -> HashMap<Ino, u32> {
+        let (mut lost, empty) = (HashMap::new(), Dir::default());
+        changed_inodes(self.base, self.source, |dir, old, new| {
+            let entries = |inode: Option<&Inode>| match inode.map(|inode| &inode.body) {
+                Some(Body::Dir(entries)) => entries.clone(),
+                _ => empty.clone(),
+            };
+            if self.dropped.contains(&dir) {
+                return;
+            }
+            let (old, new) = (entries(old), entries(new));
+            let mut names: HashSet<Name> = HashSet::new();
+            changed_names(&old, &new, &mut |name| _ = names.insert(name.into()));
+            for name in names {
+                let Some((was, kind)) = old.get(&name).map(|found| (found.ino, found.kind)) else {
                     continue;
-                }
-                for found in entries.entries().filter(|found| found.kind != S_IFDIR) {
-                    let there = entry(self.source, inode.ino, found.name).map(|e| e.0);
-                    let key = (inode.ino, Name::from(found.name));
-                    if there == Some(found.ino) && !self.before.contains_key(&key) {
-                        shared.insert(found.ino);
-                    }
+                };
+                let same = new.get(&name).is_some_and(|found| found.ino == was);
+                if kind != S_IFDIR && !same && !self.before.contains_key(&(dir, name)) {
+                    *lost.entry(was).or_insert(0) += 1;
                 }
             }
         });
-        shared
+        lost
     }
 
     fn enter(&mut self, dir: Ino, name: &Name, ino: Ino, kind: u32) -> Result<()> {
@@ -365,12 +519,14 @@ impl Work<'_> {
         Ok(at)
     }
 
-    // Times of the directories in which a name means something else now.
+    // Times of the directories in which a name means something else now; those that stay have the
+    // times that they had.
     fn touch(&mut self, now: Timespec) {
         let root = self.live.root();
         let mut touched = HashSet::new();
         for ((dir, name), before) in &self.before {
-            if !self.made.contains(dir) && entry(&root, *dir, name).map(|e| e.0) != *before {
+            let is_own = !self.made.contains(dir) && !self.kept.contains(dir);
+            if is_own && entry(&root, *dir, name).map(|e| e.0) != *before {
                 touched.insert(*dir);
             }
         }

@@ -3,7 +3,8 @@
 //!
 //! An inode whose leaf was born since the last id was worked out may have changed, and so have the
 //! directories above it; after a restore, what that changed counts too. Everything else has the
-//! hash that it had. A tree from elsewhere (a store, an import) is hashed as a whole.
+//! hash that it had. A tree that was made of a frozen one by changing some of it has the hashes of
+//! that one for the rest; a tree from elsewhere (a store, an import) is hashed as a whole.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -41,12 +42,30 @@ struct State {
 pub(crate) struct TreeId {
     id: OnceLock<ContentId>,
     known: Option<Arc<KnownIds>>,
+    edited: Option<Edited>,
+}
+
+/// What a tree was made of, which was frozen up to this generation, and the inodes that differ.
+struct Edited {
+    known: Arc<KnownIds>,
+    above: u64,
+    changed: HashSet<Ino>,
 }
 
 impl TreeId {
     /// Of a tree that was frozen from a live one.
     pub(crate) fn of(known: &Arc<KnownIds>) -> TreeId {
-        TreeId { id: OnceLock::new(), known: Some(known.clone()) }
+        TreeId { known: Some(known.clone()), ..TreeId::default() }
+    }
+
+    /// Of a tree that differs from another one in these inodes.
+    pub(crate) fn of_edited(tree: &Tree, changed: HashSet<Ino>) -> TreeId {
+        let edited = tree.id.known.as_ref().map(|known| Edited {
+            known: known.clone(),
+            above: tree.above,
+            changed,
+        });
+        TreeId { edited, ..TreeId::default() }
     }
 
     pub(crate) fn known(&self) -> Option<ContentId> {
@@ -57,9 +76,10 @@ impl TreeId {
 /// Works the id of a tree out. Chunks whose hash is not known yet are hashed here, one after the
 /// other; to use more processors hash them before (`Persist::chunks`).
 pub fn content_id(tree: &Tree) -> ContentId {
-    let work_out = || match &tree.id.known {
-        Some(known) => known.id(tree),
-        None => id_of(&tree.root, &mut Summaries::default(), &HashSet::new()),
+    let work_out = || match (&tree.id.known, &tree.id.edited) {
+        (Some(known), _) => known.id(tree),
+        (None, Some(edited)) => edited.known.id_beside(tree, edited),
+        (None, None) => id_of(&tree.root, &mut Summaries::default(), &HashSet::new()),
     };
     *tree.id.id.get_or_init(work_out)
 }
@@ -90,6 +110,26 @@ impl KnownIds {
         }
         state.above = tree.above;
         state.restored.clear();
+        id
+    }
+
+    /// Of a tree that never was the live one: what is remembered stays as it is.
+    fn id_beside(&self, tree: &Tree, Edited { above, changed, .. }: &Edited) -> ContentId {
+        let mut state = self.state.lock();
+        if state.above != *above || state.above <= state.floor {
+            drop(state);
+            return id_of(&tree.root, &mut Summaries::default(), &HashSet::new());
+        }
+        let dirty = holders(&tree.root, changed);
+        let summaries = Arc::make_mut(&mut state.summaries);
+        let before: Vec<_> = dirty.iter().map(|ino| (*ino, summaries.remove(ino))).collect();
+        let id = id_of(&tree.root, summaries, &dirty);
+        for (ino, summary) in before {
+            match summary {
+                Some(summary) => _ = summaries.insert(ino, summary),
+                None => _ = summaries.remove(&ino),
+            }
+        }
         id
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::api::{Api, OpenFlags};
+use crate::content_id::{ContentId, id_of};
+use crate::known_ids::content_id;
 use crate::sample::Random;
 use crate::{Caller, Clock, Limits, SetXattr, VfsOptions};
 
@@ -69,11 +71,29 @@ impl Fs {
 
     fn graft_all(&self, source: &Tree, paths: &[Graft]) -> std::result::Result<(), Refused> {
         let vfs = self.0.vfs();
-        let tree = vfs.graft(&vfs.freeze(), source, paths)?;
+        let base = vfs.freeze();
+        content_id(&base);
+        let tree = vfs.graft(&base, source, paths)?;
+        assert_eq!(content_id(&tree), from_scratch(&tree));
         vfs.restore(&tree);
         vfs.check_invariants().unwrap();
+        let now = vfs.freeze();
+        assert_eq!(content_id(&now), from_scratch(&now));
         Ok(())
     }
+}
+
+fn from_scratch(tree: &Tree) -> ContentId {
+    id_of(&tree.root, &mut HashMap::new(), &HashSet::new())
+}
+
+/// How many leaves of the second tree the first does not share.
+fn own_leaves(base: &Tree, made: &Tree) -> usize {
+    let mut shared = HashSet::new();
+    base.root.for_each_leaf(|_, leaf| _ = shared.insert(Arc::as_ptr(leaf)));
+    let mut own = 0;
+    made.root.for_each_leaf(|_, leaf| own += usize::from(!shared.contains(&Arc::as_ptr(leaf))));
+    own
 }
 
 #[test]
@@ -197,6 +217,60 @@ fn refusals_name_the_path_and_change_nothing() {
 }
 
 #[test]
+fn directories_that_were_moved_come_back_as_they_are() {
+    let fs = Fs::new();
+    for path in ["/d", "/d/a", "/d/a/x", "/d/z"] {
+        fs.dir(path);
+    }
+    fs.put("/d/a/x/f", "one");
+    fs.put("/d/a/same", "same");
+    let (a, same, before) = (fs.ino("/d/a"), fs.ino("/d/a/same"), fs.freeze());
+    fs.0.rename(b"/d/a", b"/d/z/b").unwrap();
+    fs.0.rename(b"/d/z/b/x", b"/d/x").unwrap();
+    fs.put("/d/x/f", "two");
+    fs.put("/d/z/b/new", "new");
+    fs.0.chmod(b"/d/z/b", 0o700).unwrap();
+    fs.graft(&before, &["/d"]).unwrap();
+    assert_eq!((fs.ino("/d/a"), fs.ino("/d/a/same")), (a, same));
+    assert_eq!((fs.get("/d/a/x/f").as_deref(), fs.get("/d/a/new")), (Ok("one"), Err(Errno::NoEnt)));
+    assert_eq!(crate::path_diff(&before, &fs.freeze(), crate::DiffScope::default()), []);
+    // Out of the path: it goes on there, and the path has another one.
+    fs.0.rename(b"/d/a", b"/elsewhere").unwrap();
+    fs.put("/d/z/new", "new");
+    fs.graft(&before, &["/d"]).unwrap();
+    assert!(fs.ino("/d/a") != a && fs.ino("/elsewhere") == a);
+    assert_eq!(fs.get("/d/a/x/f").as_deref(), Ok("one"));
+    assert_eq!(fs.get("/d/z/new"), Err(Errno::NoEnt));
+}
+
+#[test]
+fn what_is_the_same_is_not_touched() {
+    let fs = Fs::new();
+    fs.dir("/d");
+    for n in 0..50 {
+        fs.dir(&format!("/d/{n}"));
+        (0..100).for_each(|m| fs.put(&format!("/d/{n}/{m}"), &format!("{n} {m}")));
+    }
+    let before = fs.freeze();
+    fs.put("/d/7/7", "changed");
+    fs.0.unlink(b"/d/30/30").unwrap();
+    fs.put("/d/40/new", "new");
+    fs.0.rename(b"/d/20", b"/d/21/moved").unwrap();
+    fs.put("/outside", "stays");
+    let base = fs.freeze();
+    let paths = [Graft { path: b"/d".to_vec(), shallow: false }];
+    let made = fs.0.vfs().graft(&base, &before, &paths).unwrap();
+    // Of some 300: those of seven directories and three files.
+    assert!(own_leaves(&base, &made) <= 12, "{}", own_leaves(&base, &made));
+    let again = fs.0.vfs().graft(&made, &before, &paths).unwrap();
+    assert_eq!(own_leaves(&made, &again), 0);
+    fs.0.vfs().restore(&made);
+    fs.0.vfs().check_invariants().unwrap();
+    fs.0.unlink(b"/outside").unwrap();
+    assert_eq!(crate::path_diff(&before, &fs.freeze(), crate::DiffScope::default()), []);
+}
+
+#[test]
 fn all_paths_together_are_the_whole() {
     let fs = Fs::new();
     fs.dir("/d");
@@ -267,6 +341,7 @@ fn any_path_becomes_what_it_was_and_no_other_changes() {
         let mut after = Vec::new();
         seen(&fs, &path, &mut after);
         assert_eq!(after, was, "round {round}: {path}");
+        let whole = fs.freeze();
         let mut all = Vec::new();
         for name in ["/0", "/1", "/2"] {
             seen(&fs, name, &mut all);
@@ -278,5 +353,10 @@ fn any_path_becomes_what_it_was_and_no_other_changes() {
         let on_the_way =
             |line: &String| path.starts_with(&format!("{}/", line.split(' ').next().unwrap_or("")));
         assert!(made.into_iter().all(on_the_way), "round {round}: {path}");
+        // Hard links included, the whole is what it was.
+        fs.graft(&before, &["/"]).unwrap();
+        assert_eq!(content_id(&fs.freeze()), content_id(&before), "round {round}");
+        fs.graft(&whole, &["/"]).unwrap();
+        assert_eq!(content_id(&fs.freeze()), content_id(&whole), "round {round}");
     }
 }
