@@ -60,6 +60,11 @@ impl Context<'_> {
 /// Answers a request.
 pub(crate) fn dispatch(context: &mut Context<'_>, request: &Request<'_>) -> OpResult {
     let c = context;
+    // A handle on a directory that was removed and came back. From the next look-up on the kernel
+    // tells them apart by their generations, and says EIO itself.
+    if c.vfs.is_reborn(c.node) && !matches!(request.op, Op::Forget(_)) {
+        return Err(Errno::Io);
+    }
     match &request.op {
         Op::Lookup(name) => names::lookup(c, name),
         Op::Forget(count) => {

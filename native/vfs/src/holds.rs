@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
@@ -42,8 +43,14 @@ struct Held {
     count: u64,
     /// So many of them are open files of the API.
     own: u16,
-    /// Grows when the directory is removed: the kernel marks its inode dead for good.
+    /// Grows when the directory is removed, by rmdir or a restore: who holds it then holds
+    /// something else than what may come back under its number.
     generation: u32,
+    /// The one that was given out last.
+    told: u32,
+    /// It came back, and its new generation has not been given out: whoever asks now holds what
+    /// was removed.
+    reborn: bool,
     /// File type, mode >> 12.
     kind: u8,
     orphan: Option<Box<Inode>>,
@@ -54,6 +61,18 @@ type Shard = HashMap<NodeId, Held, BuildHasherDefault<NodeHasher>>;
 /// See the head of this file.
 pub(crate) struct Holds {
     shards: Box<[CachePadded<Mutex<Shard>>]>,
+    /// How many are `reborn`.
+    reborn: AtomicUsize,
+}
+
+impl Held {
+    fn new(kind: u8, count: u64, orphan: Option<Box<Inode>>) -> Held {
+        Held { count, own: 0, generation: 0, told: 0, reborn: false, kind, orphan }
+    }
+
+    fn is_dir(&self) -> bool {
+        u32::from(self.kind) << 12 == S_IFDIR
+    }
 }
 
 struct Locked<'a> {
@@ -73,7 +92,8 @@ pub(crate) enum Known<R> {
 
 impl Holds {
     pub(crate) fn new() -> Holds {
-        Holds { shards: (0..SHARDS).map(|_| CachePadded::default()).collect() }
+        let shards = (0..SHARDS).map(|_| CachePadded::default()).collect();
+        Holds { shards, reborn: AtomicUsize::new(0) }
     }
 
     fn shard(&self, node: NodeId) -> Locked<'_> {
@@ -87,10 +107,26 @@ impl Holds {
     pub(crate) fn take(&self, node: NodeId, kind: u32) -> u32 {
         let mut locked = self.shard(node);
         let kind = (kind >> 12) as u8;
-        let fresh = Held { count: 0, own: 0, generation: 0, kind, orphan: None };
-        let held = locked.shard.entry(node).or_insert(fresh);
+        let held = locked.shard.entry(node).or_insert_with(|| Held::new(kind, 0, None));
         held.count += 1;
+        held.told = held.generation;
+        self.set_reborn(held, false);
         held.generation
+    }
+
+    fn set_reborn(&self, held: &mut Held, reborn: bool) {
+        match (std::mem::replace(&mut held.reborn, reborn), reborn) {
+            (false, true) => _ = self.reborn.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.reborn.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    /// Whether this is a directory that was removed and came back, and nobody has looked it up
+    /// since.
+    pub(crate) fn is_reborn(&self, node: NodeId) -> bool {
+        self.reborn.load(Ordering::Relaxed) > 0
+            && self.shard(node).shard.get(&node).is_some_and(|held| held.reborn)
     }
 
     /// Gives references back. Returns the orphan that dies when the last is gone.
@@ -100,7 +136,12 @@ impl Holds {
         debug_assert!(entry.get().count >= count, "{node:?} forgotten more often than held");
         let left = entry.get().count.saturating_sub(count);
         entry.get_mut().count = left;
-        if left > 0 { None } else { entry.remove().orphan }
+        if left > 0 {
+            return None;
+        }
+        let mut gone = entry.remove();
+        self.set_reborn(&mut gone, false);
+        gone.orphan
     }
 
     /// One of the references is this process's own.
@@ -158,6 +199,7 @@ impl Holds {
             Some(held) => {
                 if inode.kind() == S_IFDIR {
                     held.generation += 1;
+                    self.set_reborn(held, false);
                 }
                 let stale = held.orphan.replace(Box::new(inode));
                 Kept { dropped: None, stale }
@@ -169,8 +211,7 @@ impl Holds {
     pub(crate) fn keep_new(&self, node: NodeId, inode: Inode) {
         let mut locked = self.shard(node);
         let kind = (inode.kind() >> 12) as u8;
-        let held = Held { count: 1, own: 0, generation: 0, kind, orphan: Some(Box::new(inode)) };
-        locked.shard.insert(node, held);
+        locked.shard.insert(node, Held::new(kind, 1, Some(Box::new(inode))));
     }
 
     /// Gives a held node that has no inode one (made by `make`, out of an older tree).
@@ -182,6 +223,8 @@ impl Holds {
             Some(held) => {
                 if held.orphan.is_none() {
                     held.orphan = Some(Box::new(make()));
+                    held.generation += u32::from(held.is_dir());
+                    self.set_reborn(held, false);
                 }
                 true
             }
@@ -191,7 +234,13 @@ impl Holds {
     /// Takes the orphan out; the node stays held.
     /// LOCKS: the leaf that it goes to, or that has made it obsolete.
     pub(crate) fn take_orphan(&self, node: NodeId) -> Option<Box<Inode>> {
-        self.shard(node).shard.get_mut(&node)?.orphan.take()
+        let mut locked = self.shard(node);
+        let held = locked.shard.get_mut(&node)?;
+        let orphan = held.orphan.take()?;
+        // Who looked it up since it is back was told.
+        let reborn = held.is_dir() && held.told != held.generation;
+        self.set_reborn(held, reborn);
+        Some(orphan)
     }
 
     /// Every orphan.

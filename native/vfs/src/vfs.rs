@@ -183,6 +183,12 @@ impl Vfs {
         self.holds.is_held(node)
     }
 
+    /// Whether this is a directory that a restore has brought back after it was removed, and that
+    /// nobody has looked up since: what the kernel has under this number is the removed one.
+    pub fn is_reborn(&self, node: NodeId) -> bool {
+        self.holds.is_reborn(node)
+    }
+
     /// The attributes of a node.
     pub fn getattr(&self, node: NodeId) -> Result<Attr> {
         self.view(node, |inode| inode.attr(node))

@@ -108,6 +108,42 @@ fn a_removed_directory_comes_back_alive() {
     drop(sitting);
 }
 
+// A handle on what was removed is no handle on what has come back; one on what was there all the
+// time goes on.
+#[test]
+fn handles_on_directories_that_were_removed_stay_on_those() {
+    let Some(host) = Host::new() else { return };
+    host.sh("mkdir both");
+    let without = host.vfs.freeze();
+    host.sh("mkdir d; echo 1 > d/f; echo 1 > both/f");
+    let with = host.vfs.freeze();
+    let mut agent = Agent::inside(&host);
+    let [mut removed, mut both, mut by_name] = [(); 3].map(|()| Agent::inside(&host));
+    assert_eq!((removed.ask("chdir d"), both.ask("chdir both")), ("ok".into(), "ok".into()));
+    assert_eq!(agent.ask("open 1 d/f"), "ok");
+    for look_first in [false, true, false] {
+        restore(&host, &without);
+        assert_eq!(both.ask("list ."), "");
+        assert_eq!(agent.ask("stat d"), "E2");
+        restore(&host, &with);
+        if look_first {
+            assert_eq!(by_name.ask("list d"), "f");
+        }
+        for _ in 0..2 {
+            assert_eq!(removed.ask("list ."), "E5");
+            assert_eq!(removed.ask("stat ."), "E5");
+        }
+        assert_eq!(by_name.ask("list d"), "f");
+        assert_eq!(removed.ask("create x"), "E5");
+        assert_eq!(both.ask("list ."), "f");
+        // Files are the same file again.
+        assert_eq!(agent.ask("pread 1 0 1"), "1");
+    }
+    drop(removed);
+    assert_eq!(by_name.ask("chdir d"), "ok");
+    assert_eq!(by_name.ask("list ."), "f");
+}
+
 #[test]
 fn a_restore_can_be_undone_and_redone() {
     let Some(host) = Host::new() else { return };

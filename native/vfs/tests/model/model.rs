@@ -468,6 +468,10 @@ impl Model {
         let held = &self.held;
         self.nodes.retain(|id, node| {
             if id.attachment().0 == 0 {
+                let goes = node.nlink > 0 && !frozen.contains_key(id);
+                if goes && node.is_dir() && held.contains_key(id) {
+                    *self.generations.entry(*id).or_default() += 1;
+                }
                 node.nlink = 0;
                 if let What::Dir(entries) = &mut node.what {
                     entries.clear();

@@ -77,6 +77,22 @@ fn removed_directories_come_back_with_a_new_generation() {
     fs.rmdir(ROOT, b"target").unwrap();
     fs.restore(&frozen);
     assert_eq!(generation(b"target"), 2);
+    // By a restore, too.
+    let without = fs.freeze();
+    let new = fs.dir(ROOT, "new");
+    assert_eq!(generation(b"new"), 0);
+    let with = fs.freeze();
+    fs.restore(&without);
+    assert!(!fs.is_reborn(new) && fs.attr(new).nlink == 0);
+    fs.restore(&with);
+    assert!(fs.is_reborn(new) && !fs.is_reborn(ROOT));
+    assert_eq!(generation(b"new"), 1);
+    assert!(!fs.is_reborn(new));
+    fs.restore(&without);
+    fs.restore(&with);
+    assert!(fs.is_reborn(new));
+    fs.forget(new, 2);
+    assert!(!fs.is_reborn(new));
     // Nobody knows it any more: nothing to tell apart.
     let target = fs.find(ROOT, "target").unwrap();
     fs.forget(target, 3);
