@@ -461,8 +461,11 @@ export declare function needsLeave(number: number, server: number): void
  */
 export declare function needsServe(number: number, wake: () => void): number
 
-/** Brings a block that the engine needs; one that does not unpack to its hash fails the need. */
-export declare function needsSupplyBlock(number: number, hash: Uint8Array, encoding: number, rawLength: number, data: Uint8Array): void
+/**
+ * Brings a block that the engine needs; one that does not unpack to its hash fails the need, and
+ * the answer is false.
+ */
+export declare function needsSupplyBlock(number: number, hash: Uint8Array, encoding: number, rawLength: number, data: Uint8Array): boolean
 
 /** A tree for a snapshot that was needed. */
 export declare function needsSupplySnapshot(number: number, name: Uint8Array, treeNumber: number): void

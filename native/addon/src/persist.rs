@@ -299,7 +299,8 @@ pub fn pinned_blocks(number: u32) -> Result<Bytes, Thrown> {
     Ok(concat(engine.vfs.pinned_blocks().into_iter().map(|hash| hash.0)))
 }
 
-/// Brings a block that the engine needs; one that does not unpack to its hash fails the need.
+/// Brings a block that the engine needs; one that does not unpack to its hash fails the need, and
+/// the answer is false.
 #[napi(catch_unwind)]
 pub fn needs_supply_block(
     number: u32,
@@ -307,16 +308,14 @@ pub fn needs_supply_block(
     encoding: u8,
     raw_length: u32,
     data: &[u8],
-) -> Result<(), Thrown> {
+) -> Result<bool, Thrown> {
     let hash = BlockHash(id(hash)?);
     // A closed engine waits for nothing.
-    let Ok(engine) = engine(number) else { return Ok(()) };
-    match unpack_block(encoding, data, raw_length as usize) {
-        Ok(bytes) => {
-            engine.needs.note_block(bytes.len());
-            engine.vfs.supply_block(hash, bytes);
-        }
-        Err(_) => engine.vfs.fail_need(&NeedKey::Block(hash), Errno::Io),
-    }
-    Ok(())
+    let Ok(engine) = engine(number) else { return Ok(true) };
+    let Ok(bytes) = unpack_block(encoding, data, raw_length as usize) else {
+        engine.vfs.fail_need(&NeedKey::Block(hash), Errno::Io);
+        return Ok(false);
+    };
+    engine.needs.note_block(bytes.len());
+    Ok(engine.vfs.supply_block(hash, bytes))
 }

@@ -123,15 +123,16 @@ impl Vfs {
         wake(&[shared], Ok(()));
     }
 
-    /// Brings a block; EIO for those who wait when the bytes do not have this hash.
-    pub fn supply_block(&self, hash: BlockHash, bytes: Vec<u8>) {
+    /// Brings a block; EIO for those who wait, and false, when the bytes do not have this hash.
+    pub fn supply_block(&self, hash: BlockHash, bytes: Vec<u8>) -> bool {
         let key = NeedKey::Block(hash);
         if BlockHash::of(&bytes) != hash {
-            return self.fail_need(&key, Errno::Io);
+            self.fail_need(&key, Errno::Io);
+            return false;
         }
         let bytes = Arc::new(bytes);
         let mut table = self.waits.table.lock();
-        let Some(pending) = table.pending.remove(&key) else { return };
+        let Some(pending) = table.pending.remove(&key) else { return true };
         let mut outcome = Ok(());
         for chunk in &pending.chunks {
             if !chunk.fill(bytes.clone()) {
@@ -140,6 +141,7 @@ impl Vfs {
         }
         drop(table);
         wake(&pending.waiters, outcome);
+        outcome.is_ok()
     }
 
     /// Brings the tree of a snapshot.

@@ -12,8 +12,11 @@ export type Need = { kind: "block"; hash: Uint8Array } | { kind: "snapshot"; nam
  * answer.
  */
 export interface NeedsServer extends Disposable {
-  /** Verified against the hash in native code; a mismatch fails the need with EIO. */
-  supplyBlock(block: StoreObject): void;
+  /**
+   * Verified against the hash in native code; a mismatch fails the need with EIO, and the answer
+   * is false.
+   */
+  supplyBlock(block: StoreObject): boolean;
   supplySnapshot(name: Buffer, tree: Tree): void;
   /** `code`: ENOENT, else it is an I/O error. */
   fail(need: Need, code: string): void;

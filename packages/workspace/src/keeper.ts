@@ -43,6 +43,8 @@ export interface Keeper {
   readonly durable: boolean;
   /** What happened to the workspace. */
   readonly history: EventLog;
+  /** From now on the listener is told what could not be read when somebody needed it. */
+  onDamage(listener: (what: string) => void): void;
   /** Oldest first. */
   snapshots(): Promise<SnapshotInfo[]>;
   /**

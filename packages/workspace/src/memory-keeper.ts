@@ -30,6 +30,10 @@ export class MemoryKeeper implements Keeper {
     this.#bases = bases;
   }
 
+  onDamage(): void {
+    // What is in memory is there.
+  }
+
   async snapshots(): Promise<SnapshotInfo[]> {
     return this.#kept.map(({ info }) => ({ ...info }));
   }

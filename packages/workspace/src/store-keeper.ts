@@ -6,7 +6,9 @@ import type { SnapshotRow } from "@devdev/store";
 import type { Tree, Vfs } from "@devdev/vfs";
 
 import { EventLog } from "./event-log.js";
+import { named } from "./damage.js";
 import type { AddOptions, Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
+import { listedName } from "./snapshot-names.js";
 import type { StoreService } from "./store-service/store-service.js";
 
 export class StoreKeeper implements Keeper {
@@ -39,6 +41,10 @@ export class StoreKeeper implements Keeper {
     this.#owner = owner;
     if (owner) this.#store.owners.set(this.#workspace, owner);
     else this.#store.owners.delete(this.#workspace);
+  }
+
+  onDamage(listener: (what: string) => void): void {
+    this.#store.onDamage.set(this.#workspace, listener);
   }
 
   async snapshots(): Promise<SnapshotInfo[]> {
@@ -85,7 +91,9 @@ export class StoreKeeper implements Keeper {
   }
 
   async tree(sequence: number, reference?: Tree): Promise<Tree> {
-    const tree = await this.#store.load((await this.#row(sequence)).root, reference);
+    const row = await this.#row(sequence);
+    const what = `snapshot ${listedName(row)} (${row.contentId.slice(0, 12)})`;
+    const tree = await named(what, () => this.#store.load(row.root, reference));
     return tree.loadThrough(this.#vfs);
   }
 
@@ -103,7 +111,11 @@ export class StoreKeeper implements Keeper {
     const rows = await this.#store.bases(this.#workspace);
     return rows.map(({ root, workspace: _workspace, ...row }) => ({
       ...row,
-      load: async (reference) => (await this.#store.load(root, reference)).loadThrough(this.#vfs),
+      load: async (reference) => {
+        const what = `the state in common with ${row.name}`;
+        const tree = await named(what, () => this.#store.load(root, reference));
+        return tree.loadThrough(this.#vfs);
+      },
     }));
   }
 
@@ -117,6 +129,7 @@ export class StoreKeeper implements Keeper {
 
   async close(): Promise<void> {
     this.owner = undefined;
+    this.#store.onDamage.delete(this.#workspace);
     await this.#store.leave(this.#vfs.handle);
   }
 

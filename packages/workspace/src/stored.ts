@@ -6,6 +6,7 @@ import type { WorkspaceOptions } from "@devdev/protocol";
 import { type NewWorkspace, StoreError, type WorkspaceRow } from "@devdev/store";
 import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
 
+import { named } from "./damage.js";
 import { freshId } from "./ephemeral.js";
 import { checkWorkspaceName, freshName } from "./names.js";
 import {
@@ -90,7 +91,8 @@ export async function openStored(
   const release = claim(store, row);
   try {
     const { checkpoint } = row;
-    using tree = checkpoint && (await store.load(checkpoint.root, like));
+    const what = `the live state of workspace ${row.name}`;
+    using tree = checkpoint && (await named(what, () => store.load(checkpoint.root, like)));
     return await assemble(store, row, options, tree, release);
   } catch (error) {
     release();

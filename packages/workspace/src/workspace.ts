@@ -27,6 +27,7 @@ import type { ImportSource } from "@devdev/vfs";
 import { checkpointerOf } from "./checkpointer.js";
 import { end } from "./closing.js";
 import { Commands } from "./commands.js";
+import { noteDamage } from "./damage.js";
 import { Figures } from "./figures.js";
 import { forkOf } from "./forking.js";
 import { importedParts, newParts, reopenedParts } from "./making.js";
@@ -57,6 +58,7 @@ export class Workspace extends WorkspaceStates implements WorkspaceInterface {
     const checkpointer = checkpointerOf(parts, mutex, () => commands.busy);
     super({ ...parts, mutex, checkpointer, commands });
     const { vfs, keeper, now } = parts;
+    noteDamage(parts);
     this.#parts = parts;
     this.id = parts.id;
     this.name = parts.name;

@@ -241,7 +241,9 @@ impl Loader for Store {
             let Some(vfs) = vfs.upgrade() else { return };
             for key in keys {
                 match (&key, &bytes) {
-                    (NeedKey::Block(hash), Some(bytes)) => vfs.supply_block(*hash, bytes.clone()),
+                    (NeedKey::Block(hash), Some(bytes)) => {
+                        _ = vfs.supply_block(*hash, bytes.clone())
+                    }
                     _ => vfs.fail_need(&key, Errno::NoEnt),
                 }
             }

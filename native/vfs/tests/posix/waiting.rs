@@ -118,7 +118,7 @@ fn failures_reach_those_who_wait() {
     let Stored { fs, asked, file, blocks } = stored();
     let told = wait(&fs, needs(fs.read(file, 0, 1 << 20)));
     // Damaged bytes are no bytes.
-    fs.supply_block(blocks[0].0, b"something else".to_vec());
+    assert!(!fs.supply_block(blocks[0].0, b"something else".to_vec()));
     assert_eq!(told.try_recv(), Ok(Err(Errno::Io)));
     fs.supply_block(blocks[1].0, blocks[1].1.clone());
     assert!(told.try_recv().is_err());

@@ -23,6 +23,14 @@ interface Call {
 type Answer = { id: number; value: unknown } | { id: number; error: PlainError };
 /** Sent while a call runs, by workers that do one thing only. */
 type Progress = { progress: number };
+/** Sent when something of the store cannot be read that somebody needs. */
+type Damaged = { damaged: { workspace: string; what: string } };
+
+/** Who hears of what workers say without being asked. */
+export interface Listeners {
+  progress?: ((done: number) => void) | undefined;
+  damaged?: (workspace: string, what: string) => void;
+}
 
 /** The worker's side. Calls may overlap; answers come as they are ready. */
 export function serveCalls<C>(port: MessagePort, handlers: Handlers<C>): void {
@@ -53,12 +61,14 @@ export class WorkerCalls<C> {
   #last = 0;
   #ended: Error | undefined;
 
-  constructor(entry: URL, workerData: unknown, onProgress?: (done: number) => void) {
+  constructor(entry: URL, workerData: unknown, listeners: Listeners = {}) {
     // Options of the main program (--input-type, --import, ...) are none of the worker's.
     this.#worker = new Worker(entry, { workerData, execArgv: [] });
-    this.#worker.on("message", (message: Answer | Progress) => {
-      if ("progress" in message) onProgress?.(message.progress);
-      else this.#settle(message);
+    this.#worker.on("message", (message: Answer | Progress | Damaged) => {
+      if ("progress" in message) return listeners.progress?.(message.progress);
+      if (!("damaged" in message)) return this.#settle(message);
+      const { workspace, what } = message.damaged;
+      listeners.damaged?.(workspace, what);
     });
     this.#worker.on("error", (error) => this.#end(error));
     this.#worker.on("exit", () => this.#end(undefined));

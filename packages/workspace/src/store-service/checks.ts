@@ -43,11 +43,11 @@ export class StoreChecks {
 
   async #reading<T>(
     work: (checker: WorkerCalls<CheckerCalls>) => Promise<T>,
-    onProgress?: (objects: number) => void,
+    progress?: (objects: number) => void,
   ): Promise<T> {
     const directory = this.#directory;
     const url = new URL("./checker.js", import.meta.url);
-    const checker = new WorkerCalls<CheckerCalls>(url, { directory }, onProgress);
+    const checker = new WorkerCalls<CheckerCalls>(url, { directory }, { progress });
     this.#running.add(checker);
     try {
       return await work(checker);

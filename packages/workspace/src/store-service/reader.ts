@@ -15,11 +15,24 @@ import type { ReaderCalls } from "./interface.js";
 
 /** Pages supplied before the needs of files have their turn. */
 const LOAD_SLICE = 64;
+/** Damage is told of once, and so often at most. */
+const MOST_TOLD = 1000;
 
 let reader: StoreReader | undefined;
 const servers = new Map<number, NeedsServer>();
 /** Trees on their way to another thread, which says when it has them. */
 const loaned = new Map<number, Tree>();
+const told = new Set<string>();
+
+/** For the log: who reads a file can only be told EIO. */
+function tellDamage(workspace: string, what: string): void {
+  const key = `${workspace} ${what}`;
+  if (told.has(key) || told.size >= MOST_TOLD) return;
+  told.add(key);
+  // A worker is no window: there is no origin to name.
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  parentPort?.postMessage({ damaged: { workspace, what } });
+}
 
 function opened(): StoreReader {
   return (reader ??= openSqliteReader((workerData as { directory: string }).directory));
@@ -33,7 +46,12 @@ async function load(root: Uint8Array, reference?: Tree): Promise<Tree> {
     for (const id of wanted) {
       const page = metadata.page(id);
       if (!page) throw new StoreError("ERR_STORE_CORRUPT", `page ${hexOf(id)} is missing`);
-      loader.supply({ id, ...page });
+      try {
+        loader.supply({ id, ...page });
+      } catch (error) {
+        const message = `page ${hexOf(id)} is damaged: ${(error as Error).message}`;
+        throw new StoreError("ERR_STORE_CORRUPT", message, error);
+      }
       if (++supplied % LOAD_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -45,17 +63,19 @@ async function answer(server: NeedsServer, workspace: string, need: Need): Promi
   try {
     if (need.kind === "block") {
       const block = opened().blocks.get(need.hash);
-      if (block) server.supplyBlock({ id: need.hash, ...block });
-      else server.fail(need, "EIO");
-      return;
+      if (block && server.supplyBlock({ id: need.hash, ...block })) return;
+      // It has failed already for who waits when it was not what it should be.
+      if (!block) server.fail(need, "EIO");
+      const what = block ? "has other bytes than its id says" : "is missing";
+      return tellDamage(workspace, `block ${hexOf(need.hash)} ${what}`);
     }
     const rows = opened().metadata.snapshots(workspace);
     const row = rows.find((each) => need.name.equals(Buffer.from(listedName(each))));
     if (!row) return server.fail(need, "ENOENT");
     server.supplySnapshot(need.name, await load(row.root));
-  } catch {
-    // Damage of the store, which `check` names; the caller of read(2) can only be told EIO.
+  } catch (error) {
     server.fail(need, "EIO");
+    tellDamage(workspace, (error as Error).message);
   }
 }
 

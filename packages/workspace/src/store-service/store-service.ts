@@ -33,6 +33,8 @@ export class StoreService {
   readonly claims = new Set<string>();
   /** Who decides about the snapshots of those that are open, by workspace. */
   readonly owners = new Map<string, SnapshotOwner>();
+  /** Who is told what of a workspace could not be read when somebody needed it. */
+  readonly onDamage = new Map<string, (what: string) => void>();
   readonly quota: Quota;
   readonly #loans: Loans;
   readonly #writer: WorkerCalls<WriterCalls>;
@@ -44,7 +46,12 @@ export class StoreService {
     this.directory = directory;
     this.checks = new StoreChecks(directory);
     this.#writer = new WorkerCalls(new URL("./writer.js", import.meta.url), { directory });
-    this.#reader = new WorkerCalls(new URL("./reader.js", import.meta.url), { directory });
+    const damaged = (workspace: string, what: string): void => this.onDamage.get(workspace)?.(what);
+    this.#reader = new WorkerCalls(
+      new URL("./reader.js", import.meta.url),
+      { directory },
+      { damaged },
+    );
     this.#loans = new Loans(
       (root) => this.#writer.call("hold", root),
       (root) => this.#writer.call("letGo", root),
