@@ -1,6 +1,7 @@
 // The part of the suite of file systems that is about content, attributes and ranges.
 
 import assert from "node:assert/strict";
+import { constants } from "node:fs";
 import type { WorkspaceFs } from "./workspace-fs.js";
 
 export type Body = (fs: WorkspaceFs) => Promise<void>;
@@ -60,6 +61,8 @@ export function contentCases(sizes: readonly number[]): Array<[string, Body]> {
         await fs.writeFile("/a", "changed");
         assert.ok(bytes(100_000).equals(await fs.readFile("/b")));
         await fails("ENOENT", fs.copyFile("/none", "/c"));
+        await fails("EEXIST", fs.copyFile("/a", "/b", constants.COPYFILE_EXCL));
+        assert.ok(bytes(100_000).equals(await fs.readFile("/b")));
       },
     ],
     [
@@ -73,6 +76,51 @@ export function contentCases(sizes: readonly number[]): Array<[string, Body]> {
         await fs.utimes("/f", 12.5, 34.25);
         const { atimeMs, mtimeMs } = await fs.stat("/f");
         assert.deepEqual([atimeMs, mtimeMs], [12_500, 34_250]);
+      },
+    ],
+  ];
+}
+
+export function handleCases(): Array<[string, Body]> {
+  return [
+    [
+      "what is removed while it is open lives on in its handle",
+      async (fs) => {
+        await fs.writeFile("/f", Buffer.alloc(70_000, 7));
+        const file = await fs.open("/f", "r+");
+        try {
+          await fs.unlink("/f");
+          await fs.writeFile("/f", "another");
+          await file.write(Buffer.from("own"), 0, 3, 65_536);
+          const buffer = Buffer.alloc(3);
+          await file.read(buffer, 0, 3, 65_536);
+          assert.equal(buffer.toString(), "own");
+          assert.equal((await file.stat()).nlink, 0);
+          assert.equal(await fs.readFile("/f", "utf8"), "another");
+        } finally {
+          await file.close();
+        }
+      },
+    ],
+    [
+      "many writes to one file at once are all there",
+      async (fs) => {
+        const file = await fs.open("/f", "w+");
+        try {
+          const writes = Array.from({ length: 200 }, (_, i) =>
+            file.write(Buffer.alloc(700, i + 1), 0, 700, i * 700),
+          );
+          await Promise.all(writes);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        const found = await fs.readFile("/f");
+        assert.equal(found.length, 140_000);
+        for (let i = 0; i < 200; i++) {
+          const piece = found.subarray(i * 700, (i + 1) * 700);
+          assert.ok(piece.equals(Buffer.alloc(700, i + 1)), `write ${i}`);
+        }
       },
     ],
   ];

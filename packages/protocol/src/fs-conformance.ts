@@ -2,7 +2,7 @@
 // over a factory, so that any implementation can run them with any test runner.
 
 import assert from "node:assert/strict";
-import { type Body, contentCases, fails } from "./fs-conformance-content.js";
+import { type Body, contentCases, fails, handleCases } from "./fs-conformance-content.js";
 import type { WorkspaceFs } from "./workspace-fs.js";
 
 /** A fresh, empty file system. */
@@ -36,7 +36,14 @@ export function fsConformance(
       }
     },
   });
-  const all = [...nameCases(), ...linkCases(), ...renameCases(), ...contentCases(sizes)];
+  const all = [
+    ...nameCases(),
+    ...removalCases(),
+    ...linkCases(),
+    ...renameCases(),
+    ...contentCases(sizes),
+    ...handleCases(),
+  ];
   return all.map(([name, body]) => of(name, body));
 }
 
@@ -107,6 +114,24 @@ function nameCases(): Array<[string, Body]> {
   ];
 }
 
+function removalCases(): Array<[string, Body]> {
+  return [
+    [
+      "what is removed is what it is",
+      async (fs) => {
+        await fs.mkdir("/d/e", { recursive: true });
+        await fs.symlink("d", "/l");
+        await fails("EISDIR", fs.unlink("/d"));
+        await fails("ENOTDIR", fs.rmdir("/l"));
+        await assert.rejects(fs.rmdir("/"));
+        await fs.rm("/d", { recursive: true });
+        await fails("ENOENT", fs.rm("/d"));
+        assert.deepEqual(await fs.readdir("/"), ["l"]);
+      },
+    ],
+  ];
+}
+
 function linkCases(): Array<[string, Body]> {
   return [
     [
@@ -122,6 +147,10 @@ function linkCases(): Array<[string, Body]> {
         await fs.symlink("self", "/self");
         await fails("ELOOP", fs.readFile("/self"));
         await fails("ELOOP", fs.readdir("/self"));
+        await fails("ELOOP", fs.access("/self"));
+        await fails("ENOENT", fs.access("/none"));
+        assert.equal(await fs.realpath("/l40"), "/end");
+        await fails("ELOOP", fs.realpath("/self"));
       },
     ],
     [
