@@ -1,5 +1,5 @@
-// docs/FORMAT.md is enough to read an export from: a reader in Python, written from that page alone
-// (test/fixtures/read_export.py), sees the same as a program in the mount.
+// docs/FORMAT.md is enough to read exports and stores from: readers in Python, written from that
+// page alone (test/fixtures/read_export.py, read_store.py), see the same as a program in the mount.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,9 +7,12 @@ import { expect, test } from "vitest";
 import { forEachIdentity, lacks, useDevdev } from "../harness/suite.ts";
 
 const READER = join(import.meta.dirname, "../fixtures/read_export.py");
+const STORE_READER = join(import.meta.dirname, "../fixtures/read_store.py");
 const MAKE = `mkdir -p src/deep && seq 1 9000 > src/numbers && mkfifo src/pipe
   head -c 100000 /dev/urandom > src/deep/random && cp src/deep/random src/same
   truncate -s 3M src/hole && printf end >> src/hole && truncate -s 70000 src/nothing
+  seq 1 200000 > src/long && mkdir src/many
+  i=0; while [ $i -lt 200 ]; do echo $i > src/many/f$i; i=$((i+1)); done
   ln src/numbers src/hard && ln -s deep src/soft && chmod 4750 src/hard && : > src/empty
   printf x > "$(printf 'src/\\377\\376')" && touch -d '1960-12-31 23:59:59.99' src/deep/random
   python3 -c "import os; os.setxattr('src/numbers', 'user.note', b'kept\\0bytes')"`;
@@ -52,7 +55,16 @@ forEachIdentity("the export format", (who) => {
     const read = await devdev().mustHost(["python3", READER, file("export")]);
     const sorted = (text: string): string[] => text.split("\n").filter(Boolean).toSorted();
     expect(sorted(read.stdout)).toEqual(sorted(seen.stdout));
-    expect(sorted(read.stdout).length).toBeGreaterThan(12);
+    expect(sorted(read.stdout).length).toBeGreaterThan(200);
+  });
+
+  test.skipIf(lacks("zstd"))("so does one of the store's pages and blocks", async () => {
+    const database = join(devdev().home, "store/devdev.sqlite");
+    const [workspace] = await devdev().json<{ name: string }[]>(["ls"]);
+    const reader = ["python3", STORE_READER, database, workspace!.name, "read"];
+    const read = await devdev().mustHost(reader);
+    const exported = await devdev().mustHost(["python3", READER, file("export")]);
+    expect(read.stdout).toBe(exported.stdout);
   });
 
   test.skipIf(lacks("zstd"))("and refuses what was changed", async () => {
