@@ -57,8 +57,9 @@ export class HistoryView {
     const [events, all] = await Promise.all([keeper.history.all(), keeper.snapshots()]);
     const current = walk(events).current?.number;
     const some = limit === undefined ? events : limit > 0 ? events.slice(-limit) : [];
+    const kept = new Map(all.map((each) => [each.sequence, each]));
     return some.map((row) => ({
-      ...eventOf(row, all),
+      ...eventOf(row, kept),
       ...(row.number === current && { current: true as const }),
     }));
   }
@@ -68,7 +69,7 @@ export class HistoryView {
     const { keeper } = this.#parts;
     const [events, all] = await Promise.all([keeper.history.all(), keeper.snapshots()]);
     const row = findEvent(events, number);
-    const event = eventOf(row, all);
+    const event = eventOf(row, new Map(all.map((each) => [each.sequence, each])));
     const sides = row.state === undefined ? undefined : sidesOf(events, row, all);
     if (sides === undefined) return { ...event, entries: [] };
     if ("gone" in sides) return { ...event, ...(await this.#noted(keeper, row, options)) };
@@ -163,11 +164,11 @@ function placeOf({ number, state = "", snapshot }: EventRow): Place {
   return { number, state, snapshots: snapshot === undefined ? [] : [snapshot] };
 }
 
-function eventOf(row: EventRow, all: readonly SnapshotInfo[]): HistoryEvent {
+function eventOf(row: EventRow, snapshots: ReadonlyMap<number, SnapshotInfo>): HistoryEvent {
   const { number, kind, at, parent, snapshot, state } = row;
   const detail = row.detail as Detail;
   const { automatic, name, message, steps, paths, undone, other } = detail;
-  const kept = all.find(({ sequence }) => sequence === snapshot);
+  const kept = snapshot === undefined ? undefined : snapshots.get(snapshot);
   const named = { name: kept?.name ?? name, message: kept?.message ?? message };
   return {
     number,
