@@ -33,6 +33,8 @@ forEachIdentity("streams that are cut short", (who) => {
     devdev = await Devdev.create(await who(), "cut");
     await devdev.mount("--name", "w");
     await devdev.sh("head -c 8M /dev/urandom > large; mkdir d; seq 1 9000 > d/numbers");
+    // What is a snapshot is exported as the same bytes each time.
+    await devdev.ok(["snapshot", "-w", "w"]);
     for (const [kind, flags] of KINDS) {
       await devdev.ok(["export", "-w", "w", ...flags, whole(kind)]);
       archives.set(kind, readFileSync(whole(kind)));
@@ -97,6 +99,6 @@ forEachIdentity("streams that are cut short", (who) => {
     // The daemon is well, and gives the whole the next time.
     const again = join(devdev.directory, `again.${kind}`);
     await devdev.ok(["export", "-w", "w", ...flags, again]);
-    expect(readFileSync(again).length).toBe(archives.get(kind)!.length);
+    expect(readFileSync(again).equals(archives.get(kind)!)).toBe(true);
   });
 });
