@@ -70,7 +70,7 @@ interface About {
 function report(result: MergeResult, { fork, target, open, dryRun }: About): void {
   const { merged, entries, conflicts, before, durationMs } = result;
   if (merged || dryRun) entries.forEach((entry) => printEntry(entry));
-  conflicts.forEach(printConflict);
+  conflicts.forEach((conflict) => printConflict(conflict, merged || dryRun));
   const files = `${entries.length} ${entries.length === 1 ? "path" : "paths"}`;
   const some = `${conflicts.length} ${conflicts.length === 1 ? "conflict" : "conflicts"}`;
   if (merged) {
@@ -86,8 +86,9 @@ function report(result: MergeResult, { fork, target, open, dryRun }: About): voi
   }
 }
 
-function printConflict({ path, kind, removedBy, beside }: MergeConflict): void {
+/** `isMade`: what is said to be beside it is there, or would be. */
+function printConflict({ path, kind, removedBy, beside }: MergeConflict, isMade: boolean): void {
   const words = removedBy === "theirs" ? "changed here, removed there" : WORDS[kind];
-  const also = beside === undefined ? "" : `; the other one is ${gitPath(beside)}`;
+  const also = beside === undefined || !isMade ? "" : `; the other one is ${gitPath(beside)}`;
   line(`C ${gitPath(path)} (${words}${also})`);
 }
