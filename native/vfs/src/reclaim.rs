@@ -17,7 +17,7 @@ use crate::inode::Inode;
 const SMALL: u64 = 64;
 
 /// The hook of `on_freed` is called each time that so many bytes have been freed.
-const MUCH: u64 = 32 << 20;
+const MUCH: u64 = 8 << 20;
 
 /// Bytes freed since the process began, roughly.
 static FREED: AtomicU64 = AtomicU64::new(0);
@@ -29,7 +29,7 @@ pub fn freed_bytes() -> u64 {
     FREED.load(Ordering::Relaxed)
 }
 
-/// Has `hook` called about every 32 MiB that are freed, by the thread that frees them: it may only
+/// Has `hook` called about every 8 MiB that are freed, by the thread that frees them: it may only
 /// wake another one. The first hook of a process stays.
 pub fn on_freed(hook: fn()) {
     ON_FREED.get_or_init(|| hook);

@@ -24,7 +24,9 @@ use crate::outcome::{Need, Waker};
 const BATCH: i64 = 256 << 10;
 /// What there may be in any case, beside the limits. Unit tests, which share one process, hold
 /// trees that no engine's limit speaks for.
-const SLACK: u64 = if cfg!(test) { 1 << 40 } else { 8 << 20 };
+const SLACK: u64 = if cfg!(test) { 1 << 40 } else { 4 << 20 };
+/// What there may be more for content is this part of the limits.
+const PART: u64 = 64;
 /// A limit counts no more than this.
 const MAX_LIMIT: u64 = 1 << 44;
 /// Looks that a write waits for room, 20 s: less than the bridge and the API wait for the store.
@@ -84,10 +86,10 @@ fn beyond(held: u64, part: u64, slack: u64) -> bool {
     held > limits.saturating_add(limits / part).saturating_add(slack)
 }
 
-/// Whether the process may take more than the limits allow if `freed` bytes, which were given
-/// back to the allocator, still belong to it.
+/// Whether the engines would take more than the limits if `freed` bytes, which were given back to
+/// the allocator, still belong to the process.
 pub fn is_pressing(freed: u64) -> bool {
-    beyond(held_bytes().saturating_add(freed), 32, SLACK)
+    held_bytes().saturating_add(freed) > LIMITS.load(Ordering::Relaxed)
 }
 
 // Above this content is not added. While a tree is on its way into a store, which takes memory of
@@ -98,7 +100,7 @@ fn line() -> u64 {
     if leaving && !cfg!(test) {
         return limits - (limits / 4).min(KEPT_FREE);
     }
-    limits.saturating_add(limits / 32).saturating_add(SLACK)
+    limits.saturating_add(limits / PART).saturating_add(SLACK)
 }
 
 /// Whether content can only be added when something goes first.
@@ -108,7 +110,7 @@ pub(crate) fn is_crowded() -> bool {
 
 /// ENOSPC when nothing can be added, names and attributes neither.
 pub(crate) fn check() -> Result<()> {
-    if beyond(held_bytes(), 16, 2 * SLACK) { Err(Errno::NoSpc) } else { Ok(()) }
+    if beyond(held_bytes(), PART / 2, 2 * SLACK) { Err(Errno::NoSpc) } else { Ok(()) }
 }
 
 /// What content has to wait for when it is crowded: nothing can be hoped for but the end of a
@@ -249,7 +251,7 @@ fn watch() {
         let (ended, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|w| over || w.0 == 0);
         WAITING.lock().extend(left);
         for (_, waker) in ended {
-            let full = !over && beyond(held_bytes(), 32, SLACK);
+            let full = !over && beyond(held_bytes(), PART, SLACK);
             OVERDUE.fetch_or(!over && !full, Ordering::Relaxed);
             waker(if full { Err(Errno::NoSpc) } else { Ok(()) });
         }

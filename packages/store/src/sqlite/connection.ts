@@ -39,7 +39,7 @@ export function openWriter(directory: string, options: MigrateOptions = {}): Dat
       // Once all of a log was copied it is written from its beginning; the rest is given back.
       db.pragma(`journal_size_limit = ${32 << 20}`);
       db.pragma("foreign_keys = ON");
-      db.pragma("cache_size = -32768");
+      db.pragma("cache_size = -16384");
       migrate(db, options);
     });
   });
