@@ -3,7 +3,16 @@
 
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-const LONG = ["crash", "property", "daemon", "transfer", "sdk", "durable", "exec"];
+const LONG = [
+  "crash",
+  "property",
+  "daemon",
+  "turns",
+  "store",
+  "restore-fails",
+  "forks",
+  "bench",
+].concat(["history", "transfer", "sdk", "durable", "exec"]);
 
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -125,7 +125,7 @@ export async function live(
   const agent = join(identity.checkout, "test/property/history-agent.ts");
   const args = [devdev.directory, tmpfs, fsops, options.seed, options.seconds].map(String);
   const env = { ...devdev.env, DEVDEV_BIN: join(identity.checkout, "bin/devdev") };
-  const timeoutMs = (options.seconds + 2 * GRACE_SECONDS) * 1000;
+  const timeoutMs = (options.seconds + 5 * GRACE_SECONDS) * 1000;
   const result = await run(identity.wrap([node, agent, ...args]), { env, timeoutMs });
   await must(["rm", "-rf", tmpfs]);
   return result;

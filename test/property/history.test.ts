@@ -17,5 +17,5 @@ forEachIdentity("histories", (who) => {
     const result = await live(fsops, devdev, { seed, seconds: 8 });
     if (result.code !== 0) expect.fail(describe(result));
     expect(result.stdout).toMatch(/^ok: .*"restore":[1-9]/);
-  }, 300_000);
+  }, 600_000);
 });
