@@ -34,7 +34,8 @@ for (const [name, open] of [
       eventStoreConformance,
       storeConformance,
     ]) {
-      it.each(suite(open))("$name", ({ run }) => {
+      // Hundreds of commits of some, each with an fsync: the disk may have other things to do.
+      it.each(suite(open))("$name", { timeout: 180_000 }, ({ run }) => {
         expect(run).not.toThrow();
       });
     }
