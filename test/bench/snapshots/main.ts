@@ -8,9 +8,11 @@ import { parseArgs } from "node:util";
 
 import { base, CHECKOUT } from "../../harness/base.ts";
 import { sweep } from "../../harness/global-setup.ts";
-import { median, show } from "../statistics.ts";
+import { show } from "../statistics.ts";
 import { others } from "./others.ts";
-import { type Figure, freezeFigures, storeFigures } from "./ours.ts";
+import { type Figure, judge } from "./figure.ts";
+import { freezeFigures } from "./freezes.ts";
+import { storeFigures } from "./ours.ts";
 import { writeSection } from "./report.ts";
 import { FULL, QUICK } from "./workload.ts";
 
@@ -33,7 +35,12 @@ const say = (text: string): void => console.error(`bench: ${text}`);
 
 /** Said as they come: a run takes long. */
 function told(figures: Figure[]): Figure[] {
-  for (const { step, unit, values } of figures) say(`${step}: ${show(median(values))} ${unit}`);
+  for (const figure of figures) {
+    const { value, holds } = judge(figure);
+    const asked =
+      holds === undefined ? "" : ` (${holds ? "as asked for" : "NOT"}: ${figure.limit})`;
+    say(`${figure.step}: ${show(value)} ${figure.unit}${asked}`);
+  }
   return figures;
 }
 

@@ -1,181 +1,137 @@
 // What a workspace takes for snapshots, restores and diffs: a workspace of this process, which the
 // daemon uses in the same way, with its store on the disk, mounted, every file looked up.
 
-import { once } from "node:events";
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-import { Vfs } from "@devdev/vfs";
+import { openSqliteReader } from "@devdev/store";
 import { Workspace } from "@devdev/workspace";
 
-import { must } from "../../harness/run.ts";
-import { bytes, change, files, fill, type Workload } from "./workload.ts";
+import { fsyncMs, writeRate } from "./disk.ts";
+import { type Figure, Figures, quantile } from "./figure.ts";
+import { lookUp } from "./freezes.ts";
+import { bytes, change, files, fill, type Place } from "./workload.ts";
 
-export interface Figure {
-  step: string;
-  unit: "ms" | "MB/s" | "chunks";
-  values: number[];
-  /** What the project asks for: at most so much (of a rate: at least). */
-  limit?: number;
-}
-
-interface Place {
-  /** On the disk that is measured. */
-  directory: string;
-  load: Workload;
-  rounds: number;
-}
-
-const EXEC = { stdio: "ignore" } as const;
-
-/** Has the kernel know every file. */
-async function lookUp(mountPoint: string): Promise<void> {
-  await must(["sh", "-c", `find ${mountPoint} -size +0 | wc -l`], { timeoutMs: 600_000 });
-}
-
-/** Programs that write to files of the mount until they are ended. */
-function writers(mountPoint: string, load: Workload, count: number): ChildProcess[] {
-  const program = `
-    const fs = require("node:fs");
-    const data = Buffer.alloc(4096, "w");
-    for (let n = Number(process.argv[2]); ; n += 7) {
-      fs.writeFileSync(process.argv[1] + "/d" + (n % ${load.directories}) + "/f" + (n % ${load.filesEach}), data);
-    }`;
-  return Array.from({ length: count }, (_, n) =>
-    spawn(process.execPath, ["-e", program, mountPoint, String(n)], EXEC),
-  );
-}
-
-async function ended(children: ChildProcess[]): Promise<void> {
-  const gone = children.map((child) => once(child, "exit"));
-  for (const child of children) child.kill("SIGKILL");
-  await Promise.all(gone);
-}
-
-function idle(count: number): ChildProcess[] {
-  return Array.from({ length: count }, () => spawn("sleep", ["600"], EXEC));
-}
-
-export function quantile(values: number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!;
-}
-
-/** An fsync after 64 KiB were written: what a durable commit costs on this disk at the least. */
-export function fsyncMs(directory: string): number[] {
-  const fd = openSync(join(directory, "fsync"), "w");
-  const data = Buffer.alloc(65_536, 1);
-  const times = Array.from({ length: 20 }, () => {
-    writeSync(fd, data);
-    const started = performance.now();
-    fsyncSync(fd);
-    return performance.now() - started;
-  });
-  closeSync(fd);
-  return times;
-}
-
-/** The pause of a freeze while others write, and what comes before it. */
-export async function freezeFigures({ directory, load, rounds }: Place): Promise<Figure[]> {
-  using vfs = Vfs.create();
-  fill(vfs.fs, "", load);
-  const mountPoint = join(directory, "freeze");
-  mkdirSync(mountPoint);
-  await vfs.mount(mountPoint);
+/** How many blocks a store has, read beside its own threads. */
+function blocksOf(dataDir: string): number {
+  const reader = openSqliteReader(join(dataDir, "store"));
   try {
-    await lookUp(mountPoint);
-    const others = idle(200);
-    const writing = writers(mountPoint, load, 4);
-    const pauses: number[] = [];
-    const frozen: number[] = [];
-    for (let n = 0; n < rounds * 100; n++) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      using tree = vfs.freeze();
-      pauses.push(tree.pauseNs / 1e6);
+    let count = 0;
+    for (let from: number | undefined = 0; from !== undefined;) {
+      const { objects, next } = reader.blocks.scan(from, 4096);
+      count += objects.length;
+      from = next;
     }
-    await ended(writing);
-    for (let n = 0; n < rounds * 20; n++) {
-      const started = performance.now();
-      await vfs.flush();
-      vfs.freeze().dispose();
-      frozen.push(performance.now() - started);
-    }
-    await ended(others);
-    return [
-      { step: "pause, four writers: median", unit: "ms", values: [quantile(pauses, 0.5)] },
-      { step: "pause, four writers: p99", unit: "ms", values: [quantile(pauses, 0.99)], limit: 1 },
-      {
-        step: "start to frozen, all looked up, 200 other processes",
-        unit: "ms",
-        values: frozen,
-        limit: 10,
-      },
-    ];
+    return count;
   } finally {
-    await vfs.hostMount?.unmount({ force: true });
+    reader.close();
+  }
+}
+
+class Run {
+  readonly figures = new Figures();
+  readonly #place: Place;
+  readonly #dataDir: string;
+  readonly #ws: Workspace;
+  readonly #delay = monitorEventLoopDelay({ resolution: 1 });
+
+  constructor(place: Place, dataDir: string, ws: Workspace) {
+    this.#place = place;
+    this.#dataDir = dataDir;
+    this.#ws = ws;
+  }
+
+  async all(): Promise<void> {
+    const { load, directory } = this.#place;
+    const ws = this.#ws;
+    this.figures.note(
+      "this disk: written in a row, then synced",
+      writeRate(directory, bytes(load)),
+      {
+        unit: "MB/s",
+      },
+    );
+    fill(ws.fs, "", load);
+    const first = await this.#watched(() => ws.snapshot());
+    const rate = bytes(load) / 1e3 / first.durationMs;
+    this.figures.note("first snapshot", rate, { unit: "MB/s", limit: 300 });
+    const mountPoint = join(directory, "mounted");
+    mkdirSync(mountPoint);
+    await ws.mount(mountPoint);
+    await lookUp(mountPoint);
+    await this.#few(first.id);
+    await this.#many(first.id);
+    await this.#oneByte();
+    await ws.unmount({ force: true });
+  }
+
+  async #watched<T>(work: () => Promise<T>): Promise<T> {
+    this.#delay.reset();
+    this.#delay.enable();
+    const result = await work();
+    this.#delay.disable();
+    const asked = { limit: 20, judged: "worst" } as const;
+    this.figures.note("longest time that the event loop was held", this.#delay.max / 1e6, asked);
+    return result;
+  }
+
+  async #few(first: string): Promise<void> {
+    const { load, rounds, directory } = this.#place;
+    const [ws, { figures }] = [this.#ws, this];
+    const fsync = quantile(fsyncMs(directory), 0.5);
+    figures.note("this disk: fsync after 64 KiB", fsync);
+    let base = first;
+    for (let round = 0; round < rounds * 3; round++) {
+      change(ws.fs, "", load, 10);
+      const taken = await this.#watched(() => ws.snapshot());
+      figures.note("snapshot, 10 files changed", taken.durationMs, { limit: 15 + 2 * fsync });
+      const again = await this.#watched(() => ws.snapshot());
+      figures.note("snapshot, nothing changed", again.durationMs);
+      const started = performance.now();
+      await ws.diff(base, taken.id);
+      figures.note("diff of 10 files", performance.now() - started);
+      const { durationMs } = await this.#watched(() => ws.restore(base));
+      figures.note("restore, 10 files differ", durationMs, { limit: 10 });
+      base = first;
+    }
+  }
+
+  async #many(first: string): Promise<void> {
+    const { load, rounds } = this.#place;
+    const many = Math.min(20_000, files(load));
+    for (let round = 0; round < rounds; round++) {
+      change(this.#ws.fs, "", load, many);
+      // What the state before needs is stored before: by the checkpoint that is on its way anyway.
+      await this.#ws.snapshot();
+      const { durationMs } = await this.#watched(() => this.#ws.restore(first));
+      const step = `restore, ${many.toLocaleString("en")} files differ`;
+      this.figures.note(step, durationMs, { limit: 300 });
+    }
+  }
+
+  async #oneByte(): Promise<void> {
+    const ws = this.#ws;
+    ws.fs.writeFileSync("/large", Buffer.alloc(50 << 20, 7));
+    await using handle = await ws.fs.open("/large", "r+");
+    for (let at = 0; at < 50 << 20; at += 65_536) {
+      await handle.write(Buffer.from(String(at)), 0, undefined, at);
+    }
+    await ws.snapshot();
+    const before = blocksOf(this.#dataDir);
+    await handle.write(Buffer.from([1]), 0, 1, 25 << 20);
+    const { durationMs } = await ws.snapshot();
+    this.figures.note("snapshot, one byte of 50 MiB changed", durationMs);
+    const added = blocksOf(this.#dataDir) - before;
+    this.figures.note("stored for one byte of 50 MiB", added, { unit: "blocks", limit: 1 });
   }
 }
 
 /** Snapshots, restores and diffs of a workspace in a store. */
-export async function storeFigures({ directory, load, rounds }: Place): Promise<Figure[]> {
-  const dataDir = join(directory, "data");
+export async function storeFigures(place: Place): Promise<Figure[]> {
+  const dataDir = join(place.directory, "data");
   await using ws = await Workspace.create({ name: "bench", dataDir });
-  fill(ws.fs, "", load);
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  const figures = new Map<string, Figure>();
-  const note = (step: string, value: number, limit?: number, unit: Figure["unit"] = "ms"): void => {
-    const figure = figures.get(step) ?? { step, unit, values: [], ...(limit && { limit }) };
-    figure.values.push(value);
-    figures.set(step, figure);
-  };
-  const watched = async <T>(work: () => Promise<T>): Promise<T> => {
-    delay.reset();
-    delay.enable();
-    const result = await work();
-    delay.disable();
-    note("longest time that the event loop was held", delay.max / 1e6, 20);
-    return result;
-  };
-  const first = await watched(() => ws.snapshot());
-  note("first snapshot", bytes(load) / 1e3 / first.durationMs, 300, "MB/s");
-  const mountPoint = join(directory, "mounted");
-  mkdirSync(mountPoint);
-  await ws.mount(mountPoint);
-  await lookUp(mountPoint);
-  const fsync = quantile(fsyncMs(directory), 0.5);
-  note("fsync of this disk, 64 KiB", fsync);
-  let base = first.id;
-  for (let round = 0; round < rounds * 3; round++) {
-    change(ws.fs, "", load, 10);
-    const taken = await watched(() => ws.snapshot());
-    note("snapshot, 10 files changed", taken.durationMs, 15 + 2 * fsync);
-    note("snapshot, nothing changed", (await watched(() => ws.snapshot())).durationMs);
-    const started = performance.now();
-    await ws.diff(base, taken.id);
-    note("diff of 10 files", performance.now() - started);
-    note("restore, 10 files differ", (await watched(() => ws.restore(base))).durationMs, 10);
-    base = first.id;
-  }
-  const many = Math.min(20_000, files(load));
-  for (let round = 0; round < rounds; round++) {
-    change(ws.fs, "", load, many);
-    // What the state before needs is stored before: by the checkpoint that is on its way anyway.
-    await ws.snapshot();
-    note(
-      "restore, 20,000 files differ",
-      (await watched(() => ws.restore(first.id))).durationMs,
-      300,
-    );
-  }
-  const large = Buffer.alloc(50 << 20, 7);
-  ws.fs.writeFileSync("/large", large);
-  await ws.snapshot();
-  await using handle = await ws.fs.open("/large", "r+");
-  await handle.write(Buffer.from([1]), 0, 1, 25 << 20);
-  const taken = await ws.snapshot();
-  note("snapshot, one byte of 50 MiB changed", taken.durationMs);
-  await ws.unmount({ force: true });
-  return [...figures.values()];
+  const run = new Run(place, dataDir, ws);
+  await run.all();
+  return run.figures.all;
 }

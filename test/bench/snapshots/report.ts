@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
 import { machine } from "../report.ts";
 import { median, show } from "../statistics.ts";
-import type { Figure } from "./ours.ts";
+import { type Figure, judge } from "./figure.ts";
 import type { Timed } from "./others.ts";
 import { BEGIN, END, split } from "./section.ts";
 import { bytes, files, type Workload } from "./workload.ts";
@@ -23,13 +23,22 @@ function row(cells: string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
+/** As asked for of the median unless said. */
+function asked({ limit, judged }: Figure): string {
+  if (limit === undefined) return "-";
+  return judged ? `${show(limit)}, always` : show(limit);
+}
+
 function ours(figures: Figure[]): string[] {
-  const shown = figures.map(({ step, unit, values, limit }) => {
+  const shown = figures.map((figure) => {
+    const { step, unit, values } = figure;
+    const { holds } = judge(figure);
     const [least, most] = [Math.min(...values), Math.max(...values)].map(show);
-    return row([step, unit, show(median(values)), least!, most!, limit ? show(limit) : "-"]);
+    const verdict = holds === undefined ? "-" : holds ? "yes" : "no";
+    return row([step, unit, show(median(values)), least!, most!, asked(figure), verdict]);
   });
-  const head = row(["workspace", "unit", "median", "least", "most", "asked for"]);
-  return [head, row(["---", "---", "---:", "---:", "---:", "---:"]), ...shown];
+  const head = row(["workspace", "unit", "median", "least", "most", "asked for", "holds"]);
+  return [head, row(["---", "---", "---:", "---:", "---:", "---:", "---"]), ...shown];
 }
 
 function theirs(others: Timed[]): string[] {

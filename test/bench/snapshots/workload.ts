@@ -13,6 +13,13 @@ export interface Workload {
 export const FULL: Workload = { directories: 1000, filesEach: 100, fileBytes: 10_737 };
 export const QUICK: Workload = { directories: 50, filesEach: 100, fileBytes: 10_737 };
 
+export interface Place {
+  /** On the disk that is measured. */
+  directory: string;
+  load: Workload;
+  rounds: number;
+}
+
 /** As much of a file system as is needed here. */
 export interface Target {
   mkdirSync(path: string): unknown;
