@@ -15,7 +15,7 @@ const STRANDS: Record<string, string[][]> = {
   million: [
     ["large", "create_many", "big", "1000000"],
     ["large", "listed_once", "big", "1000000"],
-    ["large", "remove_while_listing", "big", "1000000"],
+    ["large", "remove_while_listing", "big", "1000000", "200000"],
   ],
   sparse: [
     ["large", "sparse_create", "sparse"],
