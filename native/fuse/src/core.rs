@@ -20,6 +20,7 @@ use crate::notify::refresh_attributes;
 use crate::ops::{Context, dispatch};
 use crate::options::{LogLevel, LogSink, RequestHook, SyncHook};
 use crate::park::{Parked, Parking, Until};
+use crate::replayer::Replays;
 use crate::reply::{Answer, Reply, send_data, send_error};
 use crate::request::{Frame, Malformed, Op, Request, decode};
 use crate::transport::{Exchange, Port, SendError};
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     pub writeback: Option<Writeback>,
     /// During a restore: nodes whose old pages are gone from the kernel's cache already.
     pub refreshed: Mutex<HashSet<NodeId>>,
+    /// Tells programs that watch files of restores.
+    pub replays: Replays,
     /// Where notifications go.
     pub device: Arc<DeviceFile>,
     /// The helper binary.

@@ -33,12 +33,15 @@ mod options;
 mod park;
 mod probe;
 mod readers;
+mod replay;
+mod replayer;
 mod reply;
 mod request;
 mod session;
 mod transport;
 mod uring;
 mod watchdog;
+mod watches;
 mod writeback;
 
 pub use busy::{MountUse, MountUser, mount_users};

@@ -95,6 +95,7 @@ impl Notifier {
 
     /// Tells of everything that a restore changed.
     pub fn restored(&self, restored: &Restored) {
+        let watched = self.core.replays.look();
         self.core.quiesce();
         let parents: HashSet<NodeId> = restored.names.iter().map(|(parent, _)| *parent).collect();
         // Names first: a walk that starts now must not find the old ones.
@@ -117,10 +118,14 @@ impl Notifier {
         {
             self.send_inode(*parent, 0, 0);
         }
+        let changes = self.core.vfs.restored_changes();
         self.core.vfs.restore_done();
         self.core.refreshed.lock().clear();
         if let Some(writeback) = &self.core.writeback {
             self.align(writeback, &restored.inodes.iter().map(|one| one.0).collect::<Vec<_>>());
+        }
+        if let (Some(watched), Some(changes)) = (watched, changes) {
+            self.core.replays.tell(&self.core, &watched, changes);
         }
     }
 }

@@ -58,13 +58,30 @@ impl Context<'_> {
 }
 
 /// Answers a request.
-pub(crate) fn dispatch(context: &mut Context<'_>, request: &Request<'_>) -> OpResult {
-    let c = context;
+pub(crate) fn dispatch(c: &mut Context<'_>, request: &Request<'_>) -> OpResult {
     // A handle on a directory that was removed and came back. From the next look-up on the kernel
     // tells them apart by their generations, and says EIO itself.
     if c.vfs.is_reborn(c.node) && !matches!(request.op, Op::Forget(_)) {
         return Err(Errno::Io);
     }
+    match c.core.replays.of(c.caller.pid) {
+        Some(replay) => replay.answer(c, request),
+        None => serve(c, request),
+    }
+}
+
+/// The meaning of a name, as everybody sees it.
+pub(crate) fn look_up(c: &mut Context<'_>, name: &[u8]) -> OpResult {
+    names::lookup(c, name)
+}
+
+/// The attributes of the node.
+pub(crate) fn attributes(c: &mut Context<'_>) -> OpResult {
+    attrs::getattr(c)
+}
+
+/// Does what is asked.
+pub(crate) fn serve(c: &mut Context<'_>, request: &Request<'_>) -> OpResult {
     match &request.op {
         Op::Lookup(name) => names::lookup(c, name),
         Op::Forget(count) => {

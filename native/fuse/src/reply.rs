@@ -95,6 +95,18 @@ impl Reply {
         self.push(&entry_out(entry));
     }
 
+    /// The same, of which the kernel keeps no name: whoever comes next asks again.
+    pub fn push_passing_entry(&mut self, entry: &Entry) {
+        self.taken.push(entry.attr.node);
+        self.push(&EntryOut { entry_valid: 0, ..entry_out(entry) });
+    }
+
+    /// The same for a node that the engine does not have.
+    pub fn push_passing_ghost(&mut self, attr: &Attr) {
+        let (nodeid, attr) = (attr.node.0, abi_attr(attr));
+        self.push(&EntryOut { nodeid, attr_valid: FOREVER, attr, ..EntryOut::default() });
+    }
+
     /// The name does not exist, for ever.
     pub fn push_negative_entry(&mut self) {
         self.push(&EntryOut { entry_valid: FOREVER, ..EntryOut::default() });

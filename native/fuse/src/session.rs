@@ -29,6 +29,7 @@ use crate::options::{EndReason, LogLevel, MountOptions, Transport};
 use crate::park::Parking;
 use crate::probe::probe;
 use crate::readers::{Forgets, read_requests};
+use crate::replayer::Replays;
 use crate::uring::Rings;
 use crate::watchdog::Watchdog;
 use crate::writeback::Writeback;
@@ -151,9 +152,9 @@ impl Session {
         };
         let watchdog = options.helper.as_ref().map(start).transpose();
         let watchdog = watchdog.map_err(|e| HostMountError::System("starting the watchdog", e))?;
-        let path = mounted.path.clone();
+        let place = (mounted.path.clone(), mounted.device);
         let core =
-            Arc::new(new_core(vfs, agreed, options, path, channels.len(), file, rings.as_mut()));
+            Arc::new(new_core(vfs, agreed, options, place, channels.len(), file, rings.as_mut()));
         if let Some(watchdog) = &watchdog {
             core.nudger.get_or_init(|| watchdog.nudger());
         }
@@ -311,8 +312,11 @@ impl Session {
         let _one_at_a_time = inner.unmounting.lock();
         if inner.held.lock().is_some() {
             inner.wanted.store(true, Ordering::Release);
+            // Its helper has the mount open.
+            inner.core.replays.stop();
             if let Err(error) = inner.take_down(force) {
                 inner.wanted.store(false, Ordering::Release);
+                inner.core.replays.go_on();
                 return Err(error);
             }
             inner.finish(EndReason::Unmounted);
@@ -475,6 +479,7 @@ impl Inner {
         self.core.vfs.set_invalidator(None);
         self.core.parking.close();
         self.core.late.close();
+        self.core.replays.close();
         if let Some(watchdog) = held.watchdog {
             watchdog.bye();
         }
@@ -500,7 +505,7 @@ fn new_core(
     vfs: &Arc<Vfs>,
     agreed: Agreed,
     options: &MountOptions,
-    path: PathBuf,
+    (path, numbers): (PathBuf, (u32, u32)),
     readers: usize,
     device: Arc<DeviceFile>,
     rings: Option<&mut Rings>,
@@ -517,6 +522,7 @@ fn new_core(
         refusing: AtomicBool::new(false),
         helper: options.helper.clone(),
         late: Late::new(),
+        replays: Replays::new(path.clone(), numbers, options.helper.clone()),
         writeback: agreed.writeback().then(|| Writeback::new(path, options.helper.clone())),
         refreshed: Mutex::default(),
         device,

@@ -8,6 +8,7 @@ mod awake;
 mod launch;
 mod lookup;
 mod probe;
+mod replay;
 mod spec;
 mod watchdog;
 mod winsize;
@@ -25,12 +26,13 @@ fn main() -> ExitCode {
         Some("awake") => awake::run(),
         Some("launch") => launch::run(),
         Some("probe") => probe::run(args),
+        Some("replay") => replay::run(),
         Some("watchdog") => watchdog::run(args),
         Some("winsize") => winsize::run(args),
         _ => {
             eprintln!(
                 "devdev-helper: started by devdev, not by hand \
-                 (roles: align, awake, launch, probe, watchdog, winsize)"
+                 (roles: align, awake, launch, probe, replay, watchdog, winsize)"
             );
             ExitCode::from(HELPER_FAILED)
         }

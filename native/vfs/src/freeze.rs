@@ -48,6 +48,13 @@ pub(crate) struct Transition {
     adopting: bool,
 }
 
+impl Transition {
+    /// What was live before, and what became live.
+    pub(crate) fn roots(&self) -> (&Root, &Root) {
+        (&self.previous, &self.target)
+    }
+}
+
 // The inode as it lives on without a name.
 fn without_name(mut inode: Inode) -> Inode {
     inode.nlink = 0;

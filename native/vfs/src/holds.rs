@@ -243,6 +243,32 @@ impl Holds {
         Some(orphan)
     }
 
+    /// Whether a held node lives here and in no tree.
+    pub(crate) fn is_orphan(&self, node: NodeId) -> bool {
+        self.shard(node).shard.get(&node).is_some_and(|held| held.orphan.is_some())
+    }
+
+    /// Takes one reference to an orphan for who knows it: returns the generation that it has there.
+    pub(crate) fn take_known(&self, node: NodeId) -> Option<u32> {
+        let mut locked = self.shard(node);
+        let held = locked.shard.get_mut(&node).filter(|held| held.orphan.is_some())?;
+        held.count += 1;
+        Some(held.told)
+    }
+
+    /// The kernel marks the inode of an orphaned directory dead; false if it is no orphan.
+    pub(crate) fn note_removed(&self, node: NodeId) -> bool {
+        let mut locked = self.shard(node);
+        match locked.shard.get_mut(&node) {
+            Some(held) if held.orphan.is_some() => {
+                // It has a new generation since it became one, unless that was given out.
+                held.generation += u32::from(held.is_dir() && held.told == held.generation);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Every orphan.
     pub(crate) fn for_each_orphan(&self, mut visit: impl FnMut(NodeId, &Inode)) {
         for n in 0..SHARDS as u64 {

@@ -64,6 +64,7 @@ mod types;
 mod usage;
 mod vfs;
 mod waits;
+mod watched;
 mod xattr;
 
 #[cfg(any(test, feature = "sample"))]
@@ -104,3 +105,4 @@ pub use types::{
     Tree, Usage, VfsOptions, Whence, WriteFlags,
 };
 pub use vfs::Vfs;
+pub use watched::{ChangedDir, Changes, Interest, LostInode, NamedInode, News, Watchers};

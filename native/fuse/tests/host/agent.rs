@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver};
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 use crate::harness::{Host, LIMIT, role};
 
@@ -92,6 +95,20 @@ impl Drop for Agent {
     }
 }
 
+/// How events are told.
+const EVENTS: [(ReadFlags, &str); 10] = [
+    (ReadFlags::CREATE, "+"),
+    (ReadFlags::DELETE, "-"),
+    (ReadFlags::MODIFY, "~"),
+    (ReadFlags::CLOSE_WRITE, "close"),
+    (ReadFlags::ATTRIB, "@"),
+    (ReadFlags::DELETE_SELF, "gone"),
+    (ReadFlags::IGNORED, "ignored"),
+    (ReadFlags::MOVED_FROM, "from"),
+    (ReadFlags::MOVED_TO, "to"),
+    (ReadFlags::QUEUE_OVERFLOW, "overflow"),
+];
+
 struct Mapping {
     address: *mut u8,
     len: usize,
@@ -101,6 +118,9 @@ struct Mapping {
 struct State {
     files: HashMap<String, File>,
     mapping: Option<Mapping>,
+    inotify: Option<OwnedFd>,
+    /// What is watched, by watch descriptor.
+    watched: HashMap<i32, String>,
 }
 
 /// The child's side.
@@ -161,6 +181,8 @@ impl State {
                 let bytes = &self.mapping().slice()[number(0) as usize..][..number(1) as usize];
                 String::from_utf8_lossy(bytes).into_owned()
             }
+            "watch" => self.watch(arg(0)).map(|()| ok())?,
+            "events" => self.events()?,
             "hide" => not_dumpable().map(|()| ok())?,
             "fork-headless" => self.fork_headless(number(0) as usize, arg(1))?,
             _ => panic!("no command {command}"),
@@ -173,6 +195,39 @@ impl State {
         // SAFETY: the descriptor is open; nothing else is passed but numbers.
         let at = unsafe { libc::lseek(self.files[file].as_raw_fd(), offset as i64, whence) };
         if at < 0 { Err(io::Error::last_os_error()) } else { Ok(at) }
+    }
+
+    fn watch(&mut self, path: &str) -> io::Result<()> {
+        if self.inotify.is_none() {
+            self.inotify = Some(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
+        }
+        let quiet = WatchFlags::ACCESS | WatchFlags::OPEN | WatchFlags::CLOSE_NOWRITE;
+        let inotify = self.inotify.as_ref().expect("an inotify descriptor");
+        let wd = inotify::add_watch(inotify, path, WatchFlags::ALL_EVENTS - quiet)?;
+        self.watched.insert(wd, path.to_owned());
+        Ok(())
+    }
+
+    // What has happened since the last time, in order: "+d a/b,~ a/c".
+    fn events(&mut self) -> io::Result<String> {
+        let mut buffer = [MaybeUninit::uninit(); 65536];
+        let mut reader = inotify::Reader::new(self.inotify.as_ref().unwrap(), &mut buffer);
+        let mut all = Vec::new();
+        loop {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(rustix::io::Errno::AGAIN) => return Ok(all.join(",")),
+                Err(error) => return Err(error.into()),
+            };
+            let kind = event.events();
+            let sign = EVENTS.iter().find(|(flag, _)| kind.contains(*flag)).map_or("?", |e| e.1);
+            let about_it = ReadFlags::DELETE_SELF | ReadFlags::IGNORED;
+            let is_dir = kind.contains(ReadFlags::ISDIR) && !kind.intersects(about_it);
+            let dir = if is_dir { "d" } else { "" };
+            let path = self.watched.get(&event.wd()).map_or("?", String::as_str);
+            let name = event.file_name().map(|name| format!("/{}", name.to_string_lossy()));
+            all.push(format!("{sign}{dir} {path}{}", name.unwrap_or_default()));
+        }
     }
 
     fn mapping(&mut self) -> &mut Mapping {

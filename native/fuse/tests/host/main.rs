@@ -15,6 +15,7 @@ mod rings;
 mod serving;
 mod syscalls;
 mod users;
+mod watching;
 mod writeback;
 
 // What a child process started by these tests runs; a test of its own that does nothing otherwise.
