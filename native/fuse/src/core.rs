@@ -91,8 +91,13 @@ impl Core {
     /// Waits until every request that is being served now has been answered, so that no reply
     /// with an older state can follow the notification that comes next.
     pub fn quiesce(&self) {
+        self.quiesce_within(QUIESCE_LIMIT);
+    }
+
+    /// The same, for no longer than this.
+    pub fn quiesce_within(&self, limit: Duration) {
         fence(Ordering::SeqCst);
-        let mut wait = Wait::new();
+        let mut wait = Wait::new(limit);
         // Replies to parked requests pass from the pool to the rings, so these come last.
         for progress in &self.progress {
             let seen = progress.seen();
@@ -152,13 +157,14 @@ impl Progress {
 
 /// Patience for all of one `quiesce`.
 struct Wait {
+    limit: Duration,
     deadline: Option<Instant>,
     over: bool,
 }
 
 impl Wait {
-    fn new() -> Wait {
-        Wait { deadline: None, over: false }
+    fn new(limit: Duration) -> Wait {
+        Wait { limit, deadline: None, over: false }
     }
 
     fn until(&mut self, is_so: impl Fn() -> bool) {
@@ -169,7 +175,7 @@ impl Wait {
                 std::thread::yield_now();
                 continue;
             }
-            let end = *self.deadline.get_or_insert_with(|| Instant::now() + QUIESCE_LIMIT);
+            let end = *self.deadline.get_or_insert_with(|| Instant::now() + self.limit);
             self.over = Instant::now() > end;
             std::thread::sleep(Duration::from_micros(100));
         }
@@ -295,8 +301,8 @@ impl Worker {
         }
         self.sent(header, sent);
         served.nanos = start.elapsed().as_nanos() as u64;
-        self.pulse.beat(start, served.bytes_in + served.bytes_out);
         self.tally.add(header.opcode, served);
+        self.pulse.beat(start, served.bytes_in + served.bytes_out);
         None
     }
 

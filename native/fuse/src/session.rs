@@ -49,6 +49,8 @@ const FORCED_GRACE: Duration = Duration::from_millis(200);
 const LATE_FLUSH: Duration = Duration::from_secs(5);
 /// How long threads may take to end once the connection is over.
 const JOIN_LIMIT: Duration = Duration::from_secs(2);
+/// How long figures wait for what is being counted.
+const COUNT_LIMIT: Duration = Duration::from_millis(10);
 
 /// Why a transport could not be used, or nothing be mounted at all.
 enum Failure {
@@ -332,6 +334,8 @@ impl Session {
 
     /// Everything that was counted since the last reset; with `reset` the figures begin anew.
     pub fn counted(&self, reset: bool) -> Counted {
+        // A request is counted when its reply is out already.
+        self.inner.core.quiesce_within(COUNT_LIMIT);
         self.inner.core.counters.read(reset)
     }
 
