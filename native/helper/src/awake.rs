@@ -2,8 +2,9 @@
 //! mount is busy. It is started below everything else (SCHED_IDLE), reads orders of one byte, `1`
 //! and `0`, and ends with its input.
 //!
-//! Where the scheduler's groups are not of its making (control groups) it may take time from others
-//! all the same: a thread that was kept from running leaves its CPU alone until it finds it idle.
+//! Its session weighs next to nothing against others (autogroup). Where that cannot be had (control
+//! groups) it may take time from them: there a thread that was kept from running leaves its CPU
+//! alone until it finds it idle.
 
 use std::fs;
 use std::hint;
@@ -31,11 +32,13 @@ const LONGEST: Duration = Duration::from_millis(640);
 const LATE: Duration = Duration::from_micros(500);
 
 static SPINNING: AtomicBool = AtomicBool::new(false);
+/// Nobody is kept from running by it.
+static LIGHT: AtomicBool = AtomicBool::new(false);
 
 pub fn run() -> ExitCode {
     // Started by something that leads a session already: then it stays in the group it has.
     let _ = rustix::process::setsid();
-    weigh_least();
+    LIGHT.store(weigh_least(), Ordering::Relaxed);
     let mut order = [0];
     let mut threads: Option<Vec<Thread>> = None;
     while io::stdin().read_exact(&mut order).is_ok() {
@@ -45,15 +48,31 @@ pub fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn weigh_least() {
+// Whether its session counts as a group, and now as the lightest.
+fn weigh_least() -> bool {
+    let counts = fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
     for _ in 0..TRIES {
         match fs::write("/proc/self/autogroup", NICEST) {
             Err(error) if error.raw_os_error() == Some(Errno::AGAIN.raw_os_error()) => {
                 thread::sleep(AGAIN);
             }
-            _ => return,
+            Err(_) => return false,
+            // Without effect below the root of the control groups that share CPU time.
+            Ok(()) => return counts.is_ok_and(|text| text.trim() == "1") && is_in_root_group(),
         }
     }
+    false
+}
+
+// cgroups(7): version 2 has no field of controllers, and version 1 names them.
+fn is_in_root_group() -> bool {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    groups.lines().all(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next().unwrap_or(""), fields.next().unwrap_or(""));
+        let shares = controllers.is_empty() || controllers.split(',').any(|name| name == "cpu");
+        !shares || path == "/"
+    })
 }
 
 // One for each CPU that this process may use.
@@ -86,6 +105,12 @@ fn is_wanted() -> bool {
 }
 
 fn spin() {
+    if LIGHT.load(Ordering::Relaxed) {
+        while is_wanted() {
+            (0..20).for_each(|_| hint::spin_loop());
+        }
+        return;
+    }
     leave_alone(PROBE);
     let mut last = Instant::now();
     while is_wanted() {
