@@ -1,8 +1,7 @@
 // The workspaces of a data directory, for a daemon: those in its store, and ephemeral ones beside.
 
 import { DevdevError } from "@devdev/errno";
-import type { ForkOptions } from "@devdev/protocol";
-import type { WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
+import type { ForkOptions, WorkspaceOptions, WorkspaceSummary } from "@devdev/protocol";
 
 import { ephemeralParts, importedEphemeral } from "./ephemeral.js";
 import type { ExportOptions } from "./export-file.js";

@@ -82,4 +82,6 @@ impl Api {
 }
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;

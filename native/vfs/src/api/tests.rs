@@ -4,19 +4,13 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::sample::{CREATE, READ};
 use super::{Api, CopyTree, FrozenTree, OpenFlags};
+use crate::sample::Still;
 use crate::{
-    BlockHash, Caller, Clock, Errno, Hold, Invalidator, Limits, Loader, NeedKey, NodeId, Outcome,
+    BlockHash, Caller, Errno, Hold, Invalidator, Limits, Loader, NeedKey, NodeId, Outcome,
     Timespec, Vfs, VfsOptions, WriteFlags,
 };
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1000, nanos: 7 }
-    }
-}
 
 fn options(uid: u32) -> VfsOptions {
     VfsOptions {
@@ -32,18 +26,6 @@ fn api() -> Api {
     let owner = options.owner;
     Api::new(Vfs::new(options), owner)
 }
-
-const READ: OpenFlags = OpenFlags {
-    read: true,
-    write: false,
-    append: false,
-    create: false,
-    exclusive: false,
-    truncate: false,
-    directory: false,
-    nofollow: false,
-};
-const CREATE: OpenFlags = OpenFlags { write: true, create: true, truncate: true, ..READ };
 
 fn put(api: &Api, path: &str, content: &str) {
     api.write_file(path.as_bytes(), content.as_bytes(), CREATE, 0o666).unwrap();

@@ -3,61 +3,16 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::api::{Api, OpenFlags};
+use crate::SetXattr;
+use crate::api::sample::{CREATE, Fs, READ};
 use crate::content_id::{ContentId, id_of};
 use crate::known_ids::content_id;
 use crate::sample::Random;
-use crate::{Caller, Clock, Limits, SetXattr, VfsOptions};
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1000, nanos: 7 }
-    }
-}
-
-const READ: OpenFlags = OpenFlags {
-    read: true,
-    write: false,
-    append: false,
-    create: false,
-    exclusive: false,
-    truncate: false,
-    directory: false,
-    nofollow: false,
-};
-const CREATE: OpenFlags = OpenFlags { write: true, create: true, truncate: true, ..READ };
-
-struct Fs(Api);
 
 impl Fs {
-    fn new() -> Fs {
-        let owner = Caller::default();
-        let limits = Limits { bytes: 1 << 30, inodes: 1 << 20 };
-        let options = VfsOptions { clock: Arc::new(Still), limits, xattrs: true, owner };
-        Fs(Api::new(Vfs::new(options), owner))
-    }
-
-    fn put(&self, path: &str, text: &str) {
-        self.0.write_file(path.as_bytes(), text.as_bytes(), CREATE, 0o666).unwrap();
-    }
-
     fn get(&self, path: &str) -> std::result::Result<String, Errno> {
         let bytes = self.0.read_file(path.as_bytes(), READ).map_err(|failure| failure.errno)?;
         Ok(String::from_utf8(bytes).unwrap())
-    }
-
-    fn dir(&self, path: &str) {
-        self.0.mkdir(path.as_bytes(), 0o755).unwrap();
-    }
-
-    fn ino(&self, path: &str) -> u64 {
-        self.0.stat(path.as_bytes(), false).unwrap().node.ino().0
-    }
-
-    fn freeze(&self) -> Arc<Tree> {
-        self.0.vfs().freeze()
     }
 
     /// Makes these paths what they are in `source`.

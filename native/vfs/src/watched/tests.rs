@@ -2,62 +2,18 @@
 //! ends with what is there, between states made at random.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::*;
-use crate::api::{Api, OpenFlags};
+use crate::api::sample::{CREATE, Fs};
 use crate::attr::S_IFDIR;
 use crate::sample::Random;
-use crate::{Caller, Clock, Hold, Limits, SetTime, Timespec, Tree, VfsOptions};
+use crate::{Hold, SetTime, Timespec, Tree};
 
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Timespec {
-        Timespec { secs: 1000, nanos: 7 }
-    }
-}
-
-const CREATE: OpenFlags = OpenFlags {
-    read: true,
-    write: true,
-    append: false,
-    create: true,
-    exclusive: false,
-    truncate: true,
-    directory: false,
-    nofollow: false,
-};
 const ALL: Interest = Interest { added: true, removed: true, content: true, attributes: true };
 const NAMES: Interest = Interest { content: false, attributes: false, ..ALL };
 const CONTENT: Interest = Interest { added: false, removed: false, attributes: false, ..ALL };
 
-struct Fs(Api);
-
 impl Fs {
-    fn new() -> Fs {
-        let owner = Caller::default();
-        let limits = Limits { bytes: 1 << 30, inodes: 1 << 20 };
-        let options = VfsOptions { clock: Arc::new(Still), limits, xattrs: true, owner };
-        Fs(Api::new(Vfs::new(options), owner))
-    }
-
-    fn put(&self, path: &str, text: &str) {
-        self.0.write_file(path.as_bytes(), text.as_bytes(), CREATE, 0o666).unwrap();
-    }
-
-    fn dir(&self, path: &str) {
-        self.0.mkdir(path.as_bytes(), 0o755).unwrap();
-    }
-
-    fn ino(&self, path: &str) -> Ino {
-        self.0.stat(path.as_bytes(), false).unwrap().node.ino()
-    }
-
-    fn freeze(&self) -> Arc<Tree> {
-        self.0.vfs().freeze()
-    }
-
     fn watchers(&self, watched: &[(&str, Interest)]) -> Watchers {
         let of = watched.iter().map(|(path, interest)| (self.ino(path), *interest)).collect();
         Watchers { all: Interest::default(), of }
