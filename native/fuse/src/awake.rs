@@ -7,7 +7,7 @@
 //! (Documentation/power/pm_qos_interface.rst), which holds while the file is open, no longer than
 //! this process lives. For others a helper process spins. Both only while requests come in quickly.
 
-mod quota;
+mod groups;
 mod spinner;
 
 use std::fs::{self, File, OpenOptions};
@@ -107,7 +107,7 @@ impl Keeper {
     // None where this user may not ask and no process may spin.
     fn new(helper: Option<&Path>) -> Option<Keeper> {
         Asking::new(DEVICE).map_or_else(
-            || Keeper::start(Spinner::new(helper.filter(|_| !quota::is_limited())?)),
+            || Keeper::start(Spinner::new(helper.filter(|_| !groups::is_limited())?)),
             Keeper::start,
         )
     }

@@ -1,11 +1,13 @@
-//! The awake role: `devdev-helper awake` keeps the CPUs of a virtual machine from halting while a
-//! mount is busy. It is started below everything else (SCHED_IDLE), reads orders of one byte, `1`
-//! and `0`, and ends with its input.
+//! The awake role: `devdev-helper awake [sessions-count]` keeps the CPUs of a virtual machine from
+//! halting while a mount is busy. It is started below everything else (SCHED_IDLE), reads orders of
+//! one byte, `1` and `0`, and ends with its input. `sessions-count`: sessions are what the scheduler
+//! weighs here, not control groups.
 //!
 //! Its session weighs next to nothing against others (autogroup). Where that cannot be had (control
 //! groups) it may take time from them: there a thread that was kept from running leaves its CPU
 //! alone until it finds it idle.
 
+use std::ffi::OsString;
 use std::fs;
 use std::hint;
 use std::io::{self, Read};
@@ -35,10 +37,11 @@ static SPINNING: AtomicBool = AtomicBool::new(false);
 /// Nobody is kept from running by it.
 static LIGHT: AtomicBool = AtomicBool::new(false);
 
-pub fn run() -> ExitCode {
+pub fn run(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let sessions_count = args.next().is_some_and(|arg| arg == "sessions-count");
     // Started by something that leads a session already: then it stays in the group it has.
     let _ = rustix::process::setsid();
-    LIGHT.store(weigh_least(), Ordering::Relaxed);
+    LIGHT.store(weigh_least() && sessions_count, Ordering::Relaxed);
     let mut order = [0];
     let mut threads: Option<Vec<Thread>> = None;
     while io::stdin().read_exact(&mut order).is_ok() {
@@ -57,22 +60,10 @@ fn weigh_least() -> bool {
                 thread::sleep(AGAIN);
             }
             Err(_) => return false,
-            // Without effect below the root of the control groups that share CPU time.
-            Ok(()) => return counts.is_ok_and(|text| text.trim() == "1") && is_in_root_group(),
+            Ok(()) => return counts.is_ok_and(|text| text.trim() == "1"),
         }
     }
     false
-}
-
-// cgroups(7): version 2 has no field of controllers, and version 1 names them.
-fn is_in_root_group() -> bool {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    groups.lines().all(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (fields.next().unwrap_or(""), fields.next().unwrap_or(""));
-        let shares = controllers.is_empty() || controllers.split(',').any(|name| name == "cpu");
-        !shares || path == "/"
-    })
 }
 
 // One for each CPU that this process may use.

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let role = args.next().unwrap_or_default();
     match role.to_str() {
         Some("align") => align::run(),
-        Some("awake") => awake::run(),
+        Some("awake") => awake::run(args),
         Some("launch") => launch::run(),
         Some("probe") => probe::run(args),
         Some("replay") => replay::run(),

@@ -35,7 +35,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[test]
 fn it_spins_as_it_is_told_with_the_least_weight_and_ends_with_its_input() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_devdev-helper"))
-        .arg("awake")
+        .args(["awake", "sessions-count"])
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();

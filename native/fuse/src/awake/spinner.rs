@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use super::Means;
+use super::{Means, groups};
 
 /// The longest slice that the scheduler grants (sched(7), sched_setattr(2)): who wakes in another
 /// group then goes first.
@@ -18,6 +18,8 @@ const SLICE: Duration = Duration::from_millis(100);
 /// What the process is told.
 const SPIN: u8 = b'1';
 const REST: u8 = b'0';
+/// What it is called with where the scheduler weighs sessions, not control groups.
+const SESSIONS_COUNT: &str = "sessions-count";
 
 pub(super) struct Spinner {
     command: Vec<PathBuf>,
@@ -28,7 +30,9 @@ pub(super) struct Spinner {
 
 impl Spinner {
     pub fn new(helper: &Path) -> Spinner {
-        Spinner::of(vec![helper.to_owned(), "awake".into()])
+        let mut command = vec![helper.to_owned(), "awake".into()];
+        command.extend(groups::is_outermost().then(|| SESSIONS_COUNT.into()));
+        Spinner::of(command)
     }
 
     fn of(command: Vec<PathBuf>) -> Spinner {
