@@ -1,7 +1,7 @@
 //! The awake role: `devdev-helper awake [sessions-count]` keeps the CPUs of a virtual machine from
 //! halting while a mount is busy. It is started below everything else (SCHED_IDLE), reads orders of
-//! one byte, `1` and `0`, and ends with its input. `sessions-count`: sessions are what the scheduler
-//! weighs here, not control groups.
+//! one byte, `1` and `0`, and ends with its input. `sessions-count`: the scheduler weighs sessions
+//! here, not control groups.
 //!
 //! Its session weighs next to nothing against others (autogroup). Where that cannot be had (control
 //! groups) it may take time from them: there a thread that was kept from running leaves its CPU
