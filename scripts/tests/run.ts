@@ -5,18 +5,27 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { type Failure, told, unnamed, within } from "./failures.ts";
 import { runners, type Counts, type Runner } from "./runners.ts";
+import { unsteady, worthRepeating } from "./unsteady.ts";
 
 interface Result extends Counts {
   name: string;
   seconds: number;
   problem?: string;
   failures: Failure[];
+  /** Tests that passed only at the second attempt. */
+  unsteady: string[];
 }
 
 const KILL_AFTER_MS = 10_000;
 
-function run(runner: Runner): Promise<{ output: string; code: number | null; timedOut: boolean }> {
-  const [program = "", ...args] = runner.command;
+interface Run {
+  output: string;
+  code: number | null;
+  timedOut: boolean;
+}
+
+function run(command: string[], timeoutMs: number): Promise<Run> {
+  const [program = "", ...args] = command;
   return new Promise((resolve) => {
     // A group of its own, so that a runner that hangs takes its children along.
     const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
@@ -37,7 +46,7 @@ function run(runner: Runner): Promise<{ output: string; code: number | null; tim
       timedOut = true;
       signal("SIGTERM");
       setTimeout(() => signal("SIGKILL"), KILL_AFTER_MS).unref();
-    }, runner.timeoutMs);
+    }, timeoutMs);
     child.stdout.setEncoding("utf8").on("data", show);
     child.stderr.setEncoding("utf8").on("data", show);
     child.on("error", (error) => {
@@ -55,19 +64,34 @@ function run(runner: Runner): Promise<{ output: string; code: number | null; tim
 async function measure(runner: Runner): Promise<Result> {
   console.log(`\n== ${runner.name}: ${runner.command.join(" ")}`);
   const started = Date.now();
-  const { output, code, timedOut } = await run(runner);
+  const { output, code, timedOut } = await run(runner.command, runner.timeoutMs);
   const counted = runner.count(output);
   const counts = counted ?? { passed: 0, failed: 0, skipped: 0 };
   const seconds = (Date.now() - started) / 1000;
-  const result: Result = { name: runner.name, seconds, failures: [], ...counts };
+  const result: Result = { name: runner.name, seconds, failures: [], unsteady: [], ...counts };
   const tests = counts.passed + counts.failed + counts.skipped;
   if (timedOut) result.problem = `stopped after ${runner.timeoutMs / 60_000} minutes`;
   else if (counted === undefined || (tests === 0 && !runner.gate))
     result.problem = "counted no test";
   else if (code !== 0 && counts.failed === 0) result.problem = `exit code ${code}`;
   if (result.problem !== undefined) result.failed += 1;
+  result.unsteady = unsteady(output);
+  if (result.problem === undefined && result.failed > 0) await repeat(runner, result, output);
   if (result.failed > 0) result.failures = within(runner.name, failures(runner, result, output));
   return result;
+}
+
+/** Gives tests that failed their second attempt, where the runner has not done so itself. */
+async function repeat(runner: Runner, result: Result, output: string): Promise<void> {
+  const names = worthRepeating(output);
+  if (runner.again === undefined || names.length !== result.failed) return;
+  console.log(`\n== ${runner.name}, once more: ${names.join(" ")}`);
+  const again = await run(runner.again(names), runner.timeoutMs);
+  const passed = runner.count(again.output)?.passed ?? 0;
+  if (again.timedOut || again.code !== 0 || passed < names.length) return;
+  result.passed += names.length;
+  result.failed = 0;
+  result.unsteady = names;
 }
 
 /** At least one, whatever the runner has said. */
@@ -104,6 +128,8 @@ for (const { name, passed, failed, skipped, seconds, problem } of results) {
 }
 for (const line of left) console.log(`a host mount was left behind: ${line}`);
 for (const line of told(results.flatMap((result) => result.failures))) console.log(line);
+for (const { name, unsteady: names } of results)
+  for (const test of names) console.log(`passed at the second attempt only: ${name}: ${test}`);
 const skips = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
 console.log(`${total.passed} passed, ${total.failed} failed${skips}`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

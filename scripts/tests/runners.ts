@@ -26,6 +26,8 @@ export interface Runner {
   count(output: string): Counts | undefined;
   /** Finds in its output what it says of the tests that failed. */
   failures(output: string): Failure[];
+  /** The command for a second attempt of these tests; without it what fails has failed. */
+  again?(names: string[]): string[];
 }
 
 const MINUTE = 60_000;
@@ -43,7 +45,12 @@ function vitest(project: string, options: VitestOptions): Runner {
   const { timeoutMs, name = project, workers = 1, args = [] } = options;
   const report = `node_modules/.cache/vitest-${name.replaceAll(" ", "-")}.json`;
   rmSync(report, { force: true });
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const reporters = [
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+    "--reporter=./scripts/tests/unsteady.ts",
+  ];
   return {
     name: `vitest ${name}`,
     command: [
@@ -53,6 +60,7 @@ function vitest(project: string, options: VitestOptions): Runner {
       "run",
       "--project",
       project,
+      "--retry=1",
     ].concat(reporters, args),
     timeoutMs,
     failures: vitestFailures,
@@ -138,8 +146,21 @@ const ALONE = ["large", "limits", "memory", "mount", "stats", "toolchains", "wat
 const OVER_RINGS = ["visibility", "both-sides", "library", "snapshots", "watchdog"];
 const CHECKS = ["rustfmt", "format", "tidy", "types", "lint", "clippy", "generated"];
 
-export function runners(): Runner[] {
+function cargo(name: string, what: string[], timeoutMs: number, ...env: string[]): Runner {
   const manifest = ["--manifest-path", "native/Cargo.toml"];
+  const command = ["env", ...env, "cargo", "test", "--locked", ...manifest, ...what];
+  return {
+    name,
+    command,
+    timeoutMs,
+    count: countCargo,
+    failures: cargoFailures,
+    again: (names) => [...command, "--", "--exact", ...names],
+  };
+}
+
+export function runners(): Runner[] {
+  const host = ["--package", "devdev-fuse", "--test", "host", "--no-fail-fast"];
   return [
     {
       name: "check",
@@ -149,27 +170,8 @@ export function runners(): Runner[] {
       count: countChecks,
       failures: checkFailures,
     },
-    {
-      name: "cargo",
-      command: ["cargo", "test", "--locked", ...manifest, "--workspace", "--no-fail-fast"],
-      timeoutMs: 15 * MINUTE,
-      count: countCargo,
-      failures: cargoFailures,
-    },
-    {
-      name: "io_uring",
-      command: [
-        "env",
-        "DEVDEV_TRANSPORT=io_uring",
-        "cargo",
-        "test",
-        "--locked",
-        ...manifest,
-      ].concat(["--package", "devdev-fuse", "--test", "host", "--no-fail-fast"]),
-      timeoutMs: 10 * MINUTE,
-      count: countCargo,
-      failures: cargoFailures,
-    },
+    cargo("cargo", ["--workspace", "--no-fail-fast"], 15 * MINUTE),
+    cargo("io_uring", host, 10 * MINUTE, "DEVDEV_TRANSPORT=io_uring"),
     // The same inputs each time: scripts/fuzz alone takes new ones.
     {
       name: "fuzz",

@@ -74,8 +74,9 @@ async function command({ transport, as }: Combination, all: Wanted): Promise<str
   const vitest = join(who.checkout, "node_modules/vitest/vitest.mjs");
   // Whoever runs them need not be able to write here: no bundled configuration, no cache.
   const args = ["run", "--root", who.checkout, "--configLoader", "runner", "--no-cache"];
-  const suites = [...args, "--project", "suites", ...all.patterns];
-  const argv = who.wrap(["env", "-i", ...set, node, vitest, ...suites]);
+  const reporter = `--reporter=${join(who.checkout, "scripts/tests/unsteady.ts")}`;
+  const suites = [...args, "--retry=1", "--reporter=default", reporter, "--project", "suites"];
+  const argv = who.wrap(["env", "-i", ...set, node, vitest, ...suites, ...all.patterns]);
   const ring = [join(CHECKOUT, "scripts/with-io-uring"), ...argv];
   return transport === "io_uring" && process.getuid?.() === 0 ? ring : argv;
 }
