@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -147,12 +147,14 @@ impl Gate {
             }
             std::hint::spin_loop();
         }
+        // One deadline for all: whoever finds it closed and steps back wakes us up, too.
+        let deadline = patience.map(|patience| Instant::now() + patience);
         let mut door = self.door.lock();
         while !self.is_empty() {
-            match patience {
+            match deadline {
                 None => self.drained.wait(&mut door),
-                Some(patience) => {
-                    if self.drained.wait_for(&mut door, patience).timed_out() {
+                Some(deadline) => {
+                    if self.drained.wait_until(&mut door, deadline).timed_out() {
                         return self.is_empty();
                     }
                 }
@@ -207,6 +209,8 @@ impl Drop for Closed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     #[test]
@@ -214,7 +218,7 @@ mod tests {
         let gate = Gate::new();
         let out = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let (inside, entered) = std::sync::mpsc::channel();
+            let (inside, entered) = mpsc::channel();
             let (gate, out) = (&gate, &out);
             scope.spawn(move || {
                 let _pass = gate.enter();
@@ -229,28 +233,40 @@ mod tests {
         assert!(gate.is_empty());
     }
 
-    // Somebody who stays inside for long holds up the closing one, not those who come meanwhile.
+    // Somebody who stays inside for long holds up the closing one, not those who come meanwhile:
+    // before the gate is closed for the second time it is open, and one who waited goes through.
     #[test]
     fn the_gate_opens_again_for_others_while_somebody_stays() {
         let gate = Gate::new();
-        let passed = AtomicBool::new(false);
+        let again = AtomicBool::new(false);
+        let long = Duration::from_secs(60);
         std::thread::scope(|scope| {
-            let (gate, passed) = (&gate, &passed);
+            let (gate, again) = (&gate, &again);
             let pass = gate.enter();
-            let closing = scope.spawn(|| drop(gate.close()));
-            while !gate.closed.load(Ordering::SeqCst) {
-                std::hint::spin_loop();
-            }
-            scope.spawn(|| {
-                drop(gate.enter());
-                passed.store(true, Ordering::SeqCst);
+            let (passed, came_through) = mpsc::channel();
+            let (report, reported) = mpsc::channel();
+            scope.spawn(move || {
+                let mut times = 0;
+                drop(gate.close_noting(|| {
+                    times += 1;
+                    if times == 2 {
+                        again.store(true, Ordering::SeqCst);
+                        report.send(came_through.recv_timeout(long)).unwrap();
+                    }
+                }));
             });
-            // Far below the time after which closing waits: 20 attempts.
-            while !passed.load(Ordering::SeqCst) && !closing.is_finished() {
-                std::thread::yield_now();
-            }
-            assert!(passed.load(Ordering::SeqCst));
+            scope.spawn(move || {
+                // (On a busy machine it may miss the time in which it is closed: then it comes later.)
+                while !gate.closed.load(Ordering::SeqCst) && !again.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                drop(gate.enter());
+                passed.send(()).ok();
+            });
+            // The one inside stays until the other has gone through.
+            let seen = reported.recv_timeout(2 * long);
             drop(pass);
+            assert_eq!(seen, Ok(Ok(())));
         });
     }
 
