@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -147,14 +147,13 @@ impl Gate {
             }
             std::hint::spin_loop();
         }
-        // One deadline for all: whoever finds it closed and steps back wakes us up, too.
-        let deadline = patience.map(|patience| Instant::now() + patience);
         let mut door = self.door.lock();
         while !self.is_empty() {
-            match deadline {
+            match patience {
                 None => self.drained.wait(&mut door),
-                Some(deadline) => {
-                    if self.drained.wait_until(&mut door, deadline).timed_out() {
+                // (Begins anew for each thread that finds it closed, steps back and waits.)
+                Some(patience) => {
+                    if self.drained.wait_for(&mut door, patience).timed_out() {
                         return self.is_empty();
                     }
                 }
@@ -256,7 +255,7 @@ mod tests {
                 }));
             });
             scope.spawn(move || {
-                // (On a busy machine it may miss the time in which it is closed: then it comes later.)
+                // (On a busy machine it may miss that it is closed: then it comes later.)
                 while !gate.closed.load(Ordering::SeqCst) && !again.load(Ordering::SeqCst) {
                     std::thread::yield_now();
                 }
