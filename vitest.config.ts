@@ -15,9 +15,9 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts"],
-          testTimeout: 30_000,
+          testTimeout: 120_000,
           // One second, its default, is little for a process tree on a busy machine.
-          expect: { poll: { timeout: 15_000 } },
+          expect: { poll: { timeout: 60_000 } },
         },
       },
       {
@@ -25,9 +25,9 @@ export default defineConfig({
           name: "suites",
           include: ["test/**/*.test.ts"],
           maxWorkers: workers,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
-          expect: { poll: { timeout: 15_000 } },
+          testTimeout: 240_000,
+          hookTimeout: 180_000,
+          expect: { poll: { timeout: 60_000 } },
           globalSetup: ["test/harness/global-setup.ts"],
         },
       },

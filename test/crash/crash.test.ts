@@ -44,6 +44,6 @@ mounting("kill -9", () => {
     expect(sum((report) => report.cutSnapshots)).toBeGreaterThan(0);
     expect(sum((report) => report.cutCheckpoints)).toBeGreaterThan(KILLS / 20);
     expect(sum((report) => report.cutMigrations)).toBeGreaterThan(0);
-    expect(Math.max(...reports.map((report) => report.slowestMountMs))).toBeLessThan(20_000);
-  }, 900_000);
+    expect(Math.max(...reports.map((report) => report.slowestMountMs))).toBeLessThan(30_000);
+  }, 1_800_000);
 });

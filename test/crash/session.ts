@@ -33,7 +33,7 @@ export class CrashSession {
   /** Mounts (which starts a daemon); returns how long that took. */
   async mount(...options: string[]): Promise<number> {
     const arguments_ = ["mount", ...options, this.devdev.mountPoint];
-    const result = await this.devdev.ok(arguments_, { timeoutMs: 30_000 });
+    const result = await this.devdev.ok(arguments_, { timeoutMs: 60_000 });
     this.daemon = findDaemon(this.devdev);
     this.killed = false;
     return result.durationMs;
@@ -47,7 +47,7 @@ export class CrashSession {
 
   agent(verb: string, directory: string, ...args: (string | number)[]): Promise<RunResult> {
     const command = this.#command(verb, directory, ...args.map(String));
-    return run(command, { env: this.devdev.env, timeoutMs: 30_000 });
+    return run(command, { env: this.devdev.env, timeoutMs: 60_000 });
   }
 
   async verify(directory = this.devdev.mountPoint): Promise<Verdict> {
@@ -71,7 +71,7 @@ export class CrashSession {
 
   /** Waits until the writer is at work. */
   async writing(): Promise<void> {
-    await until("the writer", () => this.journalEntries().length > 0, 30_000);
+    await until("the writer", () => this.journalEntries().length > 0, 60_000);
   }
 
   /** Number and time of each operation of the last writer. */
@@ -98,7 +98,7 @@ export class CrashSession {
   async mountWithFault(fault: string, between?: (store: string) => void): Promise<boolean> {
     await this.devdev.ok(["daemon", "stop"]);
     between?.(join(this.devdev.home, "store"));
-    const options = { timeoutMs: 30_000, env: { DEVDEV_FAULT: fault } };
+    const options = { timeoutMs: 60_000, env: { DEVDEV_FAULT: fault } };
     const result = await this.devdev.cli(["mount", this.devdev.mountPoint], options);
     if (result.code === 0) this.daemon = findDaemon(this.devdev);
     return result.code === 0;
@@ -110,7 +110,7 @@ export class CrashSession {
 
   /** Until the killed daemon is no more; it may linger while a thread of it waits. */
   async gone(): Promise<void> {
-    await until("the end of the killed daemon", () => !isAlive(this.daemon), 30_000);
+    await until("the end of the killed daemon", () => !isAlive(this.daemon), 60_000);
   }
 
   /**

@@ -9,10 +9,10 @@ import type { CrashSession, KnownSnapshot } from "./session.ts";
 
 /** A checkpoint starts within 2 s of the first change; the rest is a busy store's. */
 const PROMISE_MS = 2000;
-const STORE_MS = 8000;
+const STORE_MS = 20_000;
 const STORE_MS_PER_MEGABYTE = 60;
 /** Three checkpoints on a slow machine. */
-const FAULT_LIMIT_MS = 60_000;
+const FAULT_LIMIT_MS = 120_000;
 
 export class Work {
   readonly #session: CrashSession;

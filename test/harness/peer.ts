@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), "peer.py");
-const LIMIT_MS = 15_000;
+const LIMIT_MS = 60_000;
 const ERRNO = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 
 export class Peer implements AsyncDisposable {

@@ -27,7 +27,7 @@ export interface RunResult {
   durationMs: number;
 }
 
-const DEFAULT_TIMEOUT_MS = 100_000;
+const DEFAULT_TIMEOUT_MS = 200_000;
 
 /** Runs a command to its end; a failure is a result, not an exception. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
@@ -119,7 +119,7 @@ export function sleep(ms: number): Promise<void> {
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
-  limitMs = 30_000,
+  limitMs = 60_000,
 ): Promise<NonNullable<T>> {
   const end = performance.now() + limitMs;
   for (;;) {

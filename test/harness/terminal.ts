@@ -73,7 +73,7 @@ export class Terminal implements Disposable {
     }
   }
 
-  async ended(limitMs = 30_000): Promise<Ended> {
+  async ended(limitMs = 120_000): Promise<Ended> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), limitMs);
     if (this.#child.exitCode === null) await once(this.#child, "close");
     clearTimeout(timer);

@@ -47,7 +47,7 @@ forEachIdentity("large things", (who) => {
   test("sparse files of 100 GiB: holes, copies, snapshot, export, truncation", async () => {
     await step("sparse_create", "sparse");
     await step("sparse_copies", "sparse");
-    expect(await timed(() => take("sparse"))).toBeLessThan(15_000);
+    expect(await timed(() => take("sparse"))).toBeLessThan(60_000);
     const file = join(devdev().directory, "sparse.export");
     await devdev().ok(at(devdev(), "export", file, "sparse"));
     expect(statSync(file).size).toBeLessThan(MIB);

@@ -28,7 +28,7 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  const { status, stderr } = spawnSync(BIN, ["daemon", "stop"], { env, timeout: 30_000 });
+  const { status, stderr } = spawnSync(BIN, ["daemon", "stop"], { env, timeout: 120_000 });
   rmSync(directory, { recursive: true });
   if (status !== 0) throw new Error(`daemon stop ended with ${status}: ${String(stderr)}`);
 });
@@ -124,7 +124,7 @@ describe("the client", () => {
       await ws.fs.writeFile("/f", "text");
       console.log(ws.fs.readFileSync("/f", "utf8"));`;
     const argv = ["--input-type=module", "-e", script];
-    const ended = spawnSync(process.execPath, argv, { cwd: CHECKOUT, env, timeout: 15_000 });
+    const ended = spawnSync(process.execPath, argv, { cwd: CHECKOUT, env, timeout: 60_000 });
     expect([ended.status, String(ended.stdout), String(ended.stderr)]).toEqual([0, "text\n", ""]);
   });
 

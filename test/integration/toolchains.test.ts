@@ -30,7 +30,7 @@ forEachIdentity("toolchains", (who, as) => {
   test.skipIf(lacks("npm"))("npm install of a real project", async () => {
     await write("app/package.json", JSON.stringify(PACKAGE));
     const install = "cd app && npm install --no-audit --no-fund --loglevel=error";
-    await devdev().sh(install, { timeoutMs: 110_000 });
+    await devdev().sh(install, { timeoutMs: 220_000 });
     const { stdout } = await devdev().sh(`cd app && npm ls --depth=0 --parseable | wc -l
       node -e 'import("semver").then((s) => console.log(s.default.inc("1.2.3", "minor")))'
       node_modules/.bin/semver 1.0.0 2.0.0 -r '>1.5' && test -L node_modules/.bin/semver`);
@@ -63,12 +63,12 @@ forEachIdentity("toolchains", (who, as) => {
   test.skipIf(lacks("npm"))("npm's tree survives npm ci, with the profile node", async () => {
     const script =
       "cd app && npm ci --no-audit --no-fund --loglevel=error && ls node_modules/semver/index.js";
-    const options = { flags: ["--profile", "node"], timeoutMs: 110_000 };
+    const options = { flags: ["--profile", "node"], timeoutMs: 220_000 };
     const { stdout } = await devdev().sh(script, options);
     expect(stdout.trim().split("\n").at(-1)).toBe("node_modules/semver/index.js");
   });
 
-  test("cargo build of a crate with a dependency", { timeout: 200_000 }, async (context) => {
+  test("cargo build of a crate with a dependency", { timeout: 400_000 }, async (context) => {
     const { rustBin } = devdev().identity;
     if (rustBin === undefined) context.skip("no Rust toolchain is installed");
     await write(
@@ -81,7 +81,7 @@ forEachIdentity("toolchains", (who, as) => {
     );
     // Root has rustup in its home, where the profile finds it; the user gets the toolchain itself.
     const path = as === "user" && rustBin !== undefined ? ["--path", rustBin] : [];
-    const options = { flags: ["--profile", "rust", ...path], timeoutMs: 180_000 };
+    const options = { flags: ["--profile", "rust", ...path], timeoutMs: 380_000 };
     const { stdout } = await devdev().sh("cd crate && cargo build -q && cargo run -q", options);
     expect(stdout.trim()).toBe("42");
     const home = await devdev().sh("ls -d $HOME/.cargo/registry && cargo --version", options);
@@ -96,7 +96,7 @@ forEachIdentity("toolchains", (who, as) => {
        mkdir -p pkg && echo 'x = 41' > pkg/__init__.py
        python -c 'import sys, pkg; print(sys.prefix, pkg.x + 1)'
        ls pkg/__pycache__ | wc -l && pip --version`,
-      { timeoutMs: 100_000 },
+      { timeoutMs: 220_000 },
     );
     const [first, second, third] = stdout.trim().split("\n");
     expect(first).toBe(`${devdev().mountPoint}/env 42`);

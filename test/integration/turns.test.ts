@@ -197,7 +197,7 @@ forEachIdentity("turns", (who) => {
         "--",
         "sh",
         "-c",
-        "echo x > begun; sync; touch .devdev/tmp/up; sleep 60",
+        "echo x > begun; sync begun; touch .devdev/tmp/up; sleep 60",
       ),
     );
     await marked(devdev(), "up");

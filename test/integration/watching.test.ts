@@ -15,7 +15,7 @@ function fixture(devdev: Devdev, name: string, ...args: string[]): Promise<RunRe
   const { checkout } = devdev.identity;
   const program = ["python3", join(checkout, "test/fixtures", name), devdev.mountPoint, ...args];
   const env = { ...devdev.env, DEVDEV_BIN: join(checkout, "bin/devdev") };
-  return run(devdev.identity.wrap(program), { env, timeoutMs: 110_000 });
+  return run(devdev.identity.wrap(program), { env, timeoutMs: 220_000 });
 }
 
 /** Snapshots "one" and "two": a file says which it is. `replace`: another file each time. */
@@ -70,7 +70,7 @@ forEachIdentity("programs that watch files", (who) => {
       await devdev.sh(
         `mkdir -p app && cd app && echo '{"private":true}' > package.json && ${install}`,
         {
-          timeoutMs: 110_000,
+          timeoutMs: 220_000,
         },
       );
       const watcher = `import { readFileSync } from "node:fs";

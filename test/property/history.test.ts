@@ -2,13 +2,16 @@
 // listed or restored is what a full copy made at that moment has (S19, S21, S24, S26, S28). The
 // same seeds each time; scripts/property takes new ones and goes on for longer.
 
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { describe } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
 import { buildFsops, live } from "./fsops.ts";
 
 const seed = Number(process.env["DEVDEV_SEED"] ?? 1);
+
+// A build, where there is none yet.
+beforeAll(buildFsops, 600_000);
 
 forEachIdentity("histories", (who) => {
   test("S100 every state is what a full copy of it has", async () => {

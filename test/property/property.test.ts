@@ -2,7 +2,7 @@
 // the engine without a mount. The same seeds each time, so that a change is what makes it fail;
 // scripts/property takes new ones, which it prints, runs longer, and runs one seed again.
 
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { Devdev } from "../harness/devdev.ts";
 import { describe as report, must, type RunResult } from "../harness/run.ts";
 import { forEachIdentity } from "../harness/suite.ts";
@@ -31,6 +31,9 @@ function expectConformity(result: RunResult): void {
   if (calls.length === 0 || unexpected.length > 0) expect.fail(report(result));
   expect(said.some((line) => line.startsWith(`DIFFERENT: ${calls.length} of `))).toBe(true);
 }
+
+// A build, where there is none yet.
+beforeAll(buildFsops, 600_000);
 
 forEachIdentity("random operations", (who, as) => {
   const longer = as === "root" ? 1 : 0.6;

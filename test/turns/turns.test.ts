@@ -16,7 +16,7 @@ const SLACK_MS = 250;
 
 mounting("turns", () => {
   test("R131 the memory of 40 turns and 80 snapshots is that of the live tree", async () => {
-    const figures = await manyTurns(await identity(identityNames[0] ?? "user"), LOAD, 100_000);
+    const figures = await manyTurns(await identity(identityNames[0] ?? "user"), LOAD, 220_000);
     expect(problems(figures)).toEqual([]);
   });
 });

@@ -107,7 +107,7 @@ mod tests {
         drop(garbage);
         let start = Instant::now();
         while Arc::strong_count(&chunk) > 1 {
-            assert!(start.elapsed() < Duration::from_secs(10));
+            assert!(start.elapsed() < Duration::from_secs(60));
             std::thread::yield_now();
         }
     }

@@ -194,7 +194,7 @@ fn pinned() {
     vfs.wait_for(needs, Box::new(move |result| sender.send(result).unwrap()));
     assert!(woken.recv_timeout(Duration::from_millis(300)).is_err(), "nothing has changed");
     drop(frozen);
-    assert_eq!(woken.recv_timeout(Duration::from_secs(10)), Ok(Ok(())));
+    assert_eq!(woken.recv_timeout(Duration::from_secs(60)), Ok(Ok(())));
     for (at, data) in fill(2) {
         write(&vfs, node, at, &data).unwrap();
     }
@@ -204,7 +204,7 @@ fn pinned() {
     let wait = |needs| {
         let (sender, woken) = channel();
         vfs.wait_for(needs, Box::new(move |result| sender.send(result).unwrap()));
-        woken.recv_timeout(Duration::from_secs(20)).expect("a tree may be stored soon, or not")
+        woken.recv_timeout(Duration::from_secs(60)).expect("a tree may be stored soon, or not")
     };
     let result = (0..60).try_for_each(|n| {
         loop {

@@ -189,7 +189,7 @@ it("copies what a call is given before it returns (S41)", async () => {
   expect(vfs.fs.readFileSync("/first").equals(Buffer.alloc(200_000, "a"))).toBe(true);
 });
 
-it("serves many calls at once", { timeout: 60_000 }, async () => {
+it("serves many calls at once", { timeout: 240_000 }, async () => {
   using vfs = Vfs.create();
   const worker = async (n: number): Promise<void> => {
     const dir = `/w${n % 4}`;

@@ -38,7 +38,7 @@ async function churn(ws: Workspace, seed: number): Promise<void> {
   }
 }
 
-it("spares all that commits rely on while it runs", { timeout: 60_000 }, async () => {
+it("spares all that commits rely on while it runs", { timeout: 240_000 }, async () => {
   const all = await Promise.all(["a", "b", "c"].map((name) => host.create({ name })));
   const state = { done: false };
   const working = Promise.all(all.map((ws, i) => churn(ws, 3 + 2 * i))).finally(

@@ -61,7 +61,7 @@ const hostOptions = (dataDir: string) => ({
   },
 });
 
-it("keeps every promise through twenty kills", { timeout: 180_000 }, async () => {
+it("keeps every promise through twenty kills", { timeout: 400_000 }, async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "devdev-test-"));
   const promised: Promised[] = [];
   const phases = ["flush", "freeze", "persist", "commit", "restore"];

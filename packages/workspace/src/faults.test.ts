@@ -123,7 +123,7 @@ it("a restore that failed leaves the checkpoint of the state before", async () =
   expect(await ws.fs.readFile("/a", "utf8")).toBe("two");
 });
 
-it("a checkpoint in the background that fails is tried again", { timeout: 90_000 }, () => {
+it("a checkpoint in the background that fails is tried again", { timeout: 240_000 }, () => {
   const result = run(
     "fail:commit:1",
     `await ws.fs.writeFile("/a", "x".repeat(10000));

@@ -19,7 +19,7 @@ async function openHolding(phase: string): Promise<void> {
   host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
 }
 
-const held = () => vi.waitUntil(() => existsSync(join(dataDir, "go.held")), { timeout: 15_000 });
+const held = () => vi.waitUntil(() => existsSync(join(dataDir, "go.held")), { timeout: 60_000 });
 const goOn = () => writeFileSync(join(dataDir, "go"), "");
 
 beforeEach(() => {

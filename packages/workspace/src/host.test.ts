@@ -128,7 +128,7 @@ it("removes a workspace with its snapshots, and later its data", async () => {
   expect(await host.list()).toHaveLength(1);
 });
 
-it("shrinks the store by itself when a workspace was removed", { timeout: 150_000 }, async () => {
+it("shrinks the store by itself when a workspace was removed", { timeout: 240_000 }, async () => {
   const gone = await host.create({ name: "gone" });
   await gone.fs.writeFile("/large", randomBytes(8 << 20));
   await gone.close();

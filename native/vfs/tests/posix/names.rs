@@ -411,6 +411,7 @@ fn large_directories_have_no_quadratic_cost() {
     assert_eq!(fs.list(ROOT).len(), 100_000);
     (0..100_000).for_each(|n| fs.unlink(ROOT, format!("{n}").as_bytes()).unwrap());
     assert!(fs.list(ROOT).is_empty());
-    assert!(start.elapsed().as_secs() < 30);
+    // That would take hours.
+    assert!(start.elapsed().as_secs() < 300);
     fs.check();
 }

@@ -204,7 +204,7 @@ function explain(one: Case, expected: Seen, got: Seen): string {
 }
 
 describe.each(["sync", "promise"] as const)("%s form", (form) => {
-  it(`agrees with node:fs on ${cases.length} calls (S40)`, { timeout: 120_000 }, async () => {
+  it(`agrees with node:fs on ${cases.length} calls (S40)`, { timeout: 400_000 }, async () => {
     const differences: string[] = [];
     for (const [n, one] of cases.entries()) {
       if (excluded(one, form)) continue;

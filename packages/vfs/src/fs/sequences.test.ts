@@ -58,7 +58,7 @@ function outcome(fs: SyncFs, root: string, [name, ...args]: Step): unknown {
 }
 
 let runs = 0;
-it("agrees with node:fs on random sequences", { timeout: 120_000 }, () => {
+it("agrees with node:fs on random sequences", { timeout: 400_000 }, () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       // A directory above each root, because symlinks may lead out of it.
