@@ -878,6 +878,7 @@ module.exports.futimes = nativeBinding.futimes
 module.exports.futimesSync = nativeBinding.futimesSync
 module.exports.getxattr = nativeBinding.getxattr
 module.exports.getxattrSync = nativeBinding.getxattrSync
+module.exports.giveBackCode = nativeBinding.giveBackCode
 module.exports.graft = nativeBinding.graft
 module.exports.hostMounts = nativeBinding.hostMounts
 module.exports.hostTree = nativeBinding.hostTree

@@ -259,6 +259,12 @@ export declare function getxattr(engine: number, path: Uint8Array, name: Uint8Ar
 /** getxattr(2). */
 export declare function getxattrSync(engine: number, path: Uint8Array, name: Uint8Array): Buffer
 
+/**
+ * For a process that is nothing but a daemon: from now on code that is not in use does not stay
+ * resident. To be called at its start, before there is an engine.
+ */
+export declare function giveBackCode(): void
+
 /** A tree like `base`, which was frozen from the engine, with these paths as in `source`. */
 export declare function graft(number: number, base: number, source: number, paths: Array<GraftPath>): Promise<Grafted>
 

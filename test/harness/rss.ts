@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
-export function statusMiB(pid: number, field: "VmHWM" | "VmRSS"): number {
+export function statusMiB(pid: number, field: "VmHWM" | "VmRSS" | "RssFile"): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) / 1024;
 }

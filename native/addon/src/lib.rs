@@ -10,6 +10,8 @@ mod at_once;
 mod by_file;
 mod by_path;
 mod clock;
+#[cfg(target_os = "linux")]
+mod code;
 mod compare;
 mod engine;
 mod failed;

@@ -3,6 +3,7 @@
 
 import { errorToPlain } from "@devdev/errno";
 import { dataPaths } from "@devdev/protocol";
+import { giveBackCode } from "@devdev/workspace";
 import { Daemon } from "./daemon.js";
 
 const foreground = process.argv.includes("--foreground");
@@ -17,6 +18,7 @@ function tell(message: unknown): void {
 try {
   // A daemon keeps no directory busy.
   process.chdir("/");
+  giveBackCode();
   const daemon = await Daemon.start(dataPaths(), { foreground });
   tell({ listening: daemon.socket, pid: process.pid });
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {

@@ -12,6 +12,7 @@ export type {
   MountLogLevel,
   MountUser,
 } from "./host-mount.js";
+export { giveBackCode } from "./code.js";
 export { Tree } from "./tree.js";
 export type { TreeDiff } from "./tree-diff.js";
 export type { MergedBefore, TreeMerge, TreeMerged } from "./tree-merge.js";
