@@ -6,7 +6,7 @@ import type { RestoreOptions, SnapshotInfo } from "./workspace.js";
 
 /**
  * What can happen. `snapshot`: a state was kept, by somebody or by devdev itself; `exec`: a
- * recorded command (a turn) ended; `start`: how a workspace that came from elsewhere began.
+ * recorded command (a turn) ended; `start`: what a fork began with (`other`).
  */
 export type EventKind =
   | "snapshot"

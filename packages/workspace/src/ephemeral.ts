@@ -55,7 +55,10 @@ export function ephemeralParts(
       tree: Tree.attach(shared.handle),
     } as const;
     const forked = { ...options, name: naming.name ?? freshName(new Set()) };
-    return ephemeralParts(forked, shared, [...keeper.forked(point), base]);
+    const parts = ephemeralParts(forked, shared, [...keeper.forked(point), base]);
+    const detail = { other: { id, name } };
+    await parts.keeper.history.add({ kind: "start", at: parts.now(), detail });
+    return parts;
   };
   return { id, name, vfs, keeper, now, fork, ...defined({ writeback, autosnapshot, retention }) };
 }

@@ -16,6 +16,8 @@ import type { EventRow } from "@devdev/store";
 
 import { Comparison } from "./comparison.js";
 import type { Keeper } from "./keeper.js";
+import { isForks } from "./fork-start.js";
+import { beginning } from "./forking.js";
 import { emptyTree, load } from "./live-state.js";
 import { defined } from "./parts.js";
 import type { TimelineParts } from "./timeline.js";
@@ -92,7 +94,9 @@ export class HistoryView {
     const { keeper, vfs } = this.#parts;
     const tree = await load(vfs, keeper, after);
     try {
-      const old = before ? await keeper.tree(before.sequence, tree) : emptyTree();
+      // (Without a fork that is the empty tree.)
+      const start = before === undefined || before === "start";
+      const old = await (start ? beginning(keeper, tree) : keeper.tree(before.sequence, tree));
       return Comparison.of(old, tree, {});
     } catch (error) {
       tree.dispose();
@@ -132,7 +136,7 @@ export function findEvent(events: readonly EventRow[], number: number | undefine
 }
 
 interface Compared {
-  before: SnapshotInfo | undefined;
+  before: SnapshotInfo | "start" | undefined;
   after: SnapshotInfo;
 }
 
@@ -144,7 +148,10 @@ export function removed({ number }: EventRow): DevdevError {
   });
 }
 
-/** The states before and after an event; before the first one is the empty tree. */
+/**
+ * The states before and after an event; before the first one is the empty tree, or what a fork
+ * began with.
+ */
 export function sidesOf(
   events: readonly EventRow[],
   row: EventRow,
@@ -155,7 +162,8 @@ export function sidesOf(
   const { before: sequence, state } = row.detail as { before?: number; state?: string };
   const place: Place | undefined =
     sequence === undefined ? earlier : { number: 0, state: state ?? "", snapshots: [sequence] };
-  const before = place && snapshotOf(all, place);
+  const start = place && isForks(events, place.number) ? "start" : undefined;
+  const before = place && (snapshotOf(all, place) ?? start);
   if (!after || (place && !before)) return { gone: true };
   return { before, after };
 }

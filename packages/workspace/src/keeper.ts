@@ -63,8 +63,11 @@ export interface Keeper {
   hurry(): void;
   /** The tree of a snapshot, sharing with `reference` what is equal; the caller disposes of it. */
   tree(sequence: number, reference?: Tree): Promise<Tree>;
-  /** Makes a snapshot the state to come back to; returns what takes that back. */
-  rebase(sequence: number, at: number): Promise<() => Promise<void>>;
+  /**
+   * Makes a snapshot the state to come back to; returns what takes that back. `nextIno`: all inode
+   * numbers below it have been given out.
+   */
+  rebase(sequence: number, at: number, nextIno: number): Promise<() => Promise<void>>;
   /** Forks, the newest last, then merges. */
   bases(): Promise<Base[]>;
   /** This workspace has all of `tree` now, which the other one's keeper has just kept. */

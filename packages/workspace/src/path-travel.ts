@@ -86,7 +86,9 @@ export class PathTravel {
         turn === undefined ? await this.#lastThatDid(events, asked) : findEvent(events, turn);
       const sides = sidesOf(events, row, await this.#timeline.snapshots());
       if (row.state === undefined || "gone" in sides || !sides.before) throw removed(row);
-      using source = await this.#timeline.load(sides.before);
+      using source = await (sides.before === "start"
+        ? this.#travel.fork.beginning()
+        : this.#timeline.load(sides.before));
       using after = await keeper.tree(sides.after.sequence, source);
       const effects = await source.diff(after, { withinRenamed: true });
       const selected = select(effects, asked, row);
@@ -160,7 +162,7 @@ export class PathTravel {
     const described = { automatic: true, message };
     const info = await this.#timeline.keep(made, undefined, described, { made: true });
     const takeBack = async (): Promise<void> => {
-      await keeper.rebase(saved.info.sequence, now());
+      await keeper.rebase(saved.info.sequence, now(), made.nextIno);
       await keeper.removeSnapshot(info.sequence);
       await this.#timeline.publish();
     };

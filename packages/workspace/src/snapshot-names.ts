@@ -2,6 +2,7 @@
 // one.
 
 import { argumentError, DevdevError } from "@devdev/errno";
+import type { SnapshotInfo } from "@devdev/protocol";
 
 /** What names need to know of a snapshot. */
 export interface Named {
@@ -77,4 +78,12 @@ function list(all: readonly Named[]): string {
     name ? `${name} (${id.slice(0, 12)})` : id.slice(0, 12),
   );
   return texts.join(", ") + (all.length > shown.length ? ", ..." : "");
+}
+
+/** What the history says of a snapshot also when it is gone. */
+export function nameOf({
+  name,
+  message,
+}: Pick<SnapshotInfo, "name" | "message">): Record<string, unknown> {
+  return { ...(name !== undefined && { name }), ...(message !== undefined && { message }) };
 }

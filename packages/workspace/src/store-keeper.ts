@@ -97,10 +97,11 @@ export class StoreKeeper implements Keeper {
     return tree.loadThrough(this.#vfs);
   }
 
-  async rebase(sequence: number, at: number): Promise<() => Promise<void>> {
+  async rebase(sequence: number, at: number, nextIno: number): Promise<() => Promise<void>> {
     const before = (await this.#store.workspace(this.#workspace))?.checkpoint;
     const { root, createdAt } = await this.#row(sequence);
-    await this.#store.setCheckpoint(this.#workspace, { root, at }, createdAt);
+    const back = { mergesUntil: createdAt, nextIno };
+    await this.#store.setCheckpoint(this.#workspace, { root, at }, back);
     // Merges that it forgot stay so: the next one begins at an older state, which it may.
     return async () => {
       if (before) await this.#store.setCheckpoint(this.#workspace, before);

@@ -12,13 +12,12 @@ import type { Tree } from "@devdev/vfs";
 
 import { passPhase } from "./fault.js";
 import { freeze } from "./live-state.js";
+import { ForkStart, isForks } from "./fork-start.js";
 import { positive } from "./parts.js";
-import { findSnapshot } from "./snapshot-names.js";
+import { findSnapshot, nameOf } from "./snapshot-names.js";
 import type { Timeline, TimelineParts } from "./timeline.js";
 import { changedSinceUndo, nothingTo } from "./travel-refusals.js";
 import { along, type Place, unsaved, walk } from "./walk.js";
-
-const A = { undo: "an undo", redo: "a redo" } as const;
 
 /** The live state as it is kept. */
 export interface Saved {
@@ -33,7 +32,8 @@ export interface Saved {
 
 /** Where to go, and what is said of it in the history. */
 export interface Journey {
-  target: SnapshotInfo;
+  /** Called when it is certain that it may be gone to. */
+  target: () => Promise<SnapshotInfo>;
   tree: Tree;
   event: { kind: string; parent?: number | undefined; detail: Record<string, unknown> };
   /** Keeps the state before; what it adds is not what the store comes back to, but the target. */
@@ -41,13 +41,22 @@ export interface Journey {
   options: RestoreOptions;
 }
 
+interface Arrived {
+  target: SnapshotInfo;
+  saved: Saved;
+  filesChanged: number;
+}
+
 export class Travel {
   readonly #parts: TimelineParts;
   readonly #timeline: Timeline;
+  /** Where its history begins. */
+  readonly fork: ForkStart;
 
   constructor(parts: TimelineParts, timeline: Timeline) {
     this.#parts = parts;
     this.#timeline = timeline;
+    this.fork = new ForkStart(parts, timeline);
   }
 
   restore(ref: string | number, options: RestoreOptions): Promise<RestoreResult> {
@@ -56,8 +65,8 @@ export class Travel {
       const target = findSnapshot(await this.#timeline.snapshots(), ref);
       using tree = await this.#timeline.load(target);
       const message = `before the restore of ${target.name ?? target.id.slice(0, 12)}`;
-      const { saved, filesChanged } = await this.go({
-        target,
+      const { saved, filesChanged } = await this.#go({
+        target: async () => target,
         tree,
         event: { kind: "restore", parent: await this.#eventOf(target), detail: nameOf(target) },
         save: (comeBackTo) => this.save(message, { always: true, comeBackTo }),
@@ -79,23 +88,32 @@ export class Travel {
 
   #move(kind: "undo" | "redo", steps: number, options: RestoreOptions): Promise<TravelResult> {
     const started = performance.now();
+    const message = kind === "undo" ? "before an undo" : "before a redo";
     return this.#timeline.alone(async () => {
-      const line = walk(await this.#parts.keeper.history.all());
+      const events = await this.#parts.keeper.history.all();
+      const line = walk(events, await this.fork.began());
       const changed = (await this.#liveId()) !== line.current?.state;
       if (kind === "redo" && changed && line.forth.length > 0) throw changedSinceUndo();
       const { back, forth } = changed ? unsaved(line) : line;
       const all = await this.#timeline.snapshots();
-      const there = (place: Place): boolean => snapshotOf(all, place) !== undefined;
+      const there = (place: Place): boolean =>
+        snapshotOf(all, place) !== undefined || isForks(events, place.number);
       const places = kind === "undo" ? back : forth;
       const place = along(places, steps, there);
-      const target = place && snapshotOf(all, place);
-      if (!target) throw nothingTo(kind, places.filter(there).length);
-      using tree = await this.#timeline.load(target);
-      const { saved, filesChanged } = await this.go({
-        target,
+      if (!place) throw nothingTo(kind, places.filter(there).length);
+      const known = snapshotOf(all, place);
+      using tree = await (known ? this.#timeline.load(known) : this.fork.beginning());
+      let kept: Saved | undefined;
+      const { target, saved, filesChanged } = await this.#go({
+        target: async () => {
+          if (known) return known;
+          kept = await this.save(message);
+          kept.tree.dispose();
+          return this.fork.keep(tree, kept.info);
+        },
         tree,
         event: { kind, parent: place.number, detail: { to: place.number, steps } },
-        save: (comeBackTo) => this.save(`before ${A[kind]}`, { comeBackTo }),
+        save: (comeBackTo) => this.save(message, { comeBackTo }),
         options,
       });
       const durationMs = performance.now() - started;
@@ -103,7 +121,7 @@ export class Travel {
         id: target.id,
         to: place.number,
         steps,
-        ...(saved.added && { saved: saved.info }),
+        ...((kept ?? saved).added && { saved: saved.info }),
         filesChanged,
         durationMs,
       };
@@ -111,13 +129,15 @@ export class Travel {
   }
 
   /** Goes there. The caller has the mutex. */
-  async go(journey: Journey): Promise<{ saved: Saved; filesChanged: number }> {
+  async #go(journey: Journey): Promise<Arrived> {
     const { checkpointer, commands, keeper, now } = this.#parts;
-    const { target, tree, event, options } = journey;
+    const { tree, event, options } = journey;
     const goOn = await checkpointer.meanwhile(() => commands.makeWay(options));
+    let target: SnapshotInfo;
     let saved: Saved;
     try {
-      saved = await this.#switch(journey);
+      target = await journey.target();
+      saved = await this.#switch(journey, target);
     } finally {
       goOn();
     }
@@ -131,7 +151,7 @@ export class Travel {
       state: target.id,
       detail,
     });
-    return { saved, filesChanged: await before.countChanges(tree) };
+    return { target, saved, filesChanged: await before.countChanges(tree) };
   }
 
   /**
@@ -180,7 +200,7 @@ export class Travel {
    * Keeps the state before, then makes `tree` the live state. The store comes first, in one step: a
    * crash in between brings the target back, an error takes everything back.
    */
-  async #switch({ target, tree, save }: Journey): Promise<Saved> {
+  async #switch({ tree, save }: Journey, target: SnapshotInfo): Promise<Saved> {
     const { vfs, checkpointer } = this.#parts;
     const saved = await save(target.sequence);
     try {
@@ -198,15 +218,16 @@ export class Travel {
   }
 
   /** Makes the target the state to come back to, where that was not done with the state before. */
-  async #rebase(target: SnapshotInfo, { info, added }: Saved): Promise<void> {
+  async #rebase(target: SnapshotInfo, { info, added, tree }: Saved): Promise<void> {
     const { keeper, now } = this.#parts;
-    const takeBack = added ? undefined : await keeper.rebase(target.sequence, now());
+    const { nextIno } = tree;
+    const takeBack = added ? undefined : await keeper.rebase(target.sequence, now(), nextIno);
     try {
       passPhase("restore");
     } catch (error) {
       if (takeBack) await takeBack();
       else {
-        await keeper.rebase(info.sequence, now());
+        await keeper.rebase(info.sequence, now(), nextIno);
         await keeper.removeSnapshot(info.sequence);
         await this.#timeline.publish();
       }
@@ -223,9 +244,4 @@ export function snapshotOf(
   return (
     all.find(({ sequence }) => snapshots.includes(sequence)) ?? all.find(({ id }) => id === state)
   );
-}
-
-/** What the history says of a snapshot also when it is gone. */
-export function nameOf({ name, message }: SnapshotInfo): Record<string, unknown> {
-  return { ...(name !== undefined && { name }), ...(message !== undefined && { message }) };
 }

@@ -11,12 +11,18 @@ function history(...texts: string[]): EventRow[] {
     const [kind = "", what = ""] = text.split(" ");
     const moves = kind === "undo" || kind === "redo";
     const row = { workspace: "w", number: n + 1, kind, at: n, snapshot: n + 1 };
+    if (kind === "start") return { ...row, detail: {} };
     return moves ? { ...row, detail: { to: Number(what) } } : { ...row, state: what, detail: {} };
   });
 }
 
 function shown(...texts: string[]): string {
-  const { current, back, forth } = walk(history(...texts));
+  return shownFrom(undefined, ...texts);
+}
+
+/** `began`: what a fork began with. */
+function shownFrom(began: string | undefined, ...texts: string[]): string {
+  const { current, back, forth } = walk(history(...texts), began);
   const names = (places: Array<{ state: string }>): string =>
     places.map(({ state }) => state).join("");
   return `${names(back)}[${current?.state ?? ""}]${names(forth.toReversed())}`;
@@ -36,6 +42,16 @@ it("goes forth again until something new happens", () => {
   expect(shown(...made, "undo 1", "redo 2")).toBe("a[b]c");
   expect(shown(...made, "undo 1", "exec a")).toBe("[a]bc");
   expect(shown(...made, "undo 1", "exec d")).toBe("a[d]");
+});
+
+it("begins, in a fork, with what that was forked from (S161)", () => {
+  expect(shownFrom("a", "start")).toBe("[a]");
+  expect(shownFrom("a", "start", "snapshot a", "exec b")).toBe("a[b]");
+  expect(shownFrom("a", "start", "exec b", "undo 1")).toBe("[a]b");
+  expect(shownFrom("a", "start", "exec b", "undo 1", "redo 2")).toBe("a[b]");
+  expect(shownFrom("a", "start", "exec b", "undo 1", "exec c")).toBe("a[c]");
+  // Its state is not always asked for: then it is a place of its own.
+  expect(shown("start", "snapshot a", "exec b", "undo 1")).toBe("[]ab");
 });
 
 it("takes an undo that has no place to go to for a state of its own", () => {

@@ -3,8 +3,12 @@
 //
 // Whatever changed the state goes on the way back, and ends what could be redone; a restore is such
 // a change, so undoing it leads to the state before it. Undo and redo only move along that line.
+// A fork's line begins with what it was forked from.
 
 import type { EventRow } from "@devdev/store";
+
+/** The state of a place of which only the number is known. */
+const UNKNOWN = "";
 
 /** A state of the workspace, and the event that made it. */
 export interface Place {
@@ -23,13 +27,14 @@ export interface Walk {
   forth: Place[];
 }
 
-export function walk(events: readonly EventRow[]): Walk {
+/** `began`: what a fork began with, where that is known; no event says so. */
+export function walk(events: readonly EventRow[], began = UNKNOWN): Walk {
   const line: Walk = { current: undefined, back: [], forth: [] };
   for (const event of events) {
-    const to = event.detail["to"];
-    if (event.kind === "undo" && moved(line, line.back, line.forth, to)) continue;
-    if (event.kind === "redo" && moved(line, line.forth, line.back, to)) continue;
-    if (event.state !== undefined) arrive(line, placeOf(event, event.state));
+    if (event.kind === "undo" && moved(line, line.back, line.forth, event)) continue;
+    if (event.kind === "redo" && moved(line, line.forth, line.back, event)) continue;
+    if (event.kind === "start") arrive(line, placeOf(event, began));
+    else if (event.state !== undefined) arrive(line, placeOf(event, event.state));
   }
   return line;
 }
@@ -67,11 +72,13 @@ function arrive(line: Walk, place: Place): void {
 }
 
 /** Moves to the place of that event; false when it is not on this side. */
-function moved(line: Walk, from: Place[], onto: Place[], to: unknown): boolean {
+function moved(line: Walk, from: Place[], onto: Place[], { detail, state }: EventRow): boolean {
+  const to = detail["to"];
   if (typeof to !== "number" || !from.some(({ number }) => number === to)) return false;
   while (line.current?.number !== to) {
     if (line.current) onto.push(line.current);
     line.current = from.pop();
   }
+  if (line.current.state === UNKNOWN && state !== undefined) line.current.state = state;
   return true;
 }

@@ -97,6 +97,7 @@ export function numberOf(text: string): number {
 function markOf({ kind, current, snapshot, paths }: HistoryEvent): string | undefined {
   if (current) return "@";
   const moved = (kind === "undo" || kind === "redo") && paths === undefined;
+  if (kind === "start") return "*";
   return moved || snapshot === undefined ? undefined : "*";
 }
 

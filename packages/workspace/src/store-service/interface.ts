@@ -37,6 +37,14 @@ export interface PersistRequest {
   background?: boolean;
 }
 
+/** Of a checkpoint that is an older state. */
+export interface GoingBack {
+  /** It becomes what it was then, and has nothing of later merges. */
+  mergesUntil?: number;
+  /** All inode numbers below this one have been given out meanwhile. */
+  nextIno?: number;
+}
+
 /** An event of which the store knows the snapshot; `ends`: the open turn that it is the end of. */
 export type SnapshotEvent = Omit<NewEvent, "workspace" | "snapshot" | "state"> & { ends?: number };
 
@@ -98,8 +106,7 @@ export interface WriterCalls {
   hurry(workspace: string): void;
   /** Nobody wants any more what is persisted for this workspace: it fails with ECANCELED. */
   giveUp(workspace: string): void;
-  /** `mergesUntil` as in a PersistRequest. */
-  setCheckpoint(workspace: string, checkpoint: Checkpoint, mergesUntil?: number): void;
+  setCheckpoint(workspace: string, checkpoint: Checkpoint, back?: GoingBack): void;
   /** Repairs what a check found; `open`: workspaces whose live state is in memory. */
   repair(
     damage: Damage,

@@ -1,9 +1,17 @@
 // What the writer does for forks and merges: rows only. A fork begins with a tree that the store
 // has as a whole, so it copies nothing, and it is durable with one transaction.
 
-import { type Checkpoint, type NewWorkspace, type Store, StoreError } from "@devdev/store";
+import {
+  type Checkpoint,
+  type NewEvent,
+  type NewWorkspace,
+  type Store,
+  StoreError,
+} from "@devdev/store";
 
-import type { ForkPoint } from "./interface.js";
+import { numberedFrom } from "./inode-numbers.js";
+import type { ForkPoint, GoingBack } from "./interface.js";
+import { ADDED } from "./persist.js";
 
 /** Makes the workspace of `row`, with what it has in common with its source and all before that. */
 export function fork(store: Store, row: NewWorkspace, point: ForkPoint): Checkpoint {
@@ -22,8 +30,17 @@ export function fork(store: Store, row: NewWorkspace, point: ForkPoint): Checkpo
     }
     const { id: other, name } = source;
     metadata.setBase({ workspace: row.id, other, name, kind: "fork", root, at: point.at });
+    metadata.history.addEvent(startOf(row, { id: other, name }));
     return checkpoint;
   });
+}
+
+/** How the history of a fork begins: without a state, which is that of its base. */
+function startOf(
+  { id: workspace, createdAt: at }: NewWorkspace,
+  other: { id: string; name: string },
+): NewEvent {
+  return { workspace, kind: "start", at, detail: { other } };
 }
 
 /** Notes that `workspace` has all that the checkpoint of `other` has. */
@@ -38,18 +55,22 @@ export function noteMerge(store: Store, workspace: string, other: string, at: nu
 }
 
 /**
- * A workspace goes back, perhaps to before merges: it has nothing of those later than
- * `mergesUntil`.
+ * A workspace goes back, perhaps to before merges. `protect` hears of the root before anything
+ * refers to it.
  */
 export function setCheckpoint(
   store: Store,
   workspace: string,
   checkpoint: Checkpoint,
-  mergesUntil: number | undefined,
+  { mergesUntil, nextIno = 0 }: GoingBack,
+  protect: (ids: Uint8Array) => void,
 ): void {
   const { metadata } = store;
   store.transaction(() => {
-    metadata.setCheckpoint(workspace, checkpoint);
+    const { root, added } = numberedFrom(metadata, checkpoint.root, nextIno);
+    protect(root);
+    if (added > 0) metadata.setCounter(ADDED, metadata.counter(ADDED) + added);
+    metadata.setCheckpoint(workspace, { ...checkpoint, root });
     if (mergesUntil !== undefined) metadata.removeMerges(workspace, mergesUntil);
   });
 }

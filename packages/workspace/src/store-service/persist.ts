@@ -9,6 +9,7 @@ import { PersistJob, Tree } from "@devdev/vfs";
 import type { Pace, StoreObject } from "@devdev/vfs";
 
 import { passPhase } from "../fault.js";
+import { numberedFrom } from "./inode-numbers.js";
 import type { PersistRequest, PersistResult, SnapshotEvent } from "./interface.js";
 
 /** In the background, so that a hurry takes effect soon; else larger ones. */
@@ -79,7 +80,7 @@ export class Persisting {
       this.#put(() => this.#store.metadata.putPages(last));
       last = await this.#pages(job);
     }
-    const result = this.#commit(job.root(), together, last);
+    const result = this.#commit(job.root(), together, last, tree.nextIno);
     job.committed();
     return result;
   }
@@ -111,7 +112,12 @@ export class Persisting {
     this.#added += added;
   }
 
-  #commit(root: Uint8Array, blocks: StoreObject[], pages: StoreObject[]): PersistResult {
+  #commit(
+    root: Uint8Array,
+    blocks: StoreObject[],
+    pages: StoreObject[],
+    nextIno: number,
+  ): PersistResult {
     const { workspace, at, snapshot, event, checkpoint = root, mergesUntil } = this.#request;
     const { metadata } = this.#store;
     if (this.#givenUp) throw new DevdevError("ECANCELED", "nobody waits for this any more");
@@ -123,11 +129,13 @@ export class Persisting {
       }
       added += metadata.putPages(pages);
       passPhase("persist");
-      this.#count(added);
+      const live = numberedFrom(metadata, checkpoint, nextIno);
+      this.#rely(live.root);
+      this.#count(added + live.added);
       // INVARIANT: what the live tree holds as stored is reachable from the checkpoint, so a
       // snapshot, after which the tree counts as stored, replaces it too (or is itself what it is
       // reachable from).
-      metadata.setCheckpoint(workspace, { root: checkpoint, at });
+      metadata.setCheckpoint(workspace, { root: live.root, at });
       if (mergesUntil !== undefined) metadata.removeMerges(workspace, mergesUntil);
       const full: NewSnapshot | undefined = snapshot && { ...snapshot, workspace, root };
       const kept = full && metadata.addSnapshot(full);

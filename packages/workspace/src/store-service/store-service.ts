@@ -18,6 +18,7 @@ import { Loans } from "./loans.js";
 import { Quota } from "./quota.js";
 import type {
   ForkPoint,
+  GoingBack,
   ListedWorkspace,
   PersistRequest,
   PersistResult,
@@ -170,9 +171,8 @@ export class StoreService {
     this.#writer.call("giveUp", workspace).catch(() => undefined);
   }
 
-  /** `mergesUntil`: it goes back to what it was then, and has nothing of later merges. */
-  setCheckpoint(workspace: string, checkpoint: Checkpoint, mergesUntil?: number): Promise<void> {
-    return this.#writer.call("setCheckpoint", workspace, checkpoint, mergesUntil);
+  setCheckpoint(workspace: string, checkpoint: Checkpoint, back?: GoingBack): Promise<void> {
+    return this.#writer.call("setCheckpoint", workspace, checkpoint, back);
   }
 
   /** The tree of a root, sharing with `reference` what is equal. */

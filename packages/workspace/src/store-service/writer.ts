@@ -110,8 +110,11 @@ serveCalls<WriterCalls>(parentPort, {
     opened()
       .of(workspace)
       .forEach((each) => each.giveUp()),
-  setCheckpoint: (id, checkpoint, mergesUntil) =>
-    rows((store) => setCheckpoint(store, id, checkpoint, mergesUntil)),
+  setCheckpoint: (id, checkpoint, back = {}) => {
+    const { upkeep } = opened();
+    const protect = (ids: Uint8Array): void => upkeep.protect(ids);
+    rows((store) => setCheckpoint(store, id, checkpoint, back, protect));
+  },
   repair: (damage, options) => {
     const { store, upkeep } = opened();
     const protect = (ids: Uint8Array): void => upkeep.protect(ids);
