@@ -1,12 +1,16 @@
 // A difference as JSON, written as it comes: as one value it could be longer than a string may be.
 
-import { type DiffEntry, type DiffPiece, type DiffStat, pathOf } from "@devdev/protocol";
+import { pathOf, type ShownPiece } from "@devdev/protocol";
+
+/** Items that become one string. */
+const PART = 1000;
 
 /**
- * What JSON.stringify with an indent of 2 gives for a DiffResult; what fails at once gives nothing.
+ * What JSON.stringify with an indent of 2 gives for a DiffResult, or for a ShownEvent; what fails
+ * at once gives nothing.
  */
 export async function* diffJson(
-  pieces: AsyncIterable<DiffPiece>,
+  pieces: AsyncIterable<ShownPiece>,
   { stat, patch }: { stat: boolean; patch: boolean },
 ): AsyncGenerator<string> {
   const [entries, stats] = [new JsonList("entries"), new JsonList("stats")];
@@ -14,6 +18,10 @@ export async function* diffJson(
   let list = entries;
   let head = `{\n${entries.begin()}`;
   for await (const piece of pieces) {
+    if (piece.event) {
+      const fields = JSON.stringify(piece.event, null, 2).slice("{\n".length, -"\n}".length);
+      head = `{\n${fields},\n${entries.begin()}`;
+    }
     if (piece.stats && list === entries) {
       head += `${entries.end()},\n${stats.begin()}`;
       list = stats;
@@ -25,6 +33,22 @@ export async function* diffJson(
   yield head + list.end();
   if (stat && list === entries) yield `,\n${stats.begin()}${stats.end()}`;
   if (patch) yield `,\n  "patch": ${indented(pathOf(Buffer.concat(text)))}`;
+  yield "\n}\n";
+}
+
+/** The same for any object; of its lists a part at a time. */
+export function* jsonOf(value: object): Generator<string> {
+  let before = "{\n";
+  for (const [name, field] of Object.entries(value)) {
+    if (Array.isArray(field)) {
+      const list = new JsonList(name);
+      yield before + list.begin();
+      for (let at = 0; at < field.length; at += PART) yield list.add(field.slice(at, at + PART));
+      yield list.end();
+    } else if (field !== undefined) yield `${before}  ${JSON.stringify(name)}: ${indented(field)}`;
+    else continue;
+    before = ",\n";
+  }
   yield "\n}\n";
 }
 
@@ -40,7 +64,7 @@ class JsonList {
     return `  ${JSON.stringify(this.#name)}: [`;
   }
 
-  add(items: ReadonlyArray<DiffEntry | DiffStat>): string {
+  add(items: readonly unknown[]): string {
     if (items.length === 0) return "";
     const before = this.#isEmpty ? "" : ",";
     this.#isEmpty = false;

@@ -24,7 +24,6 @@ const GOES_ON: ReadonlySet<Method> = new Set<Method>([
   "snapshot/take",
   "snapshot/restore",
   "workspace/fork",
-  "workspace/merge",
   "history/undo",
   "history/redo",
   "daemon/stop",
@@ -56,10 +55,7 @@ export class Session implements Disposable {
     const interrupt = (): void => {
       const limit = CANCELLABLE.has(method) ? CANCEL_LIMIT_MS : 0;
       this.#progress.report({ token: "", stage: "cancelling" });
-      if (GOES_ON.has(method)) {
-        this.#progress.wipe();
-        warning("the daemon completes this all the same", { json: this.#options.json ?? false });
-      }
+      if (GOES_ON.has(method)) this.#saysItGoesOn();
       setTimeout(() => interrupted.reject(new Interrupted()), limit).unref();
     };
     signal.addEventListener("abort", interrupt);
@@ -74,15 +70,27 @@ export class Session implements Disposable {
     }
   }
 
-  /** What takes a connection of its own: ended by Ctrl-C, and with progress as in calls. */
+  #saysItGoesOn(): void {
+    this.#progress.wipe();
+    warning("the daemon completes this all the same", { json: this.#options.json ?? false });
+  }
+
+  /**
+   * What takes a connection of its own: ended by Ctrl-C, and with progress as in calls. `goesOn`:
+   * the daemon completes it all the same.
+   */
   async run<T>(
     work: (signal: AbortSignal, report: (stage: string, done?: number) => void) => Promise<T>,
+    { goesOn = false }: { goesOn?: boolean } = {},
   ): Promise<T> {
     const { signal } = this.#interrupted;
     const report = (stage: string, done?: number): void =>
       this.#progress.report({ token: "", stage, ...(done !== undefined && { done }) });
     const interrupted = Promise.withResolvers<never>();
-    signal.addEventListener("abort", () => interrupted.reject(new Interrupted()));
+    signal.addEventListener("abort", () => {
+      if (goesOn) this.#saysItGoesOn();
+      interrupted.reject(new Interrupted());
+    });
     try {
       return await Promise.race([work(signal, report), interrupted.promise]);
     } catch (error) {

@@ -14,4 +14,10 @@ export { RemoteProcess, type RemoteCommand } from "./remote-process.js";
 export { RemoteWorkspace } from "./remote-workspace.js";
 export { type CallOptions, RpcClient } from "./rpc-client.js";
 export { comparedBy } from "./compared.js";
-export { importPieces, receive, receiveDiff, type TransferOptions } from "./transfer.js";
+export {
+  importPieces,
+  receive,
+  receiveDiff,
+  receiveMerge,
+  type TransferOptions,
+} from "./transfer.js";

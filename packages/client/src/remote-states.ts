@@ -1,7 +1,7 @@
 // The part of a RemoteWorkspace that is about its states in time: snapshots, the history, going
 // back and forth in it, comparing.
 
-import { gatherDiff, pathOf } from "@devdev/protocol";
+import { gatherDiff, gatherShown, pathOf } from "@devdev/protocol";
 import type {
   BytePath,
   DiffOptions,
@@ -92,7 +92,9 @@ export abstract class RemoteStates {
   }
 
   show(turn?: number, options: ShowOptions = {}): Promise<ShownEvent> {
-    return this.call("history/show", { ...(turn !== undefined && { turn }), ...options });
+    const asked = { ...(turn !== undefined && { turn }), ...options };
+    const open = { kind: "show", workspace: this.id, ...asked } as const;
+    return gatherShown(receiveDiff(open, this.#reached.connect), options);
   }
 
   undo(options: UndoOptions = {}): Promise<TravelResult> {

@@ -36,6 +36,7 @@ import {
 } from "./remote-making.js";
 import type { RpcClient } from "./rpc-client.js";
 import { SyncChannel } from "./sync-channel.js";
+import { receiveMerge } from "./transfer.js";
 
 export class RemoteWorkspace extends RemoteStates implements Workspace {
   readonly name: string;
@@ -160,7 +161,7 @@ export class RemoteWorkspace extends RemoteStates implements Workspace {
   }
 
   merge(fork: Workspace, options: MergeOptions = {}): Promise<MergeResult> {
-    return this.call("workspace/merge", { fork: fork.id, ...options });
+    return receiveMerge({ workspace: this.id, fork: fork.id, ...options }, this.#options);
   }
 
   usage(): Promise<WorkspaceUsage> {

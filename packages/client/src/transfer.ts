@@ -4,13 +4,17 @@
 import type { Socket } from "node:net";
 import { errorFromPlain, type PlainError } from "@devdev/errno";
 import {
-  type DiffPiece,
+  type DiffEntry,
   type Frame,
   framesOf,
   FrameType,
   jsonPayload,
+  type MergeConflict,
+  type MergePiece,
+  type MergeResult,
   type Open,
   type Results,
+  type ShownPiece,
   STREAM_PREAMBLE,
   writeFrame,
 } from "@devdev/protocol";
@@ -36,20 +40,43 @@ export async function* receive(
   }
 }
 
-/** A difference, piece by piece. */
+/** A difference, piece by piece; `show`: behind the event that made it. */
 export async function* receiveDiff(
-  open: Extract<Open, { kind: "diff" }>,
+  open: Extract<Open, { kind: "diff" | "show" }>,
   options: TransferOptions = {},
-): AsyncGenerator<DiffPiece> {
+): AsyncGenerator<ShownPiece> {
   const socket = await opened(open, options);
   try {
     for await (const frame of answersOn(socket)) {
       if (frame.type === FrameType.exit) return;
       yield frame.type === FrameType.stderr
         ? { patch: frame.payload }
-        : (jsonPayload(frame) as DiffPiece);
+        : (jsonPayload(frame) as ShownPiece);
     }
     throw daemonGone(" before everything had come");
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Has the daemon merge; it does so also when nobody waits for the answer any more. */
+export async function receiveMerge(
+  open: Omit<Extract<Open, { kind: "merge" }>, "kind">,
+  options: TransferOptions = {},
+): Promise<MergeResult> {
+  const socket = await opened({ kind: "merge", ...open }, options);
+  const [entries, conflicts]: [DiffEntry[], MergeConflict[]] = [[], []];
+  try {
+    for await (const frame of answersOn(socket)) {
+      if (frame.type === FrameType.exit) {
+        const { merged, ...rest } = jsonPayload(frame) as Omit<MergeResult, keyof MergePiece>;
+        return { merged, entries, conflicts, ...rest };
+      }
+      const piece = jsonPayload(frame) as MergePiece;
+      entries.push(...(piece.entries ?? []));
+      conflicts.push(...(piece.conflicts ?? []));
+    }
+    throw daemonGone(" before it answered");
   } finally {
     socket.destroy();
   }

@@ -1,7 +1,13 @@
 // Differences and patches over a stream connection: piece by piece, however much there is.
 
 import type { Socket } from "node:net";
-import { encodeJsonFrame, FrameType, type openSchema, writeFrame } from "@devdev/protocol";
+import {
+  encodeJsonFrame,
+  FrameType,
+  type openSchema,
+  type ShownPiece,
+  writeFrame,
+} from "@devdev/protocol";
 import type { Host, Workspace } from "@devdev/workspace";
 import { defined } from "./mounting.js";
 import { refuseHostInMount } from "./refuse-in-mount.js";
@@ -21,7 +27,7 @@ export async function servePatch(
   const pieces =
     event === undefined
       ? target.patch(a, b, await optionsOf(host, asked))
-      : target.patchOf(event, defined({ binary }));
+      : target.patchOf(event === "last" ? undefined : event, defined({ binary }));
   await send(socket, pieces, () => null);
 }
 
@@ -33,9 +39,22 @@ export async function serveDiff(
   const target = await compared(host, asked);
   const { a, b, stat, patch } = asked;
   const options = { ...(await optionsOf(host, asked)), ...defined({ stat, patch }) };
+  await sendPieces(socket, target.diffPieces(a, b, options));
+}
+
+export async function serveShow(
+  socket: Socket,
+  { workspace, turn, stat, patch, binary }: Extract<Opened, { kind: "show" }>,
+  host: Host,
+): Promise<void> {
+  const target = await opened(host, workspace);
+  await sendPieces(socket, target.showPieces(turn, defined({ stat, patch, binary })));
+}
+
+async function sendPieces(socket: Socket, pieces: AsyncGenerator<ShownPiece>): Promise<void> {
   // Nothing more is expected from the client but its end.
   socket.resume();
-  for await (const { patch: bytes, ...piece } of target.diffPieces(a, b, options)) {
+  for await (const { patch: bytes, ...piece } of pieces) {
     if (socket.destroyed) return;
     if (bytes) await writeFrame(socket, FrameType.stderr, bytes);
     else await writeFrame(socket, FrameType.stdout, Buffer.from(JSON.stringify(piece)));

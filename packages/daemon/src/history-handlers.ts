@@ -8,7 +8,6 @@ type HistoryMethods =
   | "snapshot/restore"
   | "workspace/configure"
   | "history/log"
-  | "history/show"
   | "history/undo"
   | "history/redo";
 
@@ -24,10 +23,6 @@ export function historyHandlers(
       (await opened(workspace)).configure(defined(settings)),
     "history/log": async ({ workspace, ...options }) =>
       (await opened(workspace)).log(defined(options)),
-    "history/show": async ({ workspace, turn, ...options }, call) => {
-      call.progress("comparing");
-      return (await opened(workspace)).show(turn, defined(options));
-    },
     "history/undo": async ({ workspace, ...options }, call) => {
       call.progress("restoring");
       return (await opened(workspace)).undo(defined(withBytes(options)));

@@ -14,12 +14,13 @@ import {
   type Workspace,
 } from "@devdev/protocol";
 import type { Host } from "@devdev/workspace";
-import { serveDiff, servePatch } from "./diff-stream.js";
+import { serveDiff, servePatch, serveShow } from "./diff-stream.js";
 import { runExec } from "./exec-stream.js";
 import { serveFiles } from "./file-stream.js";
 import { invalidParams } from "./invalid-params.js";
 import type { Logger } from "./log.js";
 import { serveLogs } from "./log-stream.js";
+import { serveMerge } from "./merge-stream.js";
 import { serveExport, serveImport } from "./transfer-stream.js";
 
 /** A client has this long to say what the connection is for. */
@@ -49,6 +50,8 @@ export async function serveStream(socket: Socket, context: StreamContext): Promi
     } else if (open.kind === "logs") await serveLogs(socket, open, logDir);
     else if (open.kind === "patch") await servePatch(socket, open, context.host());
     else if (open.kind === "diff") await serveDiff(socket, open, context.host());
+    else if (open.kind === "show") await serveShow(socket, open, context.host());
+    else if (open.kind === "merge") await serveMerge(socket, open, context.host());
     else if (open.kind === "export") await serveExport(socket, open, context.host());
     else await serveImport(socket, open, frames, context.host());
   } catch (error) {

@@ -3,12 +3,36 @@
 
 import { pathOf } from "./byte-path.js";
 import type { DiffEntry, DiffOptions, DiffResult, DiffStat } from "./diff.js";
+import type { ShownEvent } from "./history.js";
+import type { MergeConflict } from "./workspace-branch.js";
 
 /** One of the three; entries come first, then counts, then the patch. */
 export interface DiffPiece {
   entries?: DiffEntry[];
   stats?: DiffStat[];
   patch?: Uint8Array;
+}
+
+/** What an event changed: the event comes first, alone. */
+export interface ShownPiece extends DiffPiece {
+  event?: Omit<ShownEvent, keyof DiffResult>;
+}
+
+/** A merge: what was changed, then conflicts. */
+export interface MergePiece {
+  entries?: DiffEntry[];
+  conflicts?: MergeConflict[];
+}
+
+/** An event with all that it changed. */
+export async function gatherShown(
+  pieces: AsyncGenerator<ShownPiece>,
+  options: Pick<DiffOptions, "stat" | "patch" | "binary">,
+): Promise<ShownEvent> {
+  const first = await pieces.next();
+  const event = first.done ? undefined : first.value.event;
+  if (!event) throw new Error("what an event changed comes behind the event");
+  return { ...event, ...(await gatherDiff(pieces, options)) };
 }
 
 /** All of it; `options`: what was asked for. */

@@ -80,7 +80,13 @@ export type {
   DiffStat,
   FileKind,
 } from "./diff.js";
-export { type DiffPiece, gatherDiff } from "./diff-pieces.js";
+export {
+  type DiffPiece,
+  gatherDiff,
+  gatherShown,
+  type MergePiece,
+  type ShownPiece,
+} from "./diff-pieces.js";
 export {
   decodeFileCall,
   encodeFileCall,

@@ -2,12 +2,11 @@
 // and results.
 
 import { z } from "zod";
-import type { HistoryEvent, ShownEvent, TravelResult } from "./history.js";
+import type { HistoryEvent, TravelResult } from "./history.js";
 import { type RetentionResults, retentionSchema, retentionSchemas } from "./retention.js";
 import type { WorkspaceStats } from "./stats.js";
 import { type StoreResults, storeSchemas } from "./store-report.js";
 import type { DaemonStatus, DoctorCheck, WorkspaceStatus, WorkspaceSummary } from "./summaries.js";
-import type { MergeResult } from "./workspace-branch.js";
 import type { ExecRecord } from "./workspace-exec.js";
 import type {
   RestoreResult,
@@ -69,16 +68,6 @@ export const requestSchemas = {
   /** A workspace without a mount (the SDK's Workspace.create through a daemon). */
   "workspace/create": z.object({ name: z.string().optional(), ...making }),
   "workspace/fork": z.object({ workspace, name: z.string().optional(), from: ref.optional() }),
-  /** `fork` is merged into `workspace`. */
-  "workspace/merge": z.object({
-    workspace,
-    fork: workspace,
-    resolve: z.enum(["ours", "theirs", "markers"]).optional(),
-    firstWins: z.boolean().optional(),
-    dryRun: z.boolean().optional(),
-    live: z.boolean().optional(),
-    kill: z.boolean().optional(),
-  }),
   "workspace/unmount": z.object({ workspace, force: z.boolean().optional() }),
   "workspace/remove": z.object({ workspace, force: z.boolean().optional() }),
   "workspace/status": z.object({ workspace }),
@@ -101,13 +90,6 @@ export const requestSchemas = {
   }),
   "workspace/configure": z.object({ workspace, autosnapshot }),
   "history/log": z.object({ workspace, limit: z.number().optional() }),
-  "history/show": z.object({
-    workspace,
-    turn: z.number().optional(),
-    stat: z.boolean().optional(),
-    patch: z.boolean().optional(),
-    binary: z.boolean().optional(),
-  }),
   "history/undo": z.object({
     ...travel,
     paths: z.array(path).optional(),
@@ -157,7 +139,6 @@ export interface Results extends RetentionResults, StoreResults {
   };
   "workspace/create": WorkspaceSummary;
   "workspace/fork": WorkspaceSummary & { durationMs: number };
-  "workspace/merge": MergeResult;
   "workspace/unmount": { mountPoint: string };
   "workspace/remove": { id: string; name: string };
   "workspace/status": WorkspaceStatus;
@@ -170,7 +151,6 @@ export interface Results extends RetentionResults, StoreResults {
   "snapshot/restore": RestoreResult;
   "workspace/configure": Required<WorkspaceSettings>;
   "history/log": HistoryEvent[];
-  "history/show": ShownEvent;
   "history/undo": TravelResult;
   "history/redo": TravelResult;
   "snapshot/export": {

@@ -62,8 +62,8 @@ export const openSchema = z.discriminatedUnion("kind", [
     ...opener,
     kind: z.literal("patch"),
     ...compared,
-    /** What this event of the history changed, instead of `a` to `b`. */
-    event: z.number().optional(),
+    /** What this event of the history, or the last command, changed, instead of `a` to `b`. */
+    event: z.union([z.number(), z.literal("last")]).optional(),
   }),
   /**
    * A difference comes as output (JSON of a DiffPiece without patch) and, what there is of a patch,
@@ -75,6 +75,32 @@ export const openSchema = z.discriminatedUnion("kind", [
     ...compared,
     stat: z.boolean().optional(),
     patch: z.boolean().optional(),
+  }),
+  /** What an event of the history changed, as a difference comes; a piece with the event first. */
+  z.object({
+    ...opener,
+    kind: z.literal("show"),
+    workspace,
+    /** Default: the last command. */
+    turn: z.number().optional(),
+    stat: z.boolean().optional(),
+    patch: z.boolean().optional(),
+    binary: z.boolean().optional(),
+  }),
+  /**
+   * `fork` is merged into `workspace`, whether or not the client stays; what was changed and
+   * conflicts come as output (JSON of a MergePiece), then (exit) the rest of a MergeResult.
+   */
+  z.object({
+    ...opener,
+    kind: z.literal("merge"),
+    workspace,
+    fork: workspace,
+    resolve: z.enum(["ours", "theirs", "markers"]).optional(),
+    firstWins: z.boolean().optional(),
+    dryRun: z.boolean().optional(),
+    live: z.boolean().optional(),
+    kill: z.boolean().optional(),
   }),
   /** An export comes as output, then (exit) what was left out. */
   z.object({

@@ -1,6 +1,7 @@
 // The history as callers see it: the log, and what one event changed.
 
 import { DevdevError } from "@devdev/errno";
+import { gatherShown } from "@devdev/protocol";
 import type {
   BytePath,
   EffectTotals,
@@ -9,6 +10,7 @@ import type {
   LogOptions,
   ShowOptions,
   ShownEvent,
+  ShownPiece,
   SnapshotInfo,
   Turn,
 } from "@devdev/protocol";
@@ -67,20 +69,34 @@ export class HistoryView {
   }
 
   /** What an event changed; default: the last command. */
-  async show(number: number | undefined, options: ShowOptions): Promise<ShownEvent> {
+  show(number: number | undefined, options: ShowOptions): Promise<ShownEvent> {
+    return gatherShown(this.pieces(number, options), options);
+  }
+
+  /** The same as it comes: the event, then what there may be millions of. */
+  async *pieces(number: number | undefined, options: ShowOptions): AsyncGenerator<ShownPiece> {
     const { keeper } = this.#parts;
     const [events, all] = await Promise.all([keeper.history.all(), keeper.snapshots()]);
     const row = findEvent(events, number);
     const event = eventOf(row, new Map(all.map((each) => [each.sequence, each])));
     const sides = row.state === undefined ? undefined : sidesOf(events, row, all);
-    if (sides === undefined) return { ...event, entries: [] };
-    if ("gone" in sides) return { ...event, ...(await this.#noted(keeper, row, options)) };
+    if (sides === undefined) {
+      yield { event };
+      return;
+    }
+    if ("gone" in sides) {
+      const { entries, more } = await this.#noted(keeper, row, options);
+      yield { event: { ...event, ...defined({ more }) } };
+      yield { entries };
+      return;
+    }
     using compared = await this.#compared(sides);
-    return { ...event, ...(await compared.result(options)) };
+    yield { event };
+    yield* compared.pieces(options);
   }
 
-  /** The states before and after an event. */
-  async compared(number: number): Promise<Comparison> {
+  /** The states before and after an event; default: the last command. */
+  async compared(number: number | undefined): Promise<Comparison> {
     const { keeper } = this.#parts;
     const [events, all] = await Promise.all([keeper.history.all(), keeper.snapshots()]);
     const row = findEvent(events, number);

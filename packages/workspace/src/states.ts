@@ -14,6 +14,7 @@ import type {
   RetentionRule,
   ShowOptions,
   ShownEvent,
+  ShownPiece,
   Snapshot,
   SnapshotInfo,
   SnapshotOptions,
@@ -94,6 +95,11 @@ export abstract class WorkspaceStates {
     return this.#view.show(turn, options);
   }
 
+  /** The same as it comes, the event first. */
+  showPieces(turn?: number, options: ShowOptions = {}): AsyncGenerator<ShownPiece> {
+    return this.#view.pieces(turn, options);
+  }
+
   async undo(options: UndoOptions = {}): Promise<TravelResult> {
     if (options.kill) await this.#endFirst();
     const { paths, ...rest } = options;
@@ -143,8 +149,8 @@ export abstract class WorkspaceStates {
     return { ...this.#relative, timeline: this.timeline };
   }
 
-  /** What an event changed, as a patch piece by piece. */
-  async *patchOf(event: number, options: { binary?: boolean } = {}): AsyncGenerator<Buffer> {
+  /** What an event (default: the last command) changed, as a patch piece by piece. */
+  async *patchOf(event?: number, options: { binary?: boolean } = {}): AsyncGenerator<Buffer> {
     using compared = await this.#view.compared(event);
     yield* compared.patch(options);
   }

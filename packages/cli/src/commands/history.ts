@@ -1,21 +1,24 @@
 // devdev log, devdev show, devdev autosnapshot.
 
-import { receive } from "@devdev/client";
+import { receive, receiveDiff } from "@devdev/client";
 import {
   type Autosnapshot,
+  type DiffStat,
   type EffectTotals,
   gitPath,
   type HistoryEvent,
   pathBytes,
+  type ShownPiece,
   type Turn,
 } from "@devdev/protocol";
+import { diffJson } from "../diff-json.js";
 import { UsageError } from "../failure.js";
 import { drawGraph } from "../graph.js";
 import { pour } from "../pour.js";
-import { duration, line, printJson, size, time } from "../print.js";
+import { duration, line, lines, printJson, size, time, write } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
-import { printEntry, printStats } from "./diff.js";
+import { entryLine, printStats } from "./diff.js";
 
 const LONGEST_COMMAND = 60;
 
@@ -48,26 +51,45 @@ export async function show(
   const { stat, patch, binary, json } = options;
   using session = await Session.open(options);
   const { id: workspace } = await session.workspace();
-  const text = (patch || binary) && !json;
-  const shown = await session.call("history/show", {
-    workspace,
-    ...(turn !== undefined && { turn: numberOf(turn) }),
-    ...(stat && { stat }),
-    ...(patch && !text && { patch }),
-    ...(binary && !text && { binary }),
-  });
-  if (json) return printJson(shown);
-  if (!text) printHead(shown);
-  if (text) {
-    const event = shown.number;
+  const number = turn === undefined ? undefined : numberOf(turn);
+  if ((patch || binary) && !json) {
+    const wanted = { event: number ?? "last", ...(binary && { binary }) } as const;
     await session.run((signal) =>
-      pour(receive({ kind: "patch", workspace, event, ...(binary && { binary }) }, { signal })),
+      pour(receive({ kind: "patch", workspace, ...wanted }, { signal })),
     );
-  } else if (stat) printStats(shown.stats ?? []);
-  else {
-    for (const entry of shown.entries) printEntry(entry, { sizes: true });
-    if (shown.more !== undefined) line(`... and ${shown.more} more`);
+    return;
   }
+  const wanted = {
+    ...(number !== undefined && { turn: number }),
+    ...(stat && { stat }),
+    ...(patch && { patch }),
+    ...(binary && { binary }),
+  };
+  await session.run(async (signal, report) => {
+    report("comparing");
+    const pieces = receiveDiff({ kind: "show", workspace, ...wanted }, { signal });
+    if (json) {
+      const has = { stat: stat === true, patch: patch === true || binary === true };
+      for await (const text of diffJson(pieces, has)) await write(text);
+    } else await printShown(pieces, { stat: stat === true, wipe: () => session.wipe() });
+  });
+}
+
+async function printShown(
+  pieces: AsyncIterable<ShownPiece>,
+  { stat, wipe }: { stat: boolean; wipe: () => void },
+): Promise<void> {
+  const all: DiffStat[] = [];
+  let more = 0;
+  for await (const { event, entries = [], stats = [] } of pieces) {
+    wipe();
+    if (event) printHead(event);
+    more += event?.more ?? 0;
+    all.push(...stats);
+    if (!stat) await lines(entries.map((entry) => entryLine(entry, { sizes: true })));
+  }
+  if (stat) printStats(all);
+  if (more > 0) line(`... and ${more} more`);
 }
 
 export async function autosnapshot(

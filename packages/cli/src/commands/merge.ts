@@ -1,8 +1,10 @@
 // devdev merge.
 
+import { receiveMerge } from "@devdev/client";
 import { gitPath, type MergeConflict, type MergeResult } from "@devdev/protocol";
+import { jsonOf } from "../diff-json.js";
 import { UsageError } from "../failure.js";
-import { duration, line, printJson, shortId } from "../print.js";
+import { duration, line, shortId, write } from "../print.js";
 import type { GlobalOptions } from "../program.js";
 import { Session } from "../session.js";
 import { printEntry } from "./diff.js";
@@ -43,7 +45,7 @@ export async function merge(named: string, options: MergeOptions): Promise<numbe
   const target = await session.workspaceAsLeft(into);
   const fork = await session.workspace(named);
   const resolve = (["theirs", "ours", "markers"] as const).find((way) => options[way]);
-  const result = await session.call("workspace/merge", {
+  const asked = {
     workspace: target.id,
     fork: fork.id,
     ...(resolve !== undefined && { resolve }),
@@ -51,9 +53,16 @@ export async function merge(named: string, options: MergeOptions): Promise<numbe
     ...(options.dryRun && { dryRun: true }),
     ...(options.live && { live: true }),
     ...(options.kill && { kill: true }),
-  });
+  };
+  const result = await session.run(
+    (signal, report) => {
+      report("merging");
+      return receiveMerge(asked, { signal });
+    },
+    { goesOn: true },
+  );
   const open = result.conflicts.length > 0 && (resolve === undefined || resolve === "markers");
-  if (options.json) printJson(result);
+  if (options.json) for (const text of jsonOf(result)) await write(text);
   else
     report(result, { fork: fork.name, target: target.name, open, dryRun: options.dryRun === true });
   return open ? EXIT_CONFLICTS : undefined;
