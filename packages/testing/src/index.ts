@@ -8,3 +8,11 @@ export {
   workspaceContract,
   type WorkspaceMaker,
 } from "./workspace-contract/index.js";
+export {
+  type Change,
+  changesOf,
+  type Files,
+  filesOf,
+  randomBase,
+  type Side,
+} from "./random-changes.js";
