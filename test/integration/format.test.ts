@@ -15,7 +15,10 @@ const MAKE = `mkdir -p src/deep && seq 1 9000 > src/numbers && mkfifo src/pipe
   i=0; while [ $i -lt 200 ]; do echo $i > src/many/f$i; i=$((i+1)); done
   ln src/numbers src/hard && ln -s deep src/soft && chmod 4750 src/hard && : > src/empty
   printf x > "$(printf 'src/\\377\\376')" && touch -d '1960-12-31 23:59:59.99' src/deep/random
-  python3 -c "import os; os.setxattr('src/numbers', 'user.note', b'kept\\0bytes')"`;
+  printf room > src/room && fallocate -n -l 200000 src/room && truncate -s 100000 src/zeros
+  python3 -c "import os; os.setxattr('src/numbers', 'user.note', b'kept\\0bytes')"
+  ln src/soft src/deep/soft && ln src/soft .devdev/home/soft && ln src/deep/random src/a-link
+  dd if=/dev/zero of=src/zeros bs=4096 count=3 conv=notrunc status=none`;
 
 /** The same lines as the reader's, from the system calls of a program in the mount. */
 const SEE = `
@@ -50,12 +53,15 @@ forEachIdentity("the export format", (who) => {
   test.skipIf(lacks("zstd"))("an independent reader sees what the mount shows", async () => {
     await devdev().sh(MAKE);
     const seen = await devdev().exec(["python3", "-c", SEE]);
-    await devdev().ok(["snapshot", "-w", devdev().mountPoint, "--name", "read"]);
+    const snapshot = ["snapshot", "-w", devdev().mountPoint, "--name", "read"];
+    const { id } = await devdev().json<{ id: string }>(snapshot);
     await devdev().ok(["export", "-w", devdev().mountPoint, file("export"), "read"]);
     const read = await devdev().mustHost(["python3", READER, file("export")]);
     const sorted = (text: string): string[] => text.split("\n").filter(Boolean).toSorted();
     expect(sorted(read.stdout)).toEqual(sorted(seen.stdout));
     expect(sorted(read.stdout).length).toBeGreaterThan(200);
+    const named = await devdev().mustHost(["python3", READER, "--id", file("export")]);
+    expect(named.stdout.trim()).toBe(id);
   });
 
   test.skipIf(lacks("zstd"))("so does one of the store's pages and blocks", async () => {

@@ -45,6 +45,8 @@ struct Import<'a> {
     files: Vec<(Ino, Vec<(u64, Use)>)>,
     /// Blocks named so far.
     blocks: u32,
+    /// How long each block may be, for where it is used.
+    longest: Vec<u32>,
     /// Pages of content so far.
     pages: u64,
     /// Bytes left for what neither limit counts.
@@ -60,6 +62,7 @@ pub fn import(source: &mut dyn Read, options: ImportOptions) -> Result<(Arc<Tree
         builder: TreeBuilder::new(),
         files: Vec::new(),
         blocks: 0,
+        longest: Vec::new(),
         pages: 0,
         budget: bytes.saturating_add(inodes.saturating_mul(1024)),
     };
@@ -176,7 +179,7 @@ impl Import<'_> {
         let (is_dir, mut chunks) = (inode.is_dir(), Vec::new());
         if matches!(inode.body, Body::File(_)) {
             inode.size = self.source.varint(MAX_FILE_SIZE, "a file is too long")?;
-            chunks = self.chunks()?;
+            chunks = self.chunks(inode.size)?;
         }
         let ino = self.builder.add(dir, name, inode).map_err(|errno| self.refused(errno))?;
         if !chunks.is_empty() {
@@ -194,7 +197,8 @@ impl Import<'_> {
         }
     }
 
-    fn chunks(&mut self) -> Result<Vec<(u64, Use)>> {
+    // Of a file of that size: space may be allocated behind its end, but no byte lies there.
+    fn chunks(&mut self, size: u64) -> Result<Vec<(u64, Use)>> {
         let count = self.source.varint(MAX_FILE_SIZE / CHUNK_SIZE + 1, "too many chunks")?;
         let (mut chunks, mut next) = (Vec::new(), 0);
         for _ in 0..count {
@@ -212,8 +216,12 @@ impl Import<'_> {
             self.source.limit(room, "it holds more bytes than are allowed")?;
             let block = self.source.varint(u64::from(self.blocks), "a block is out of order")?;
             let block = block as u32;
+            let before_end = size.saturating_sub(index * CHUNK_SIZE).min(u64::from(len)) as u32;
             if block == self.blocks {
                 self.blocks = block.checked_add(1).ok_or(self.source.corrupt("too many blocks"))?;
+                self.longest.push(before_end);
+            } else if let Some(longest) = self.longest.get_mut(block as usize) {
+                *longest = before_end.min(*longest);
             }
             chunks.push((index, Use { block, len, present }));
         }
@@ -225,17 +233,17 @@ impl Import<'_> {
         self.source.check(count == u64::from(self.blocks), "the number of blocks is wrong")?;
         self.spend_chunks()?;
         // What each block is used for, to see that it fits while its position is known.
-        let mut shape = vec![(u32::MAX, u16::MAX); self.blocks as usize];
+        let mut present = vec![u16::MAX; self.blocks as usize];
         for (_, used) in self.files.iter().flat_map(|file| &file.1) {
-            let (len, present) = &mut shape[used.block as usize];
-            (*len, *present) = ((*len).min(used.len), *present & used.present);
+            present[used.block as usize] &= used.present;
         }
+        let longest = std::mem::take(&mut self.longest);
         let mut hashes = HashMap::new();
         let mut blocks = Vec::new();
-        for (len, present) in shape {
+        for (len, present) in longest.into_iter().zip(present) {
             self.source.mark();
             let block = self.block()?;
-            self.source.check(block.len() <= len as usize, "a block is longer than its chunk")?;
+            self.source.check(block.len() <= len as usize, "a block is longer than its place")?;
             let trimmed = block_bytes(&block).len() == block.len();
             self.source.check(trimmed, "a block ends in zeros")?;
             self.source.check(fits(&block, present), "a block has bytes in a hole")?;

@@ -283,7 +283,17 @@ fn hostile_streams_are_refused_with_a_reason() {
     refused(block(&[1, 2, 1, 9]), "a block does not unpack");
     refused(block(&[1, 2, 3, 9]), "a block grew");
     let long = [vec![0, 0x90, 0x4e], vec![7; 10_000]].concat();
-    refused(block(&long), "a block is longer than its chunk");
+    refused(block(&long), "a block is longer than its place");
+    // Space behind a file's end is allowed, bytes are not.
+    let file = |size: u64| f().tag(1, b"a").record(S_IFREG | 0o644).numbers(&[size]);
+    let behind = |size: u64, bytes: &[u8]| {
+        let stream = file(size).numbers(&[1, 1, 5000]).raw(&[3, 0]).numbers(&[0]);
+        stream.home().numbers(&[1, 0, bytes.len() as u64]).raw(bytes)
+    };
+    refused(behind(65536 + 2, &[7, 7]), "taken");
+    refused(behind(65536 + 1, &[7, 7]), "a block is longer than its place");
+    refused(behind(10, &[7, 7]), "a block is longer than its place");
+    refused(behind(10, &[]), "taken");
     let hole = [vec![0, 0x88, 0x27], vec![7; 5000]].concat();
     refused(block(&hole), "a block has bytes in a hole");
     let far = f().file(b"a").numbers(&[1, (1 << 47) - 1, 65536]).raw(&[1, 0]);
