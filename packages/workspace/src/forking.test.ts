@@ -21,3 +21,19 @@ it("a fork of a snapshot of the store has what the snapshot has", async () => {
     rmSync(dataDir, { recursive: true, force: true });
   }
 });
+
+it("a fork that was given no name has one that was free", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "devdev-test-"));
+  try {
+    await using ws = await Workspace.create({ dataDir, name: "w" });
+    const names = new Set<string>();
+    // More than there are names to begin with.
+    for (let n = 0; n < 120; n++) {
+      await using fork = await ws.fork();
+      names.add(fork.name);
+    }
+    expect(names.size).toBe(120);
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});

@@ -105,7 +105,7 @@ async function made(
   options: StoredOptions,
   tree: Tree | undefined,
 ): Promise<WorkspaceParts> {
-  const taken = new Set((await store.workspaces()).map(({ name }) => name));
+  const taken = await takenNames(store);
   const name = options.name ?? freshName(taken, options.mountPath);
   checkWorkspaceName(name);
   if (taken.has(name))
@@ -150,8 +150,9 @@ async function forked(
   source: Pick<WorkspaceRow, "id" | "options">,
   tree: Tree,
   point: PointInTime,
-  { name = freshName(new Set()), createdAt = Date.now() }: ForkNaming,
+  { name: given, createdAt = Date.now() }: ForkNaming,
 ): Promise<WorkspaceParts> {
+  const name = given ?? freshName(await takenNames(store));
   checkWorkspaceName(name);
   const row: NewWorkspace = { id: freshId(), name, options: source.options, createdAt };
   const release = claim(store, row);
@@ -162,6 +163,10 @@ async function forked(
     release();
     throw nameTaken(error, name);
   }
+}
+
+async function takenNames(store: StoreService): Promise<Set<string>> {
+  return new Set((await store.workspaces()).map(({ name }) => name));
 }
 
 function nameTaken(error: unknown, name: string): unknown {
