@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn processes_are_found_by_working_directory_and_open_file() {
-        let dir = std::env::temp_dir().join(format!("devdev-busy-{}", std::process::id()));
+        let temp = fs::canonicalize(std::env::temp_dir()).unwrap();
+        let dir = temp.join(format!("devdev-busy-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let file = fs::File::create(dir.join("file")).unwrap();
         let sleep = |dir: &Path, stdin: std::process::Stdio| {

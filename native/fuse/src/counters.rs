@@ -334,7 +334,9 @@ mod tests {
     // figure of a machine at rest; `--nocapture` shows that of this one.
     #[test]
     fn counting_costs_next_to_nothing() {
-        const ROUNDS: u32 = 100_000;
+        // Short ones: some of them are not interrupted, whatever else runs.
+        const ROUNDS: u32 = 1000;
+        const TIMES: u32 = 500;
         let counters = Counters::new();
         let tally = counters.tally();
         let best = |count: &dyn Fn(u64)| {
@@ -346,14 +348,16 @@ mod tests {
                 }
                 begin.elapsed() / ROUNDS
             };
-            (0..10).map(round).min().unwrap_or_default()
+            (0..TIMES).map(round).min().unwrap_or_default()
         };
         let clock = best(&|nanos| assert!(nanos < u64::MAX));
         let counted = best(&|nanos| {
             tally.add(op::WRITE, Served { bytes_in: 4096, nanos, ..Served::default() });
         });
         println!("a request: {counted:?}, of which reading the clock twice {clock:?}");
-        assert_eq!(counters.read(false).requests[0].count, u64::from(ROUNDS) * 10);
-        assert!(counted < Duration::from_micros(5), "{counted:?}");
+        assert_eq!(counters.read(false).requests[0].count, u64::from(ROUNDS * TIMES));
+        // Some clocks of virtual machines take microseconds themselves.
+        let counting = counted.saturating_sub(clock);
+        assert!(counting < Duration::from_micros(5), "{counting:?} of {counted:?}");
     }
 }

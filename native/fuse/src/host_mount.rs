@@ -426,8 +426,8 @@ mod tests {
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
-        let dir =
-            std::env::temp_dir().join(format!("devdev-host-mount-{}-{name}", std::process::id()));
+        let temp = fs::canonicalize(std::env::temp_dir()).unwrap();
+        let dir = temp.join(format!("devdev-host-mount-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         dir
     }

@@ -15,6 +15,7 @@ use rustix::net::{
 
 const RESEND: i32 = 7;
 const ENOTCONN: i32 = 107;
+const LIMIT: Duration = Duration::from_secs(60);
 
 struct Watched {
     child: Child,
@@ -40,7 +41,7 @@ fn start(name: &str) -> Watched {
     )
     .unwrap();
     let kernel = UnixStream::from(kernel);
-    kernel.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    kernel.set_read_timeout(Some(LIMIT)).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_devdev-helper"))
         .arg("watchdog")
         .arg(std::process::id().to_string())
@@ -111,7 +112,7 @@ fn after_bye_it_touches_nothing() {
     let daemon = watched.daemon.as_mut().unwrap();
     daemon.write_all(b".").unwrap();
     daemon.write_all(b"b").unwrap();
-    assert!(watched.ends_within(Duration::from_secs(20)));
+    assert!(watched.ends_within(LIMIT));
     assert!(watched.created.exists());
     let mut rest = Vec::new();
     watched.kernel.read_to_end(&mut rest).unwrap();
@@ -124,18 +125,19 @@ fn when_the_daemon_hangs_up_what_waits_is_asked_for_and_refused() {
     let start = Instant::now();
     watched.daemon = None;
     assert_eq!(watched.written(), (RESEND, 0));
-    assert!(start.elapsed() < Duration::from_secs(5));
+    // Not by its silence.
+    assert!(start.elapsed() < Duration::from_secs(7));
     // GETATTR, then FORGET, which has no reply, then LOOKUP sent again.
     watched.request(3, 11);
     assert_eq!(watched.written(), (-ENOTCONN, 11));
     watched.request(2, 12);
     watched.request(1, 13 | (1 << 63));
     assert_eq!(watched.written(), (-ENOTCONN, 13 | (1 << 63)));
-    assert!(watched.is_cleared_within(Duration::from_secs(20)));
+    assert!(watched.is_cleared_within(LIMIT));
     // Answers as long as there is somebody to ask.
     assert!(!watched.ends_within(Duration::from_millis(300)));
     watched.kernel.shutdown(std::net::Shutdown::Both).unwrap();
-    assert!(watched.ends_within(Duration::from_secs(20)));
+    assert!(watched.ends_within(LIMIT));
 }
 
 #[test]
@@ -152,5 +154,5 @@ fn a_beating_daemon_is_left_alone_and_a_silent_one_is_not() {
     let start = Instant::now();
     assert_eq!(watched.written(), (RESEND, 0));
     let silence = start.elapsed();
-    assert!(silence > Duration::from_secs(5) && silence < Duration::from_secs(15), "{silence:?}");
+    assert!(silence > Duration::from_secs(5) && silence < Duration::from_secs(30), "{silence:?}");
 }

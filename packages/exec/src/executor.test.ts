@@ -51,7 +51,7 @@ describe.each(variants)("with %s", (_, cgroups) => {
     expect(executor.processes()[0]).toMatchObject({ pid: running.pid });
     process.kill(running.pid, "SIGTERM");
     await running.wait();
-    expect(commands()).toEqual(["sleep", "sleep"]);
+    await expect.poll(commands).toEqual(["sleep", "sleep"]);
   });
 
   test.each([false, true])(
@@ -60,7 +60,7 @@ describe.each(variants)("with %s", (_, cgroups) => {
       const loop = `while :; do echo . >>${file}; done`;
       const running = await sh(`setsid sh -c '${loop}' & (${loop}) & ${loop}`, pty);
       await expect.poll(size).toBeGreaterThan(100);
-      const paused = await executor.pause();
+      const paused = await executor.pause({ deadlineMs: 30_000 });
       expect(paused.running).toEqual([]);
       const before = size();
       await sleep(150);
@@ -74,7 +74,7 @@ describe.each(variants)("with %s", (_, cgroups) => {
   test("a shell that starts one command after the other is caught every time", async () => {
     const running = await sh("while :; do /bin/true; done");
     for (let round = 0; round < 40; round++) {
-      const paused = await executor.pause({ deadlineMs: 10_000 });
+      const paused = await executor.pause({ deadlineMs: 30_000 });
       expect(paused.running).toEqual([]);
       paused.resume();
       await sleep(round % 5);
@@ -96,7 +96,7 @@ describe.each(variants)("with %s", (_, cgroups) => {
       `trap '' TERM; setsid sh -c "trap '' TERM; echo up >${file}; sleep 65; sleep 66"; :`,
     );
     await expect.poll(size).toBe(3);
-    expect(running.group.list().length).toBe(3);
+    await expect.poll(() => running.group.list().length).toBe(3);
     await running.terminate(100);
     expect(running.group.list()).toEqual([]);
     expect(await running.wait()).toMatchObject({ exitCode: 137, signal: "SIGKILL" });
@@ -117,7 +117,8 @@ test.runIf(home)("a cgroup knows a process that left its session twice over", as
   const argv = ["sh", "-c", "(setsid setsid sleep 67 &) ; sleep 0.1"];
   const running = await executor.spawn({ argv, env, cwd: "/", stdin: "ignore" });
   await running.wait();
-  expect(executor.processes().map(({ command }) => command)).toEqual(["sleep"]);
+  const commands = () => executor.processes().map(({ command }) => command);
+  await expect.poll(commands).toEqual(["sleep"]);
   await executor.terminate(1000);
   expect(executor.processes()).toEqual([]);
 });

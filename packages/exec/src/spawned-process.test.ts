@@ -143,8 +143,8 @@ describe.each([
       timedOut: true,
       stdout: expect.stringMatching(/^partial\r?\n$/),
     });
-    expect(running.group.list()).toEqual([]);
-    expect(result.durationMs).toBeLessThan(18_000);
+    await expect.poll(() => running.group.list()).toEqual([]);
+    expect(result.durationMs).toBeLessThan(40_000);
   });
 
   test("not found is 127, not executable 126, a bad directory 125", async () => {

@@ -35,7 +35,7 @@ fn busy(host: &Host, count: usize) -> Vec<Child> {
 }
 
 fn unlinks(host: &Host, more_than: u64) -> bool {
-    eventually(Duration::from_secs(20), || host.count("unlink") > more_than)
+    eventually(Duration::from_secs(60), || host.count("unlink") > more_than)
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_thousand_clients_at_once() {
     assert_eq!(host.sh(script), expected.1);
     let gone = eventually(PROMISED, || host.vfs.usage().inodes == inodes);
     assert!(gone, "{} inodes of {inodes}", host.vfs.usage().inodes);
-    host.session.unmount(false).unwrap();
+    host.unmount_unused();
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn killed_clients_leave_nothing() {
     }
     let gone = eventually(PROMISED, || host.vfs.usage().inodes == inodes);
     assert!(gone, "{} inodes of {inodes}", host.vfs.usage().inodes);
-    host.session.unmount(false).unwrap();
+    host.unmount_unused();
 }
 
 // S33.
@@ -101,7 +101,7 @@ fn two_thousand_requests_of_one_cpu_wait() {
         assert!(full, "round {round}: waiting, refused, asked for: {counts:?}");
         let start = Instant::now();
         assert_eq!(other.ask(&format!("mkdir d{round}")), "ok");
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < PROMISED);
         for key in loader.0.lock().unwrap().drain(..) {
             host.vfs.fail_need(&key, Errno::Io);
         }
@@ -111,7 +111,7 @@ fn two_thousand_requests_of_one_cpu_wait() {
     }
     assert!(!host.logged("malformed"), "the memory of a request was given away");
     drop((crowd, other));
-    host.session.unmount(false).unwrap();
+    host.unmount_unused();
 }
 
 #[test]
@@ -185,12 +185,21 @@ impl Freezer {
             let directory = Path::new(parent).join(format!("devdev-{}-{name}", std::process::id()));
             fs::create_dir(&directory).ok()?;
             let freezer = Freezer { directory, switch, states };
-            freezer.directory.join(switch).exists().then_some(freezer)
+            (freezer.directory.join(switch).exists() && freezer.takes()).then_some(freezer)
         });
         if found.is_none() {
             eprintln!("SKIPPED: no control group that can be frozen");
         }
         found
+    }
+
+    // Not every container may move its processes.
+    fn takes(&self) -> bool {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let moved = fs::write(self.directory.join("cgroup.procs"), child.id().to_string());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        moved.is_ok()
     }
 
     fn hold(&self, pid: u32) {

@@ -1,7 +1,7 @@
 //! A mounted workspace for a test, and the child processes that touch it.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +12,8 @@ use devdev_fuse::{MountOptions, RingSupport, Session, Transport, ring_support};
 use devdev_vfs::api::{Api, OpenFlags};
 use devdev_vfs::{Caller, Clock, Limits, Timespec, Vfs, VfsOptions};
 
-/// No child process takes longer.
-pub const LIMIT: Duration = Duration::from_secs(60);
+/// No child process takes longer, not even on a busy machine with one CPU.
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 pub struct SystemClock;
 
@@ -197,6 +197,31 @@ impl Host {
         counters.iter().find(|count| count.name == name).map_or(0, |count| count.count)
     }
 
+    /// The same when nobody asks for anything: a worker counts a request after it has answered it,
+    /// which on a busy machine is later than who asked goes on.
+    pub fn settled(&self, name: &str) -> u64 {
+        let mut last = self.count(name);
+        let mut same = 0;
+        while same < 5 {
+            std::thread::sleep(Duration::from_millis(20));
+            let now = self.count(name);
+            same = if now == last { same + 1 } else { 0 };
+            last = now;
+        }
+        last
+    }
+
+    /// Unmounts when the last process has gone: one that was killed, or whose output has ended, is
+    /// there for a moment longer.
+    pub fn unmount_unused(&self) {
+        let mut refused = None;
+        let done = eventually(SOON, || {
+            refused = self.session.unmount(false).err();
+            refused.is_none()
+        });
+        assert!(done, "{refused:?}");
+    }
+
     pub fn logged(&self, text: &str) -> bool {
         self.log.lock().unwrap().iter().any(|line| line.contains(text))
     }
@@ -257,6 +282,28 @@ pub fn role(name: &str, args: &[&OsStr]) -> Command {
 
 pub fn role_arg(n: usize) -> String {
     std::env::var(format!("DEVDEV_TEST_ARG{n}")).unwrap_or_default()
+}
+
+/// For what should be so at once, on a machine that is busy.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// A program that is a shell script, at a path of its own. Another process writes it: as long as a
+/// file is open for writing, nobody can run it, and children that other threads start meanwhile
+/// have it open, too, until they have become what they are to be.
+pub fn script(text: &str) -> PathBuf {
+    let path = scratch_path();
+    let mut write = Command::new("sh");
+    write.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(&path).stdin(Stdio::piped());
+    let mut child = write.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    path
+}
+
+/// The CPUs that this thread may run on.
+pub fn usable_cpus() -> Vec<usize> {
+    let set = rustix::thread::sched_getaffinity(None).unwrap();
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
 }
 
 /// Waits until something is so; false if it is not within the limit.

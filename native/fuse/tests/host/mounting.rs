@@ -11,7 +11,7 @@ use devdev_fuse::{
 
 use crate::agent::Agent;
 use crate::harness::{
-    Host, can_mount, eventually, helper, is_mounted, new_vfs, options_for, run_limited,
+    Host, SOON, can_mount, eventually, helper, is_mounted, new_vfs, options_for, run_limited,
     scratch_path, uid,
 };
 
@@ -122,9 +122,9 @@ fn an_unmount_by_others_is_noticed() {
     let mut umount = std::process::Command::new("sh");
     umount.args(["-c", "umount \"$0\" || fusermount3 -u \"$0\""]).arg(host.path());
     assert!(run_limited(umount).0);
-    assert!(eventually(Duration::from_secs(5), || !host.session.is_alive()));
-    assert!(eventually(Duration::from_secs(5), || ends.load(Ordering::Relaxed) == 1));
-    assert!(eventually(Duration::from_secs(5), || !host.path().exists()));
+    assert!(eventually(SOON, || !host.session.is_alive()));
+    assert!(eventually(SOON, || ends.load(Ordering::Relaxed) == 1));
+    assert!(eventually(SOON, || !host.path().exists()));
     host.session.unmount(false).unwrap();
     assert_eq!(ends.load(Ordering::Relaxed), 1);
     // The engine goes on unmounted.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use devdev_vfs::{Errno, Loader, NeedKey, SnapshotEntry, Timespec, Waker};
 
 use crate::agent::Agent;
-use crate::harness::Host;
+use crate::harness::{Host, SOON, eventually};
 
 /// Notes what is asked for, and brings nothing.
 #[derive(Default)]
@@ -17,6 +17,14 @@ pub struct Slow(pub Mutex<Vec<NeedKey>>);
 impl Loader for Slow {
     fn load(&self, keys: &[NeedKey]) {
         self.0.lock().unwrap().extend_from_slice(keys);
+    }
+}
+
+impl Slow {
+    /// Waits until so many have been asked for.
+    pub fn is_asked_for(&self, count: usize) {
+        let asked = || self.0.lock().unwrap().len();
+        assert!(eventually(SOON, || asked() >= count), "{} of {count} are asked for", asked());
     }
 }
 
@@ -43,12 +51,12 @@ fn more_waiting_requests_than_readers_hold_up_nobody() {
     for (n, agent) in agents.iter_mut().enumerate() {
         agent.tell(&format!("read .devdev/snapshots/s{n}/d/f"));
     }
+    loader.is_asked_for(WAITING);
     assert!(agents[0].is_waiting(Duration::from_millis(300)));
     // The others are served at once.
     let start = Instant::now();
     assert_eq!(host.sh("cat d/f; mkdir e; echo x > e/x; ls e; rm -r e"), "new\nx\n");
-    assert!(start.elapsed() < Duration::from_secs(5));
-    assert!(loader.0.lock().unwrap().len() >= WAITING);
+    assert!(start.elapsed() < Duration::from_secs(10));
     // The engine keeps few trees that nobody holds yet, so some are asked for once more.
     let answered = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -95,6 +103,7 @@ fn a_failed_need_fails_its_request() {
     let loader = list_snapshots(&host, 1);
     let mut agent = Agent::inside(&host);
     agent.tell("list .devdev/snapshots/s0");
+    loader.is_asked_for(1);
     assert!(agent.is_waiting(Duration::from_millis(200)));
     for key in loader.0.lock().unwrap().iter() {
         host.vfs.fail_need(key, Errno::Io);
@@ -105,10 +114,11 @@ fn a_failed_need_fails_its_request() {
 #[test]
 fn unmounting_fails_what_still_waits() {
     let Some(host) = Host::new() else { return };
-    list_snapshots(&host, 1);
+    let loader = list_snapshots(&host, 1);
     let mut agent = Agent::start();
     let path = host.path().display().to_string();
     agent.tell(&format!("list {path}/.devdev/snapshots/s0"));
+    loader.is_asked_for(1);
     assert!(agent.is_waiting(Duration::from_millis(200)));
     let start = Instant::now();
     host.session.unmount(true).unwrap();
@@ -121,11 +131,7 @@ fn shell_that_waits(host: &Host, loader: &Slow, script: &str) -> std::process::C
     let mut command = std::process::Command::new("sh");
     command.arg("-c").arg(script).env("S", host.path().join(".devdev/snapshots/s0"));
     let child = command.spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(20);
-    while loader.0.lock().unwrap().is_empty() {
-        assert!(Instant::now() < end, "nothing was asked for");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    loader.is_asked_for(1);
     child
 }
 
@@ -204,8 +210,10 @@ fn fsync_waits_until_it_is_told_and_holds_up_nobody() {
         agent.tell("fsync a");
     }
     agents[0].tell("fsyncdir d");
+    let asked = || waiting.lock().unwrap().len();
+    assert!(eventually(SOON, || asked() == WAITING), "{} of {WAITING}", asked());
     for agent in &agents {
-        assert!(agent.is_waiting(Duration::from_millis(100)));
+        assert!(agent.is_waiting(Duration::from_millis(50)));
     }
     assert_eq!(host.sh("cat f1; echo y > g; cat g; rm g"), "1\ny\n");
     let wakers = std::mem::take(&mut *waiting.lock().unwrap());

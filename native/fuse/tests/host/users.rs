@@ -4,31 +4,39 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::agent::Agent;
-use crate::harness::{Host, can_mount, eventually, is_mounted, scratch_path, uid, writeback};
+use crate::harness::{Host, SOON, can_mount, eventually, is_mounted, scratch_path, uid, writeback};
 use crate::serving::Server;
 
 const NOBODY: u32 = 65534;
 
-/// The device as udev leaves it, open to everybody, for as long as this lives.
-struct OpenDevice(Option<fs::Permissions>);
+/// The device as udev leaves it, open to everybody, for as long as this lives. One test at a time:
+/// neither the device's mode nor the processes of nobody are one test's own.
+struct OpenDevice {
+    before: Option<fs::Permissions>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl OpenDevice {
     fn new() -> OpenDevice {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before = fs::metadata("/dev/fuse").unwrap().permissions();
         if before.mode() & 0o006 == 0o006 {
-            return OpenDevice(None);
+            return OpenDevice { before: None, _alone };
         }
         fs::set_permissions("/dev/fuse", fs::Permissions::from_mode(0o666)).unwrap();
-        OpenDevice(Some(before))
+        OpenDevice { before: Some(before), _alone }
     }
 }
 
 impl Drop for OpenDevice {
     fn drop(&mut self) {
-        if let Some(before) = self.0.take() {
+        if let Some(before) = self.before.take() {
             fs::set_permissions("/dev/fuse", before).unwrap();
         }
     }
@@ -106,7 +114,7 @@ fn stores_of_a_process_that_hides_its_mappings_are_flushed() {
     // It waits for a command, and makes no fault.
     let mut quiet = String::new();
     assert!(
-        eventually(Duration::from_secs(5), || {
+        eventually(SOON, || {
             quiet = server.ask("flush");
             quiet == "true all_held=false inodes=0 hidden=0"
         }),
@@ -125,6 +133,7 @@ fn writes_and_changes_of_owner_by_users_clear_set_user_id_bits() {
     if !root_and_fusermount() {
         return;
     }
+    let _device = OpenDevice::new();
     let host = Host::with(|options| options.allow_other = true).unwrap();
     host.sh("for f in a b c; do echo text > $f; chmod 6777 $f; done; mkdir -m 2777 d");
     let mode = |name: &str| host.sh(&format!("stat -c %a {name}")).trim().to_owned();
@@ -146,6 +155,7 @@ fn others_enter_only_if_allowed_and_modes_hold_for_them() {
     if !root_and_fusermount() {
         return;
     }
+    let _device = OpenDevice::new();
     let host = Host::with(|options| options.allow_other = true).unwrap();
     host.sh("echo open > open; echo closed > closed; chmod 600 closed; mkdir -m 1777 shared");
     host.sh("echo mine > shared/mine; chmod 755 .");
