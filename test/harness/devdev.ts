@@ -8,7 +8,7 @@ import type { Identity } from "./identity.ts";
 import { expectTransport, type Mounted, transportEnv } from "./io-uring.ts";
 import { clearMounts } from "./mounts.ts";
 import { endProcesses, processesOf } from "./processes.ts";
-import { describe, must, run, type RunOptions, type RunResult } from "./run.ts";
+import { describe, must, run, type RunOptions, type RunResult, until } from "./run.ts";
 
 export interface CliOptions extends Omit<RunOptions, "env"> {
   env?: Record<string, string>;
@@ -115,6 +115,9 @@ export class Devdev implements AsyncDisposable {
     const stopped = existsSync(this.home)
       ? await this.cli(["daemon", "stop"], { timeoutMs: 30_000 })
       : undefined;
+    // Helpers end by themselves when their daemon has: on a busy machine a moment later.
+    const gone = (): boolean => processesOf(this.directory).length === 0;
+    if (!this.lenient) await until("their end", gone, 10_000).catch(() => undefined);
     const processes = processesOf(this.directory).map(({ command }) => command);
     const mounts = await clearMounts(this.directory);
     await endProcesses(this.directory);

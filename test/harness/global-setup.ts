@@ -4,7 +4,7 @@
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { base, BASE_PREFIX } from "./base.ts";
-import { BIND_DIRECTORY, isRoot } from "./identity.ts";
+import { BIND_DIRECTORY, identity, isRoot } from "./identity.ts";
 import { clearMounts, mountsBelow } from "./mounts.ts";
 import { endProcesses, isAlive } from "./processes.ts";
 import { run } from "./run.ts";
@@ -12,6 +12,8 @@ import { run } from "./run.ts";
 export default async function setup(): Promise<() => Promise<void>> {
   await sweepOld();
   base();
+  // Once, before files that run at the same time would each make the user.
+  if (isRoot()) await identity("user").catch(() => undefined);
   return teardown;
 }
 

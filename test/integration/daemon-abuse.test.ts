@@ -128,14 +128,15 @@ mounting("a daemon and its clients", () => {
     const before = memory(pid);
     const bin = join(devdev().identity.checkout, "bin/devdev");
     const pipeline = `${bin} exec -T -w ${devdev().mountPoint} -- head -c 1G /dev/zero | tail -c1 | wc -c`;
-    const flood = devdev().host(["sh", "-c", pipeline], { timeoutMs: 60_000 });
+    const flood = devdev().host(["sh", "-c", pipeline]);
     const waits: number[] = [];
     const flowing = { yet: true };
     void flood.finally(() => (flowing.yet = false));
     while (flowing.yet) waits.push((await devdev().cli(["ls", "--json"])).durationMs);
     expect((await flood).stdout.trim()).toBe("1");
     expect(memory(pid).most - before.now).toBeLessThan(200);
-    expect(Math.max(...waits)).toBeLessThan(5000);
+    // Each is a command of its own, beside five busy processes.
+    expect(Math.max(...waits)).toBeLessThan(20_000);
   });
 
   test("S43 a client that does not read costs no memory; when it goes, its command gets SIGHUP", async () => {

@@ -37,7 +37,7 @@ forEachIdentity("diff with the host", (who) => {
       "sh",
       "-euc",
       `cd "$0" && chmod 600 small && echo new > new &&
-      setfattr -n user.x -v y empty`,
+      python3 -c "import os; os.setxattr('empty', 'user.x', b'y')"`,
       there(),
     ]);
     const kinds = async (...args: string[]) => {

@@ -114,13 +114,13 @@ forEachIdentity("exec", (who) => {
     "the caller's window size arrives, and so does its change",
     async () => {
       const devdevBin = join(devdev().identity.checkout, "bin/devdev");
-      const inner =
-        "stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.1; done";
+      const mark = join(devdev().directory, "winch");
+      const inner = `stty size; trap 'stty size; exit 5' WINCH; : > ${mark}; while :; do sleep 0.1; done`;
       const exec = `${devdevBin} exec -w ${devdev().mountPoint} -- sh -c "${inner}"`;
       const command = `stty rows 33 cols 111; ${exec} </dev/tty & pid=$!
-      sleep 3; stty rows 44 cols 99; kill -WINCH $pid; wait $pid; echo code $?`;
+      until [ -e ${mark} ]; do sleep 0.1; done; sleep 1; stty rows 44 cols 99; kill -WINCH $pid; wait $pid; echo code $?`;
       const argv = ["script", "-qec", command, "/dev/null"];
-      const result = await devdev().host(["timeout", "-k1", "20", ...argv], {
+      const result = await devdev().host(["timeout", "-k1", "120", ...argv], {
         env: { SHELL: "/bin/bash" },
       });
       expect(result.stdout).toContain("33 111\r\n");
@@ -132,15 +132,14 @@ forEachIdentity("exec", (who) => {
   test.skipIf(lacks("script"))("Ctrl-C and Ctrl-D reach the command", async () => {
     const devdevBin = join(devdev().identity.checkout, "bin/devdev");
     const at = (inner: string): string => `${devdevBin} exec -w ${devdev().mountPoint} -- ${inner}`;
-    const typed = (keys: string, inner: string) =>
-      devdev().host([
-        "timeout",
-        "-k1",
-        "25",
-        "bash",
-        "-c",
-        `(sleep 3; printf '${keys}'; sleep 2) | script -qec '${at(inner)}; echo code $?' /dev/null`,
-      ]);
+    const mark = join(devdev().directory, "typed");
+    // The keys come when the command is there to get them.
+    const typed = (keys: string, inner: string) => {
+      const command = at(`sh -c ": > ${mark}; exec ${inner}"`);
+      const typing = `until [ -e ${mark} ]; do sleep 0.1; done; sleep 1; printf '${keys}'; sleep 2`;
+      const script = `rm -f ${mark}; (${typing}) | script -qec '${command}; echo code $?' /dev/null`;
+      return devdev().host(["timeout", "-k1", "120", "bash", "-c", script]);
+    };
     expect((await typed("\\003", "sleep 50")).stdout).toContain("code 130");
     expect((await typed("word\\n\\004", "wc -w")).stdout).toMatch(/1\r\ncode 0/);
   });

@@ -19,6 +19,7 @@ forEachIdentity("devdev stats", (who) => {
     await devdev().sh(
       "mkdir a b c; for i in $(seq 50); do echo $i > a/$i; done; mv a/1 b/1; rm a/2",
     );
+    await expect.poll(async () => count(await stats(), "unlink")).toBe(1);
     const after = await stats();
     expect(count(after, "mkdir")).toBe(3);
     expect(count(after, "write")).toBeGreaterThanOrEqual(50);

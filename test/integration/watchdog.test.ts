@@ -65,7 +65,7 @@ forEachIdentity("watchdog", (who) => {
     await using devdev = await Devdev.create(await who(), "watchdog");
     devdev.lenient = true;
     await devdev.mount();
-    const script = `cd ${devdev.mountPoint} && while :; do
+    const script = `cd ${devdev.mountPoint} || exit 7; while :; do
       echo x > f$1 || exit 7; cat f$1 >/dev/null || exit 7
       find . >/dev/null || exit 7; done`;
     const [file, ...args] = devdev.identity.wrap(["sh", "-c", script, "sh"]);
@@ -73,7 +73,9 @@ forEachIdentity("watchdog", (who) => {
       const child = spawn(file!, [...args, String(n)], { cwd: "/", stdio: "ignore" });
       return { child, ended: new Promise<number | null>((resolve) => child.on("exit", resolve)) };
     });
-    await sleep(700);
+    const at = (n: number) => join(devdev.mountPoint, `f${n}`);
+    const work = async () => (await devdev.host(["ls", ...[1, 2, 3, 4].map(at)])).code === 0;
+    await until("the four at work", work);
     process.kill(await devdev.daemonPid(), "SIGKILL");
     await settled(devdev.mountPoint);
     const limit = sleep(LIMIT_MS).then(() => "still waiting" as const);

@@ -122,11 +122,11 @@ const execCases: ContractCase[] = [
       assert.deepEqual([killed.exitCode, killed.signal, killed.timedOut], [137, "SIGKILL", false]);
       const late = await workspace.exec("sh", ["-c", "echo started; sleep 60"], {
         ...PIPES,
-        timeoutMs: 300,
+        timeoutMs: 2000,
         killGraceMs: 300,
       });
       assert.deepEqual([late.exitCode, late.timedOut, late.output], [124, true, "started\n"]);
-      assert.ok(late.durationMs < 10_000);
+      assert.ok(late.durationMs < 40_000);
     },
   ),
 
