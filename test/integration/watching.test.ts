@@ -48,6 +48,16 @@ forEachIdentity("programs that watch files", (who) => {
     expect(result.stdout).toMatch(/^ok: 12 rounds/);
   });
 
+  // (With 20000 it gives the figures of docs/PERFORMANCE.md.)
+  test.skipIf(lacks("python3"))("S143 S144 many files under a recursive watch", async () => {
+    await using devdev = await Devdev.create(await who(), "many-watched");
+    await devdev.mount();
+    const files = process.env["DEVDEV_WATCHED_FILES"] ?? "2000";
+    const result = await fixture(devdev, "many_watched.py", files);
+    if (result.code !== 0) expect.fail(describe(result));
+    expect(result.stdout).toMatch(/^ok: /m);
+  });
+
   test.skipIf(lacks("python3"))("S140 node --watch restarts a server", async () => {
     await using devdev = await Devdev.create(await who(), "watch");
     await devdev.mount();
