@@ -6,7 +6,7 @@ import { createServer, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { framesOf, FrameType, gatherShown, jsonPayload, type ShownPiece } from "@devdev/protocol";
-import { type Host, WorkspaceHost } from "@devdev/workspace";
+import { WorkspaceHost } from "@devdev/workspace";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { serveShow } from "./diff-stream.js";
 import { serveMerge } from "./merge-stream.js";
@@ -56,7 +56,7 @@ test("what an event changed", { timeout: 60_000 }, async () => {
   for (let n = 0; n < FILES; n++) ws.fs.writeFileSync(`${deep}/${n}`, "");
   await ws.snapshot();
   const open = { ...opener, kind: "show", workspace: "w", turn: 2 } as const;
-  const pieces = await sent((socket) => serveShow(socket, open, host as Host));
+  const pieces = await sent((socket) => serveShow(socket, open, host));
   expect(pieces.pop()).toBeNull();
   expect(pieces[0]).toMatchObject({ event: { number: 2, kind: "snapshot" } });
   expect(JSON.stringify(pieces).length).toBeGreaterThan(LONGEST_PIECE);
@@ -73,11 +73,11 @@ test("what a merge changed", { timeout: 60_000 }, async () => {
   fork.fs.writeFileSync("/both", "theirs");
   ws.fs.writeFileSync("/both", "ours");
   const open = { ...opener, kind: "merge", workspace: "w", fork: "f" } as const;
-  const refused = await sent((socket) => serveMerge(socket, open, host as Host));
+  const refused = await sent((socket) => serveMerge(socket, open, host));
   expect(refused.at(-1)).toMatchObject({ merged: false });
   expect(refused.at(-2)).toMatchObject({ conflicts: [{ path: "/both" }] });
   const chosen = { ...open, resolve: "theirs" } as const;
-  const pieces = await sent((socket) => serveMerge(socket, chosen, host as Host));
+  const pieces = await sent((socket) => serveMerge(socket, chosen, host));
   expect(pieces.pop()).toMatchObject({ merged: true, before: { automatic: true } });
   expect(JSON.stringify(pieces).length).toBeGreaterThan(LONGEST_PIECE);
   const entries = (pieces as Array<{ entries?: unknown[] }>).flatMap(
