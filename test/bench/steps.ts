@@ -180,7 +180,7 @@ const loops: Step[] = [
     "io",
     ({ quick }) =>
       `one file of ${quick ? "64 MiB" : "1 GiB"}, 1 MiB a call; "cold": after its pages were ` +
-      "dropped from the cache; then 4 KiB at random places",
+      "dropped from the cache, five times over, the median; then 4 KiB at random places",
     ({ quick }) => ["--mib", quick ? "64" : "1024"],
   ),
 ];

@@ -83,7 +83,6 @@ pub(crate) fn mount(options: &MountOptions) -> Result<HostMounted, HostMountErro
     match finished {
         Ok((device_file, device)) => {
             let abort = open_abort_file(device);
-            read_further_ahead(device);
             Ok(HostMounted { path, device_file, device, abort, created, kernel_checks })
         }
         Err(error) => {
@@ -323,9 +322,10 @@ fn open_abort_file(device: (u32, u32)) -> Option<OwnedFd> {
     rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-// The kernel's own 128 KiB cost a third of the speed of reading large files. Best effort: only
-// root may set it, and a container may hide /sys.
-fn read_further_ahead((major, minor): (u32, u32)) {
+/// The kernel's own 128 KiB cost a third of the speed of reading large files. Best effort: only
+/// root may set it, and a container may hide /sys. Not before INIT was answered, which sets it to
+/// what the kernel had at the start.
+pub(crate) fn read_further_ahead((major, minor): (u32, u32)) {
     let path = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
     let _ = fs::write(path, READ_AHEAD_KIB.to_string());
 }

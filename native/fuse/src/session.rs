@@ -18,7 +18,8 @@ use crate::errors::{HostMountError, UnmountError};
 use crate::flush::{Barrier, FlushReport};
 use crate::handshake::{Agreed, shake_hands};
 use crate::host_mount::{
-    DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, remove_created,
+    DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, read_further_ahead,
+    remove_created,
 };
 use crate::late::Late;
 use crate::mount_table::{
@@ -142,6 +143,7 @@ impl Session {
         let file = DeviceFile::new(mounted.device_file);
         let mut first = ClassicChannel::new(file.clone());
         let agreed = shake_hands(&file, &mut first, rings.is_some(), options.writeback)?;
+        read_further_ahead(mounted.device);
         if rings.is_some() && !agreed.over_rings() {
             return Err(Failure::Rings("the kernel does not offer it".to_owned()));
         }

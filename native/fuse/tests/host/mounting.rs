@@ -55,6 +55,18 @@ fn unfit_mount_points_are_refused_and_left_as_they_are() {
 }
 
 #[test]
+fn the_kernel_reads_further_ahead_than_by_itself() {
+    let Some(host) = Host::new() else { return };
+    let (major, minor) = host.session.device();
+    let setting = format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb");
+    if fs::OpenOptions::new().write(true).open(&setting).is_err() {
+        eprintln!("SKIPPED: needs root and /sys");
+        return;
+    }
+    assert_eq!(fs::read_to_string(setting).unwrap(), "512\n");
+}
+
+#[test]
 fn a_mount_point_that_was_made_is_removed() {
     if !can_mount() {
         return;
