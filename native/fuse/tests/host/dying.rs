@@ -91,14 +91,20 @@ fn a_dead_mount_is_cleared_by_the_next() {
         server.0.wait().unwrap();
         assert!(is_mounted(&path), "nobody watched, so it stays");
     };
+    // The kernel takes rings apart a moment later: until then the mount is not known to be dead.
     kill(Server::start(&path, "unwatched", None));
-    let session = Session::mount(new_vfs(), options_for(&path)).unwrap();
+    let mut mounted = None;
+    let mount = || Session::mount(new_vfs(), options_for(&path));
+    assert!(eventually(PROMISED, || {
+        mounted = mount().ok();
+        mounted.is_some()
+    }));
+    let session = mounted.unwrap();
     assert!(!clear_dead_mount(&path).unwrap());
-    let again = Session::mount(new_vfs(), options_for(&path)).err().unwrap();
+    let again = mount().err().unwrap();
     assert!(matches!(again, HostMountError::AlreadyMounted(_)), "{again}");
     session.unmount(false).unwrap();
     kill(Server::start(&path, "unwatched", None));
-    // The kernel takes rings apart a moment later.
     assert!(eventually(PROMISED, || clear_dead_mount(&path).unwrap()));
     assert!(!is_mounted(&path));
     std::fs::remove_dir(&path).unwrap();
