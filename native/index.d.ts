@@ -82,6 +82,11 @@ export declare class NativeTreeLoader {
   wanted(): Buffer
   /** Takes a page. */
   supply(pageId: Uint8Array, encoding: number, rawLength: number, data: Uint8Array): void
+  /**
+   * Takes pages on a thread of its own: records as `fill_pages` gives them, and the bytes that
+   * they describe.
+   */
+  supplyAll(records: Uint8Array, data: Uint8Array): Promise<void>
   /** The tree, checked as a whole unless it shares with another; its number. */
   finish(): Promise<number>
 }

@@ -179,44 +179,54 @@ impl NativePersistJob {
 /// Builds a tree from pages; see TreeLoader in packages/vfs.
 #[napi]
 pub struct NativeTreeLoader {
-    // None once it is finished.
-    loader: Option<TreeLoader>,
+    // None once it is finished. Threads of `supply_all` share it.
+    loader: Arc<Mutex<Option<TreeLoader>>>,
     // It shares with a tree of this process: then it is one of its store.
     shares: bool,
 }
 
+fn finished() -> Failed {
+    Failed::new("ERR_CLOSED", "the loader has finished")
+}
+
+impl NativeTreeLoader {
+    fn with<R>(
+        &self,
+        work: impl FnOnce(&mut TreeLoader) -> Result<R, Failed>,
+    ) -> Result<R, Failed> {
+        work(lock(&self.loader).as_mut().ok_or_else(finished)?)
+    }
+}
+
 #[napi]
 impl NativeTreeLoader {
-    fn loader(&mut self) -> Result<&mut TreeLoader, Failed> {
-        self.loader.as_mut().ok_or_else(|| Failed::new("ERR_CLOSED", "the loader has finished"))
-    }
-
     /// A loader of the tree with this page.
     #[napi(catch_unwind, factory)]
     pub fn start(root: &[u8], reference: Option<u32>) -> Result<NativeTreeLoader, Thrown> {
         let reference = reference.map(tree).transpose()?;
         let reference = reference.as_ref().map(|handle| &*handle.tree);
         let loader = Some(TreeLoader::new(PageId(id(root)?), reference));
-        Ok(NativeTreeLoader { loader, shares: reference.is_some() })
+        Ok(NativeTreeLoader { loader: Arc::new(Mutex::new(loader)), shares: reference.is_some() })
     }
 
     /// Lets go what was built so far.
     #[napi(catch_unwind)]
-    pub fn close(&mut self) {
-        let loader = self.loader.take();
-        std::thread::spawn(move || drop(loader));
+    pub fn close(&self) {
+        let loader = self.loader.clone();
+        std::thread::spawn(move || drop(lock(&loader).take()));
     }
 
     /// Ids of the pages needed next.
     #[napi(catch_unwind, ts_return_type = "Buffer")]
-    pub fn wanted(&mut self) -> Result<Bytes, Thrown> {
-        Ok(concat(self.loader()?.wanted().into_iter().map(|page| page.0)))
+    pub fn wanted(&self) -> Result<Bytes, Thrown> {
+        let wanted = self.with(|loader| Ok(loader.wanted()))?;
+        Ok(concat(wanted.into_iter().map(|page| page.0)))
     }
 
     /// Takes a page.
     #[napi(catch_unwind)]
     pub fn supply(
-        &mut self,
+        &self,
         page_id: &[u8],
         encoding: u8,
         raw_length: u32,
@@ -224,20 +234,52 @@ impl NativeTreeLoader {
     ) -> Result<(), Thrown> {
         let page = unpack_page(encoding, data, raw_length as usize).map_err(Failed::from)?;
         let page_id = PageId(id(page_id)?);
-        Ok(self.loader()?.feed(page_id, &page).map_err(Failed::from)?)
+        Ok(self.with(|loader| loader.feed(page_id, &page).map_err(Failed::from))?)
+    }
+
+    /// Takes pages on a thread of its own: records as `fill_pages` gives them, and the bytes that
+    /// they describe.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn supply_all<'env>(
+        &self,
+        env: &'env Env,
+        records: &[u8],
+        data: &[u8],
+    ) -> Result<Object<'env>, Thrown> {
+        let loader = self.loader.clone();
+        let (records, data) = (records.to_vec(), data.to_vec());
+        long(env, "load", move || {
+            feed_all(lock(&loader).as_mut().ok_or_else(finished)?, &records, &data)
+        })
     }
 
     /// The tree, checked as a whole unless it shares with another; its number.
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
-    pub fn finish<'env>(&mut self, env: &'env Env) -> Result<Object<'env>, Thrown> {
-        self.loader()?;
-        let (loader, shares) = (self.loader.take(), self.shares);
+    pub fn finish<'env>(&self, env: &'env Env) -> Result<Object<'env>, Thrown> {
+        let loader = lock(&self.loader).take().ok_or_else(finished)?;
+        let shares = self.shares;
         long(env, "load", move || {
-            let loader = loader.ok_or_else(|| Failed::new("ERR_CLOSED", "finished"))?;
             let tree = if shares { loader.finish_own()? } else { loader.finish()? };
             Ok(add_tree(tree, Weak::new()))
         })
     }
+}
+
+fn feed_all(loader: &mut TreeLoader, records: &[u8], data: &[u8]) -> Result<(), Failed> {
+    let number = |record: &[u8], at: usize| {
+        let bytes = record[at..at + 4].try_into().unwrap_or_default();
+        u32::from_le_bytes(bytes) as usize
+    };
+    for record in records.chunks_exact(RECORD) {
+        let (offset, len) = (number(record, 32), number(record, 36));
+        let outside = || Failed::new("ERR_CORRUPT", "a page lies outside of its buffer");
+        let packed = data.get(offset..offset + len).ok_or_else(outside)?;
+        // An encoding that is none stays one.
+        let encoding = u8::try_from(number(record, 44)).unwrap_or(u8::MAX);
+        let page = unpack_page(encoding, packed, number(record, 40))?;
+        loader.feed(PageId(id(&record[..32])?), &page)?;
+    }
+    Ok(())
 }
 
 /// What a page refers to.

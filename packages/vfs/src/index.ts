@@ -16,13 +16,13 @@ export { giveBackCode } from "./code.js";
 export { Tree } from "./tree.js";
 export type { TreeDiff } from "./tree-diff.js";
 export type { MergedBefore, TreeMerge, TreeMerged } from "./tree-merge.js";
+export { TreeLoader } from "./tree-loader.js";
 export type { ImportOptions, ImportSource, StreamMeta, TarExport } from "./transfer.js";
 export {
   pageId,
   pageReferences,
   PersistJob,
   pinnedBlocks,
-  TreeLoader,
   verifyBlock,
   verifyPage,
 } from "./persist.js";

@@ -1,10 +1,10 @@
-// What the store's worker drives: persist jobs, which bring out what a store lacks of a tree, and
-// tree loaders, which build a tree from a store's pages.
+// What the store's worker drives: persist jobs, which bring out what a store lacks of a tree. The
+// way back is tree-loader.ts.
 
 import { devdevError } from "@devdev/errno";
 import * as native from "@devdev/native";
 import { guarded, hasCode, rethrow } from "./fs/call.js";
-import { Tree } from "./tree.js";
+import type { Tree } from "./tree.js";
 
 /** An object of the store: a block or a page, as the store's interfaces take it. */
 export interface StoreObject {
@@ -22,9 +22,9 @@ export type Pace = "full" | "background";
 const BATCH_BYTES = 16 * 2 ** 20;
 /** Larger than any page. */
 const MAX_BATCH_BYTES = 128 * 2 ** 20;
-const ID_BYTES = 32;
+export const ID_BYTES = 32;
 /** Id, then offset, length, raw length and encoding (native/addon/src/persist.rs). */
-const RECORD_BYTES = 48;
+export const RECORD_BYTES = 48;
 
 /** A buffer that is done with waits here for the next job of this thread. */
 let spare: Uint8Array | undefined;
@@ -58,6 +58,9 @@ function objects(records: Buffer, buffer: Uint8Array): StoreObject[] {
 export class PersistJob implements Disposable {
   readonly #tree: Tree;
   #buffer: Uint8Array;
+  /** Whether `blocks` has filled it: then the other one is next. */
+  #inUse = false;
+  #other: Uint8Array | undefined;
   #job: native.NativePersistJob | undefined;
 
   private constructor(tree: Tree, batchBytes: number) {
@@ -95,12 +98,19 @@ export class PersistJob implements Disposable {
   }
 
   /**
-   * The next batch of missing blocks; empty when all were given. Its `data` is valid until the next
-   * call.
+   * The next batch of missing blocks; empty when all were given. Its `data` is valid until the call
+   * after the next one, so that a batch can be written while the next is packed; of `pages` until
+   * the next call of either.
    */
   async blocks(pace: Pace = "full"): Promise<StoreObject[]> {
-    const filled = this.#native.fillBlocks(this.#buffer, pace === "background");
-    return objects(await filled.catch(rethrow), this.#buffer);
+    const job = this.#native;
+    if (this.#inUse) {
+      const other = this.#other ?? new Uint8Array(this.#buffer.length);
+      [this.#buffer, this.#other] = [other, this.#buffer];
+    }
+    this.#inUse = true;
+    const buffer = this.#buffer;
+    return objects(await job.fillBlocks(buffer, pace === "background").catch(rethrow), buffer);
   }
 
   /** The next batch of pages, children before parents; empty when all were given. */
@@ -152,52 +162,6 @@ export class PersistJob implements Disposable {
     this.#job = undefined;
     if (this.#buffer.length > 0) spare = this.#buffer;
     this.#buffer = new Uint8Array(0);
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-}
-
-/** Builds a tree from the store's pages (blocks come later, as needs). */
-export class TreeLoader implements Disposable {
-  #loader: native.NativeTreeLoader | undefined;
-
-  private constructor(loader: native.NativeTreeLoader) {
-    this.#loader = loader;
-  }
-
-  /** With a `reference` (such as the live state, frozen) the tree shares with it what is equal. */
-  static start(rootId: Uint8Array, { reference }: { reference?: Tree } = {}): TreeLoader {
-    return new TreeLoader(guarded(() => native.NativeTreeLoader.start(rootId, reference?.handle)));
-  }
-
-  get #native(): native.NativeTreeLoader {
-    if (this.#loader === undefined) throw devdevError("ERR_CLOSED", "the loader is closed");
-    return this.#loader;
-  }
-
-  /** Ids of the pages that are wanted now; empty when the tree is complete. */
-  wanted(): Uint8Array[] {
-    const ids = guarded(() => this.#native.wanted());
-    return Array.from({ length: ids.length / ID_BYTES }, (_, n) =>
-      ids.subarray(n * ID_BYTES, (n + 1) * ID_BYTES),
-    );
-  }
-
-  /** One page; throws when the bytes are not what the id says. */
-  supply({ id, encoding, rawLength, data }: StoreObject): void {
-    guarded(() => this.#native.supply(id, encoding, rawLength, data));
-  }
-
-  /** The tree, checked as a whole. */
-  async finish(): Promise<Tree> {
-    return Tree.own(await guarded(() => this.#native.finish()).catch(rethrow));
-  }
-
-  close(): void {
-    this.#loader?.close();
-    this.#loader = undefined;
   }
 
   [Symbol.dispose](): void {

@@ -141,7 +141,7 @@ it("shrinks the store by itself when a workspace was removed", { timeout: 240_00
     }
   };
   // When it is idle, what the log has is copied into the file.
-  await sizeWithin(8 << 20, 9 << 20);
+  await sizeWithin(8 << 20, 10 << 20);
   await host.remove(gone.id, { force: false });
   await sizeWithin(1, 1 << 20);
   expect(await host.check()).toEqual([]);

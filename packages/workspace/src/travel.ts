@@ -30,6 +30,11 @@ export interface Saved {
   changeCount: bigint;
 }
 
+interface Switched {
+  saved: Saved;
+  filesChanged: Promise<number>;
+}
+
 /** Where to go, and what is said of it in the history. */
 export interface Journey {
   /** Called when it is certain that it may be gone to. */
@@ -131,17 +136,18 @@ export class Travel {
   /** Goes there. The caller has the mutex. */
   async #go(journey: Journey): Promise<Arrived> {
     const { checkpointer, commands, keeper, now } = this.#parts;
-    const { tree, event, options } = journey;
+    const { event, options } = journey;
     const goOn = await checkpointer.meanwhile(() => commands.makeWay(options));
     let target: SnapshotInfo;
-    let saved: Saved;
+    let switched: Switched;
     try {
       target = await journey.target();
-      saved = await this.#switch(journey, target);
+      switched = await this.#switch(journey, target);
     } finally {
       goOn();
     }
-    using before = saved.tree;
+    const { saved, filesChanged } = switched;
+    using _ = saved.tree;
     const { kind, parent, detail } = event;
     await keeper.history.add({
       kind,
@@ -151,7 +157,7 @@ export class Travel {
       state: target.id,
       detail,
     });
-    return { target, saved, filesChanged: await before.countChanges(tree) };
+    return { target, saved, filesChanged: await filesChanged };
   }
 
   /**
@@ -200,15 +206,18 @@ export class Travel {
    * Keeps the state before, then makes `tree` the live state. The store comes first, in one step: a
    * crash in between brings the target back, an error takes everything back.
    */
-  async #switch({ tree, save }: Journey, target: SnapshotInfo): Promise<Saved> {
+  async #switch({ tree, save }: Journey, target: SnapshotInfo): Promise<Switched> {
     const { vfs, checkpointer } = this.#parts;
     const saved = await save(target.sequence);
+    // Another thread counts meanwhile.
+    const filesChanged = saved.tree.countChanges(tree);
+    filesChanged.catch(() => undefined);
     try {
       await this.#rebase(target, saved);
       checkpointer.noteRestored();
       await vfs.restore(tree);
       passPhase("restore");
-      return saved;
+      return { saved, filesChanged };
     } catch (error) {
       // Either state may be live; both are kept, and the next checkpoint finds out.
       checkpointer.noteUnknown();

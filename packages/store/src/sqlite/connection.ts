@@ -18,6 +18,8 @@ const DATABASE_FILES = ["", "-wal", "-shm"].map((suffix) => `${DATABASE_FILE}${s
 /** Milliseconds a connection waits for another one's lock; only housekeeping ever makes it wait. */
 export const BUSY_TIMEOUT_MS = 5000;
 
+const COPY_TRIES = 5;
+
 /** The connection that writes. The caller holds the lock of the directory. */
 export function openWriter(directory: string, options: MigrateOptions = {}): Database {
   privateDirectory(directory);
@@ -27,7 +29,7 @@ export function openWriter(directory: string, options: MigrateOptions = {}): Dat
     privateFiles(directory, DATABASE_FILES);
     return configuring(db, () => {
       // These two only count before the first table.
-      db.pragma("page_size = 16384");
+      db.pragma("page_size = 32768");
       db.pragma("auto_vacuum = INCREMENTAL");
       if (db.pragma("journal_mode = WAL", { simple: true }) !== "wal") {
         throw new StoreError("ERR_STORE_IO", `${path}: the file system cannot hold a WAL database`);
@@ -62,6 +64,32 @@ export function openReader(directory: string): Database {
         );
       }
     });
+  });
+}
+
+/**
+ * Copies the log of a store that another thread has open into its database, beside its commits.
+ * Returns how large the log was when all of it was copied; undefined when somebody who reads
+ * holds a part of it.
+ */
+export function copyLog(directory: string): number | undefined {
+  const path = join(directory, DATABASE_FILE);
+  return opening(path, () => {
+    const db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist: true });
+    try {
+      db.pragma("synchronous = FULL");
+      // What is committed while one copies is left for the next, which has less to do.
+      for (let tries = 0; tries < COPY_TRIES; tries++) {
+        const bytes = walBytes(db);
+        const [done] = db.pragma("wal_checkpoint(PASSIVE)") as [
+          { busy: number; log: number; checkpointed: number },
+        ];
+        if (done.busy === 0 && done.log === done.checkpointed) return bytes;
+      }
+      return undefined;
+    } finally {
+      db.close();
+    }
   });
 }
 

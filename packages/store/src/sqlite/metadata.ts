@@ -48,6 +48,11 @@ export class SqliteMetadata implements MetadataStore {
     return this.#pages.get(id);
   }
 
+  /** Those that are there, in any order. */
+  pages(ids: readonly Uint8Array[]): Page[] {
+    return this.#pages.getAll(ids);
+  }
+
   deletePages(ids: Iterable<Uint8Array>): number {
     return this.#pages.delete(ids);
   }

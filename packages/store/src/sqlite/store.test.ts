@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import BetterSqlite3 from "better-sqlite3";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
-import { check, DATABASE_FILE, openSqliteReader, openSqliteStore } from "../index.js";
+import { check, copyLog, DATABASE_FILE, openSqliteReader, openSqliteStore } from "../index.js";
 import { blockOf, commitTree, kitCodec, sampleWorkspace } from "../test-kit/index.js";
 import { SCHEMA_VERSION } from "./schema.js";
 
@@ -31,7 +31,7 @@ it("makes a database with the settings that the design rests on", () => {
     db.pragma(name, { simple: true }),
   );
   db.close();
-  expect(settings).toEqual([16384, 2, "wal", SCHEMA_VERSION]);
+  expect(settings).toEqual([32768, 2, "wal", SCHEMA_VERSION]);
 });
 
 it("keeps everything over a close, and a reader sees it at once", () => {
@@ -78,6 +78,53 @@ it("waits for no reader that holds the log, and gives the log back when it is le
   });
   store.maintain(true);
   expect(statSync(`${database()}-wal`).size).toBe(0);
+  reader.close();
+  store.close();
+});
+
+it("has its log copied by another thread, all of it unless a reader holds a part", () => {
+  const asked: number[] = [];
+  const store = openSqliteStore(directory, {
+    copiesLog: (bytes) => {
+      asked.push(bytes);
+      return true;
+    },
+  });
+  store.metadata.createWorkspace(sampleWorkspace("w"));
+  store.maintain(false);
+  expect(asked).toEqual([]);
+  const reader = openSqliteReader(directory);
+  const log = () => statSync(`${database()}-wal`).size;
+  reader.atOneMoment(() => {
+    store.blocks.put(Array.from({ length: 1500 }, (_, i) => blockOf(`${i} `.repeat(13_000))));
+    store.maintain(false);
+    store.maintain(true);
+    expect(asked).toEqual([log(), log()]);
+    expect(copyLog(directory)).toBeUndefined();
+  });
+  expect(copyLog(directory)).toBe(log());
+  expect(statSync(database()).size).toBeGreaterThan(1500 * 26_000);
+  // What was copied is begun anew by the next commit.
+  store.metadata.createWorkspace(sampleWorkspace("v", "v"));
+  expect(log()).toBeLessThan(64 << 20);
+  reader.close();
+  store.close();
+});
+
+it("reads many pages at a time, those that are there", () => {
+  const store = openSqliteStore(directory);
+  const all = Array.from({ length: 150 }, (_, i) => blockOf(`page ${i}`));
+  store.metadata.putPages(all);
+  const reader = openSqliteReader(directory);
+  const sorted = (pages: ReadonlyArray<{ data: Uint8Array }>): string[] =>
+    pages.map(({ data }) => Buffer.from(data).toString()).toSorted();
+  for (const count of [0, 1, 63, 64, 65, 150]) {
+    const some = all.slice(0, count);
+    const ids = [blockOf("elsewhere").id, ...some.map(({ id }) => id)];
+    expect(sorted(reader.metadata.pages(ids))).toEqual(sorted(some));
+  }
+  expect(reader.metadata.pages([])).toEqual([]);
+  expect(reader.metadata.pages([all[7]!.id, all[7]!.id])).toHaveLength(1);
   reader.close();
   store.close();
 });

@@ -5,8 +5,9 @@ import type { Database } from "better-sqlite3";
 
 import { asStoreError, StoreError } from "../errors.js";
 import { lockDirectory } from "../lock.js";
-import type { BlockStore, MetadataStore, Store, TransactionOptions } from "../store.js";
+import type { BlockStore, MetadataStore, Page, Store, TransactionOptions } from "../store.js";
 import { BUSY_TIMEOUT_MS, openReader, openWriter, walBytes } from "./connection.js";
+import { LogSync } from "./log-sync.js";
 import { SqliteMetadata } from "./metadata.js";
 import { SqliteObjects } from "./objects.js";
 import type { MigrateOptions } from "./schema.js";
@@ -14,6 +15,15 @@ import { verifyDatabase } from "./verify.js";
 
 /** The log is copied into the database when it has grown past this, even if commits keep coming. */
 const WAL_LIMIT = 64 << 20;
+
+export interface SqliteOptions extends Pick<MigrateOptions, "onStep"> {
+  /**
+   * Asked when a log has grown long: whether another thread copies it (`copyLog`), so that commits
+   * do not wait for that.
+   */
+  copiesLog?: (bytes: number) => boolean;
+}
+
 /** Database pages that one call of maintain gives back to the file system. */
 const VACUUM_PAGES = 1024;
 /** A log that a reader holds for longer stays as it is until the next idle moment. */
@@ -24,9 +34,13 @@ class SqliteStore implements Store {
   readonly metadata: MetadataStore;
   readonly #db: Database;
   readonly #unlock: () => void;
+  readonly #logSync: LogSync;
+  readonly #copiesLog: (bytes: number) => boolean;
 
-  constructor(db: Database, unlock: () => void) {
+  constructor(db: Database, unlock: () => void, { copiesLog = () => false }: SqliteOptions) {
     this.#db = db;
+    this.#copiesLog = copiesLog;
+    this.#logSync = new LogSync(`${db.name}-wal`);
     this.#unlock = unlock;
     const together = <T>(work: () => T): T => this.transaction(work);
     this.blocks = new SqliteObjects(db, "blocks", together);
@@ -40,7 +54,9 @@ class SqliteStore implements Store {
     try {
       if (!durable) db.pragma("synchronous = NORMAL");
       // A durable commit syncs the whole log, those before it included.
-      return db.transaction(run).immediate();
+      const result = db.transaction(run).immediate();
+      if (!durable) this.#logSync.note(walBytes(db));
+      return result;
     } catch (error) {
       throw asStoreError(error, "committing");
     } finally {
@@ -57,7 +73,8 @@ class SqliteStore implements Store {
       const free = idle ? (this.#db.pragma("freelist_count", { simple: true }) as number) : 0;
       if (free > 0) this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
       const log = walBytes(this.#db);
-      if (log > WAL_LIMIT || (idle && log > 0)) {
+      const isLong = log > WAL_LIMIT;
+      if ((isLong && !this.#copiesLog(log)) || (!isLong && idle && log > 0)) {
         this.#copyLog(idle ? "TRUNCATE" : "PASSIVE");
       }
       return free > VACUUM_PAGES;
@@ -79,6 +96,7 @@ class SqliteStore implements Store {
   close(): void {
     if (!this.#db.open) return;
     try {
+      this.#logSync.close();
       this.#db.close();
     } finally {
       this.#unlock();
@@ -90,13 +108,10 @@ class SqliteStore implements Store {
  * Opens, or makes, the store of a data directory and locks the directory until close. A store of an
  * older version becomes one of this version.
  */
-export function openSqliteStore(
-  directory: string,
-  options: Pick<MigrateOptions, "onStep"> = {},
-): Store {
+export function openSqliteStore(directory: string, options: SqliteOptions = {}): Store {
   const unlock = lockDirectory(directory);
   try {
-    return new SqliteStore(openWriter(directory, options), unlock);
+    return new SqliteStore(openWriter(directory, options), unlock, options);
   } catch (error) {
     unlock();
     throw error;
@@ -117,7 +132,10 @@ export interface StoreReader {
     | "snapshots"
     | "workspace"
     | "workspaces"
-  >;
+  > & {
+    /** Those that are there of many at once, in any order. */
+    pages(ids: readonly Uint8Array[]): Page[];
+  };
   /** Problems of the storage below the objects (one sentence each). */
   verify(): string[];
   /** All that `run` reads is of one moment. For as long the log cannot be given back. */

@@ -1,6 +1,7 @@
 // What the workers of a store are asked: the writer, which owns the only writing connection, the
-// reader, which brings back blocks and trees, and the checker, which is there for one check. Types
-// only; both sides of the thread boundary share them.
+// reader, which brings back blocks and trees, the checker, which is there for one check, and the
+// copier, which is there for one long log. Types only; both sides of the thread boundary share
+// them.
 
 import type { StoreCheck, StoreRepair, StoreStats } from "@devdev/protocol";
 import type {
@@ -154,4 +155,9 @@ export interface CheckerCalls {
   /** The store as of one moment; other threads go on. */
   check(deep: boolean): CheckedDamage;
   stats(): StoreStats;
+}
+
+export interface CopierCalls {
+  /** The size of the log, all of which is in the database now; undefined when a part is not. */
+  copy(): number | undefined;
 }

@@ -71,10 +71,7 @@ export class Persisting {
     const isSmall = left.blocks <= SMALL.blocks && left.bytes <= SMALL.bytes;
     // The job's buffer is used again for pages.
     const together = isSmall ? copied(await this.#blocks(job)) : [];
-    while (job.left().blocks > 0) {
-      const batch = await this.#blocks(job);
-      this.#put(() => this.#store.blocks.put(batch));
-    }
+    await this.#putBlocks(job);
     let last = await this.#pages(job);
     while (!job.hasAllPages) {
       this.#put(() => this.#store.metadata.putPages(last));
@@ -83,6 +80,20 @@ export class Persisting {
     const result = this.#commit(job.root(), together, last, tree.nextIno);
     job.committed();
     return result;
+  }
+
+  /** While one batch is written the next one is packed, by other threads. */
+  async #putBlocks(job: PersistJob): Promise<void> {
+    let next = this.#blocks(job);
+    try {
+      for (let batch = await next; batch.length > 0; batch = await next) {
+        next = this.#blocks(job);
+        this.#put(() => this.#store.blocks.put(batch));
+      }
+    } finally {
+      // The job's buffers are its threads' until then.
+      await next.catch(() => undefined);
+    }
   }
 
   async #blocks(job: PersistJob): Promise<StoreObject[]> {

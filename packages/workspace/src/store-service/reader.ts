@@ -5,16 +5,16 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 import { hexOf, openSqliteReader, StoreError } from "@devdev/store";
-import type { StoreReader } from "@devdev/store";
-import { serveNeeds, Tree, TreeLoader } from "@devdev/vfs";
+import type { Page, StoreReader } from "@devdev/store";
+import { serveNeeds, Tree, TreeLoader, verifyPage } from "@devdev/vfs";
 import type { Need, NeedsServer } from "@devdev/vfs";
 
 import { listedName } from "../snapshot-names.js";
 import { serveCalls } from "./calls.js";
 import type { ReaderCalls } from "./interface.js";
 
-/** Pages supplied before the needs of files have their turn. */
-const LOAD_SLICE = 64;
+/** Pages read in one go, before the needs of files have their turn. */
+const LOAD_SLICE = 256;
 /** Damage is told of once, and so often at most. */
 const MOST_TOLD = 1000;
 
@@ -39,23 +39,46 @@ function opened(): StoreReader {
 }
 
 async function load(root: Uint8Array, reference?: Tree): Promise<Tree> {
-  const { metadata } = opened();
   using loader = TreeLoader.start(root, reference && { reference });
-  let supplied = 0;
   for (let wanted = loader.wanted(); wanted.length > 0; wanted = loader.wanted()) {
-    for (const id of wanted) {
-      const page = metadata.page(id);
-      if (!page) throw new StoreError("ERR_STORE_CORRUPT", `page ${hexOf(id)} is missing`);
-      try {
-        loader.supply({ id, ...page });
-      } catch (error) {
-        const message = `page ${hexOf(id)} is damaged: ${(error as Error).message}`;
-        throw new StoreError("ERR_STORE_CORRUPT", message, error);
-      }
-      if (++supplied % LOAD_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
-    }
+    await supply(loader, wanted);
   }
   return loader.finish();
+}
+
+/** While other threads take in what was read, more is read. */
+async function supply(loader: TreeLoader, wanted: readonly Uint8Array[]): Promise<void> {
+  let supplied: Promise<void> = Promise.resolve();
+  try {
+    for (let from = 0; from < wanted.length; from += LOAD_SLICE) {
+      const ids = wanted.slice(from, from + LOAD_SLICE);
+      const pages = opened().metadata.pages(ids);
+      if (pages.length < ids.length) throw missingPage(ids, pages);
+      await supplied;
+      supplied = takeIn(loader, pages);
+    }
+  } finally {
+    // What fails here has been thrown above, or is below.
+    await supplied.catch(() => undefined);
+  }
+  await supplied;
+}
+
+async function takeIn(loader: TreeLoader, pages: readonly Page[]): Promise<void> {
+  try {
+    await loader.supplyAll(pages);
+  } catch (error) {
+    const damaged = pages.find((page) => !verifyPage(page));
+    const which = damaged ? `page ${hexOf(damaged.id)}` : "a page";
+    const message = `${which} is damaged: ${(error as Error).message}`;
+    throw new StoreError("ERR_STORE_CORRUPT", message, error);
+  }
+}
+
+function missingPage(ids: readonly Uint8Array[], pages: readonly Page[]): StoreError {
+  const there = new Set(pages.map(({ id }) => hexOf(id)));
+  const lost = ids.map(hexOf).find((id) => !there.has(id));
+  return new StoreError("ERR_STORE_CORRUPT", `page ${lost} is missing`);
 }
 
 /** Answers one need; what the store cannot give fails for whoever waits, and for nobody else. */

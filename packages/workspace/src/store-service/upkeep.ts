@@ -6,6 +6,7 @@ import type { CollectionResult, Store } from "@devdev/store";
 import { pinnedBlocks } from "@devdev/vfs";
 
 import { engineCodec } from "./codec.js";
+import type { LogCopier } from "./log-copier.js";
 import { ADDED, KEPT } from "./persist.js";
 import type { Persisting } from "./persist.js";
 
@@ -19,6 +20,7 @@ const EXPECTED = "expected";
 export class Upkeep {
   readonly #store: Store;
   readonly #running: ReadonlySet<Persisting>;
+  readonly #copier: LogCopier;
   /** Numbers of the engines that live on this store. */
   readonly engines = new Set<number>();
   /** Roots that somebody reads, by id, and how many do. */
@@ -28,9 +30,10 @@ export class Upkeep {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(store: Store, running: ReadonlySet<Persisting>) {
+  constructor(store: Store, running: ReadonlySet<Persisting>, copier: LogCopier) {
     this.#store = store;
     this.#running = running;
+    this.#copier = copier;
     this.touch();
   }
 
@@ -94,6 +97,7 @@ export class Upkeep {
     clearTimeout(this.#timer);
     // A collection that was cut short rejects for its caller; nothing is half done.
     await this.#collection?.catch(() => undefined);
+    await this.#copier.stop();
   }
 
   async #collect(): Promise<CollectionResult> {
@@ -121,13 +125,22 @@ export class Upkeep {
     return roots.filter((root) => this.#store.metadata.page(root));
   }
 
+  async #tidy(): Promise<void> {
+    while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
+  }
+
   async #idle(): Promise<void> {
     try {
       const { metadata } = this.#store;
       const limit = Math.max(LEAST_ADDED, metadata.counter(KEPT) / 2);
       const due = metadata.counter(EXPECTED) === 1 || metadata.counter(ADDED) > limit;
       if (due) await this.collect();
-      while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
+      await this.#tidy();
+      // The rest of a long log that was copied meanwhile.
+      for (let copying = this.#copier.running; copying; copying = this.#copier.running) {
+        await copying;
+        await this.#tidy();
+      }
     } catch {
       // A store that cannot be tidied can still be read and written; `check` says what is wrong
       // with it.

@@ -12,6 +12,7 @@ import { serveCalls } from "./calls.js";
 import { engineCodec } from "./codec.js";
 import { fork, noteMerge, setCheckpoint } from "./kinship.js";
 import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
+import { LogCopier } from "./log-copier.js";
 import { Turns } from "./turns.js";
 import { ADDED, KEPT, LIMIT, Persisting } from "./persist.js";
 import { Upkeep } from "./upkeep.js";
@@ -23,8 +24,12 @@ class Writer {
   readonly upkeep: Upkeep;
 
   constructor(directory: string) {
-    this.store = openSqliteStore(directory, { onStep: () => passPhase("migrate") });
-    this.upkeep = new Upkeep(this.store, this.running);
+    const copier = new LogCopier(directory);
+    this.store = openSqliteStore(directory, {
+      onStep: () => passPhase("migrate"),
+      copiesLog: (bytes) => copier.take(bytes),
+    });
+    this.upkeep = new Upkeep(this.store, this.running, copier);
   }
 
   async persist(request: PersistRequest): Promise<PersistResult> {
