@@ -14,7 +14,8 @@ import type { PersistRequest, PersistResult, SnapshotEvent } from "./interface.j
 
 /** In the background, so that a hurry takes effect soon; else larger ones. */
 const BACKGROUND_BATCH = 2 << 20;
-const BATCH = 16 << 20;
+// Two of them are in use at a time.
+const BATCH = 8 << 20;
 
 /** What is small: blocks and their bytes before packing. */
 const SMALL = { blocks: 128, bytes: 1 << 20 };
