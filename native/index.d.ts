@@ -83,7 +83,7 @@ export declare class NativeTreeLoader {
   /** Takes a page. */
   supply(pageId: Uint8Array, encoding: number, rawLength: number, data: Uint8Array): void
   /**
-   * Takes pages on a thread of its own: records as `fill_pages` gives them, and the bytes that
+   * Takes pages on threads of their own: records as `fill_pages` gives them, and the bytes that
    * they describe.
    */
   supplyAll(records: Uint8Array, data: Uint8Array): Promise<void>

@@ -5,7 +5,8 @@ use std::vec::IntoIter;
 
 use devdev_pack::{Pace, content_id};
 use devdev_vfs::{
-    Change, ChangeKind, DiffScope, Differences, Ino, Kinship, S_IFMT, Seen, path_diff, path_diff_of,
+    Change, ChangeKind, DiffScope, Differences, Ino, Kinship, S_IFMT, Seen, count_changes,
+    path_diff_of,
 };
 use napi::Env;
 use napi::bindgen_prelude::Object;
@@ -128,9 +129,5 @@ pub fn tree_content_id(env: &Env, number: u32) -> Result<Object<'_>, Thrown> {
 #[napi(catch_unwind, ts_return_type = "Promise<number>")]
 pub fn tree_diff_count(env: &Env, from: u32, to: u32) -> Result<Object<'_>, Thrown> {
     let (from, to) = (tree(from)?, tree(to)?);
-    long(
-        env,
-        "diff",
-        move || Ok(path_diff(&from.tree, &to.tree, DiffScope::default()).len() as u32),
-    )
+    long(env, "diff", move || Ok(count_changes(&from.tree, &to.tree) as u32))
 }

@@ -1,9 +1,10 @@
 //! Persist jobs and tree loaders: what the store's worker drives.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 
 use devdev_pack::{Pace, Packed, PersistError, PersistJob, UnpackError, unpack_block, unpack_page};
-use devdev_vfs::{BlockHash, Corrupt, Errno, NeedKey, PageId, TreeLoader, page};
+use devdev_vfs::{BlockHash, Corrupt, DecodedPage, Errno, NeedKey, PageId, TreeLoader, page};
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
@@ -18,6 +19,8 @@ use crate::work::long;
 /// Bytes that describe one packed object: id, then offset, length, raw length and encoding as
 /// u32le.
 const RECORD: usize = 48;
+/// Decoded by a thread before the loader takes them.
+const PAGES_AT_A_TIME: usize = 16;
 
 impl From<PersistError> for Failed {
     fn from(error: PersistError) -> Failed {
@@ -165,7 +168,7 @@ impl NativePersistJob {
     pub fn close(&self) {
         let job = lock(&self.job).take();
         // Freeing a large tree takes its time.
-        std::thread::spawn(move || drop(job));
+        thread::spawn(move || drop(job));
     }
 
     /// Starts over after a commit that failed.
@@ -213,7 +216,7 @@ impl NativeTreeLoader {
     #[napi(catch_unwind)]
     pub fn close(&self) {
         let loader = self.loader.clone();
-        std::thread::spawn(move || drop(lock(&loader).take()));
+        thread::spawn(move || drop(lock(&loader).take()));
     }
 
     /// Ids of the pages needed next.
@@ -237,7 +240,7 @@ impl NativeTreeLoader {
         Ok(self.with(|loader| loader.feed(page_id, &page).map_err(Failed::from))?)
     }
 
-    /// Takes pages on a thread of its own: records as `fill_pages` gives them, and the bytes that
+    /// Takes pages on threads of their own: records as `fill_pages` gives them, and the bytes that
     /// they describe.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn supply_all<'env>(
@@ -248,9 +251,7 @@ impl NativeTreeLoader {
     ) -> Result<Object<'env>, Thrown> {
         let loader = self.loader.clone();
         let (records, data) = (records.to_vec(), data.to_vec());
-        long(env, "load", move || {
-            feed_all(lock(&loader).as_mut().ok_or_else(finished)?, &records, &data)
-        })
+        long(env, "load", move || feed_all(&loader, &records, &data))
     }
 
     /// The tree, checked as a whole unless it shares with another; its number.
@@ -265,21 +266,44 @@ impl NativeTreeLoader {
     }
 }
 
-fn feed_all(loader: &mut TreeLoader, records: &[u8], data: &[u8]) -> Result<(), Failed> {
-    let number = |record: &[u8], at: usize| {
+/// Two threads unpack and decode; the loader takes a few pages at a time from either.
+fn feed_all(loader: &Mutex<Option<TreeLoader>>, records: &[u8], data: &[u8]) -> Result<(), Failed> {
+    let (own, others) = records.split_at(records.len() / RECORD / 2 * RECORD);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| feed_some(loader, others, data));
+        let own = feed_some(loader, own, data);
+        let panicked = |_| Err(Failed::new("ERR_INTERNAL", "a thread that decodes pages ended"));
+        other.join().unwrap_or_else(panicked).and(own)
+    })
+}
+
+fn feed_some(
+    loader: &Mutex<Option<TreeLoader>>,
+    records: &[u8],
+    data: &[u8],
+) -> Result<(), Failed> {
+    for few in records.chunks(PAGES_AT_A_TIME * RECORD) {
+        let pages = few.chunks_exact(RECORD).map(|record| decoded(record, data));
+        let pages = pages.collect::<Result<Vec<_>, _>>()?;
+        let mut loader = lock(loader);
+        let loader = loader.as_mut().ok_or_else(finished)?;
+        pages.into_iter().try_for_each(|page| loader.feed_decoded(page))?;
+    }
+    Ok(())
+}
+
+fn decoded(record: &[u8], data: &[u8]) -> Result<DecodedPage, Failed> {
+    let number = |at: usize| {
         let bytes = record[at..at + 4].try_into().unwrap_or_default();
         u32::from_le_bytes(bytes) as usize
     };
-    for record in records.chunks_exact(RECORD) {
-        let (offset, len) = (number(record, 32), number(record, 36));
-        let outside = || Failed::new("ERR_CORRUPT", "a page lies outside of its buffer");
-        let packed = data.get(offset..offset + len).ok_or_else(outside)?;
-        // An encoding that is none stays one.
-        let encoding = u8::try_from(number(record, 44)).unwrap_or(u8::MAX);
-        let page = unpack_page(encoding, packed, number(record, 40))?;
-        loader.feed(PageId(id(&record[..32])?), &page)?;
-    }
-    Ok(())
+    let (offset, len) = (number(32), number(36));
+    let outside = || Failed::new("ERR_CORRUPT", "a page lies outside of its buffer");
+    let packed = data.get(offset..offset + len).ok_or_else(outside)?;
+    // An encoding that is none stays one.
+    let encoding = u8::try_from(number(44)).unwrap_or(u8::MAX);
+    let page = unpack_page(encoding, packed, number(40))?;
+    Ok(DecodedPage::new(PageId(id(&record[..32])?), page)?)
 }
 
 /// What a page refers to.

@@ -21,6 +21,8 @@ use crate::transport::{Port, SendError};
 
 /// As the offset of an invalidation.
 const ATTRIBUTES_ONLY: i64 = -1;
+/// As many inodes are worth a second thread.
+const MANY: usize = 512;
 
 /// Tells that the kernel's attributes of a node are old. The one notification that a thread may
 /// send while it serves a request, if that request is about an open file: it waits for nothing,
@@ -93,6 +95,29 @@ impl Notifier {
         self.send_inode(node, 0, 0);
     }
 
+    // Two threads share what is much: the kernel takes its time to let an inode's pages go.
+    fn tell_inodes(&self, inodes: &[(NodeId, bool)], parents: &HashSet<NodeId>) {
+        let tell = |some: &[(NodeId, bool)]| {
+            for (node, content) in some {
+                if self.held(*node) {
+                    let pages = *content || parents.contains(node);
+                    self.send_inode(*node, if pages { 0 } else { ATTRIBUTES_ONLY }, 0);
+                }
+                if *content {
+                    self.core.refreshed.lock().insert(*node);
+                }
+            }
+        };
+        let half = if inodes.len() < MANY { 0 } else { inodes.len() / 2 };
+        let (others, own) = inodes.split_at(half);
+        std::thread::scope(|scope| {
+            if !others.is_empty() {
+                scope.spawn(|| tell(others));
+            }
+            tell(own);
+        });
+    }
+
     /// Tells of everything that a restore changed.
     pub fn restored(&self, restored: &Restored) {
         let watched = self.core.replays.look();
@@ -104,15 +129,7 @@ impl Notifier {
                 self.send_entry(*parent, name);
             }
         }
-        for (node, content) in &restored.inodes {
-            if self.held(*node) {
-                let pages = *content || parents.contains(node);
-                self.send_inode(*node, if pages { 0 } else { ATTRIBUTES_ONLY }, 0);
-            }
-            if *content {
-                self.core.refreshed.lock().insert(*node);
-            }
-        }
+        self.tell_inodes(&restored.inodes, &parents);
         let told: HashSet<NodeId> = restored.inodes.iter().map(|(node, _)| *node).collect();
         for parent in parents.iter().filter(|parent| !told.contains(parent) && self.held(**parent))
         {

@@ -89,14 +89,16 @@ pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
 pub use inode::{Body, Inode, Xattrs};
 pub use kinship::Kinship;
 pub use known_ids::content_id;
-pub use load::TreeLoader;
+pub use load::{DecodedPage, TreeLoader};
 pub use merge::{
     Conflict, ConflictKind, MergeOptions, MergeSide, Merged, MergedText, Resolve, Texts,
     kinship_after_merge, merge,
 };
 pub use outcome::{Loader, Need, NeedKey, Outcome, Waitable, Waker};
 pub use owners::remap_owners;
-pub use path_diff::{Change, ChangeKind, DiffScope, Differences, Seen, path_diff, path_diff_of};
+pub use path_diff::{
+    Change, ChangeKind, DiffScope, Differences, Seen, count_changes, path_diff, path_diff_of,
+};
 pub use persist::Persist;
 pub use room::{held_bytes, is_pressing};
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};

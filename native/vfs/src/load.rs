@@ -64,6 +64,7 @@ struct NodeBuild {
 /// The content of an inode as far as it has come.
 enum Filling {
     Done,
+    Content(Content),
     Dir(Vec<Option<Arc<DirPage>>>),
     File(Vec<(u64, Option<Arc<Segment>>)>),
 }
@@ -71,6 +72,24 @@ enum Filling {
 struct LeafBuild {
     page: PageId,
     inodes: Vec<(Inode, Filling)>,
+}
+
+/// A page whose bytes have its id, decoded: threads may do that beside the loader.
+pub struct DecodedPage {
+    id: PageId,
+    bytes: Vec<u8>,
+    page: Page,
+}
+
+impl DecodedPage {
+    /// Checks and decodes a page.
+    pub fn new(id: PageId, bytes: Vec<u8>) -> Result<DecodedPage, Corrupt> {
+        if PageId::of(&bytes) != id {
+            return Err(Corrupt::whole("a page's bytes do not have its id"));
+        }
+        let page = decode(&bytes)?;
+        Ok(DecodedPage { id, bytes, page })
+    }
 }
 
 /// Loads one tree.
@@ -124,6 +143,17 @@ impl TreeLoader {
             return Err(Corrupt::whole("a page's bytes do not have its id"));
         }
         places.into_iter().try_for_each(|place| self.put(place, id, decode(bytes)?))
+    }
+
+    /// The same for one that was decoded before.
+    pub fn feed_decoded(&mut self, decoded: DecodedPage) -> Result<(), Corrupt> {
+        let DecodedPage { id, bytes, page } = decoded;
+        let places = self.pending.remove(&id).ok_or(Corrupt::whole("a page was not asked for"))?;
+        let mut places = places.into_iter();
+        if let Some(first) = places.next() {
+            self.put(first, id, page)?;
+        }
+        places.try_for_each(|place| self.put(place, id, decode(&bytes)?))
     }
 
     /// The tree, checked as a whole.
@@ -296,10 +326,13 @@ impl TreeLoader {
             Parts::Chunks(chunks) => {
                 let content = other.and_then(content_of);
                 let Some(first) = chunks.first() else { return Ok(Filling::Done) };
+                if let [(0, record)] = &chunks[..] {
+                    return Ok(Filling::Content(Content::One(chunk(0, record, content))));
+                }
                 let segment = first.0 / SEGMENT_CHUNKS;
                 let slots = slots(&chunks, content);
-                let segment = (segment, Some(Arc::new(Segment { page: OnceLock::new(), slots })));
-                Ok(Filling::File(vec![segment]))
+                let segment = (segment, Arc::new(Segment { page: OnceLock::new(), slots }));
+                Ok(Filling::Content(Content::Many(Arc::new(vec![segment]))))
             }
             Parts::DirPages(pages) => {
                 let other = match other.map(|o| &o.body) {
@@ -420,15 +453,19 @@ fn slots(chunks: &[(u64, ChunkRecord)], reference: Option<&Content>) -> Vec<Opti
     let len = chunks.last().map_or(0, |(index, _)| index % SEGMENT_CHUNKS + 1);
     let mut slots = vec![None; len as usize];
     for (index, record) in chunks {
-        let same = reference.and_then(|content| content.get(*index)).filter(|chunk| {
-            chunk.known_hash() == Some(record.hash)
-                && chunk.len() == record.len as usize
-                && chunk.present() == record.present
-        });
-        let fresh = || Arc::new(Chunk::in_store(record.hash, record.len, record.present));
-        slots[(index % SEGMENT_CHUNKS) as usize] = Some(same.cloned().unwrap_or_else(fresh));
+        slots[(index % SEGMENT_CHUNKS) as usize] = Some(chunk(*index, record, reference));
     }
     slots
+}
+
+fn chunk(index: u64, record: &ChunkRecord, reference: Option<&Content>) -> Arc<Chunk> {
+    let same = reference.and_then(|content| content.get(index)).filter(|chunk| {
+        chunk.known_hash() == Some(record.hash)
+            && chunk.len() == record.len as usize
+            && chunk.present() == record.present
+    });
+    let fresh = || Arc::new(Chunk::in_store(record.hash, record.len, record.present));
+    same.cloned().unwrap_or_else(fresh)
 }
 
 fn finish_leaf(build: LeafBuild) -> Result<Arc<Leaf>, Corrupt> {
@@ -441,12 +478,11 @@ fn finish_leaf(build: LeafBuild) -> Result<Arc<Leaf>, Corrupt> {
                 let pages = pages.into_iter().collect::<Option<Vec<_>>>().ok_or_else(missing)?;
                 inode.body = Body::Dir(Dir::from_pages(pages));
             }
+            Filling::Content(content) => set_content(&mut inode, content),
             Filling::File(segments) => {
                 let full = segments.into_iter().map(|(index, s)| Some((index, s?)));
                 let segments = full.collect::<Option<Vec<_>>>().ok_or_else(missing)?;
-                let content = finish_content(segments);
-                inode.pages = content.chunks().map(|(_, chunk)| chunk.data_pages()).sum();
-                inode.body = Body::File(content);
+                set_content(&mut inode, finish_content(segments));
             }
         }
         inode.weigh();
@@ -455,6 +491,11 @@ fn finish_leaf(build: LeafBuild) -> Result<Arc<Leaf>, Corrupt> {
     let leaf = Leaf::new(0, inodes);
     let _ = leaf.page.set(build.page);
     Ok(Arc::new(leaf))
+}
+
+fn set_content(inode: &mut Inode, content: Content) {
+    inode.pages = content.chunks().map(|(_, chunk)| chunk.data_pages()).sum();
+    inode.body = Body::File(content);
 }
 
 fn finish_content(segments: Vec<(u64, Arc<Segment>)>) -> Content {

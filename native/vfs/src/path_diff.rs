@@ -17,7 +17,7 @@ use crate::Tree;
 use crate::chunk::{Chunk, block_bytes};
 use crate::content::Content;
 use crate::content_id::names;
-use crate::delta::changed_inodes;
+use crate::delta::{changed_inodes, changed_names};
 use crate::ids::{BlockHash, Ino};
 use crate::inode::{Body, Inode};
 use crate::kinship::Kinship;
@@ -128,6 +128,36 @@ pub fn path_diff_of(old: &Tree, new: &Tree, scope: DiffScope, kin: &Kinship) -> 
     diff.changes
 }
 
+/// How many changes `path_diff` finds. Where every directory has the names that it had, no path has
+/// to be worked out for that.
+pub fn count_changes(old: &Tree, new: &Tree) -> usize {
+    let (mut count, mut same_names) = (0, true);
+    let empty = BlockHash::of(b"");
+    changed_inodes(&old.root, &new.root, |_, old, new| {
+        let (Some(old), Some(new)) = (old, new) else { return same_names = false };
+        same_names = same_names && has_same_names(old, new);
+        if same_names && untimed(differences(old, new, empty)) != Differences::default() {
+            count += if new.is_dir() { 1 } else { new.nlink as usize };
+        }
+    });
+    if same_names { count } else { path_diff(old, new, DiffScope::default()).len() }
+}
+
+fn has_same_names(old: &Inode, new: &Inode) -> bool {
+    match (&old.body, &new.body) {
+        (Body::Dir(old), Body::Dir(new)) => {
+            let mut same = true;
+            changed_names(old, new, &mut |_| same = false);
+            same
+        }
+        _ => old.is_dir() == new.is_dir() && old.nlink == new.nlink,
+    }
+}
+
+fn untimed(differs: Differences) -> Differences {
+    Differences { mtime: false, ..differs }
+}
+
 type Found = (Vec<u8>, Ino);
 
 /// Both trees side by side; arrays are (old, new).
@@ -220,8 +250,8 @@ impl Diff<'_> {
     fn compare(&mut self, inos: [Ino; 2], paths: [Vec<u8>; 2], renamed: bool) {
         let sides = [0, 1].map(|side| self.get(side, inos[side], Inode::clone));
         let [Some(old), Some(new)] = sides else { return };
-        let differs = self.differences(&old, &new);
-        let told = if self.scope.times { differs } else { Differences { mtime: false, ..differs } };
+        let differs = differences(&old, &new, self.empty);
+        let told = if self.scope.times { differs } else { untimed(differs) };
         let moved = self.scope.within_renamed && paths[0] != paths[1];
         let renamed = renamed || moved;
         if renamed || told != Differences::default() {
@@ -304,26 +334,24 @@ impl Diff<'_> {
         }
         false
     }
+}
 
-    fn differences(&self, a: &Inode, b: &Inode) -> Differences {
-        let kind = a.kind() != b.kind();
-        let (content, target) = match (&a.body, &b.body) {
-            (Body::File(x), Body::File(y)) => {
-                (a.size != b.size || !same_bytes(x, y, self.empty), false)
-            }
-            (Body::Symlink(x), Body::Symlink(y)) => (false, x != y),
-            _ => (false, false),
-        };
-        Differences {
-            kind,
-            content,
-            target,
-            mode: (a.mode ^ b.mode) & 0o7777 != 0,
-            owner: (a.uid, a.gid) != (b.uid, b.gid),
-            xattrs: a.xattrs != b.xattrs,
-            rdev: a.rdev != b.rdev,
-            mtime: a.mtime != b.mtime,
-        }
+fn differences(a: &Inode, b: &Inode, empty: BlockHash) -> Differences {
+    let kind = a.kind() != b.kind();
+    let (content, target) = match (&a.body, &b.body) {
+        (Body::File(x), Body::File(y)) => (a.size != b.size || !same_bytes(x, y, empty), false),
+        (Body::Symlink(x), Body::Symlink(y)) => (false, x != y),
+        _ => (false, false),
+    };
+    Differences {
+        kind,
+        content,
+        target,
+        mode: (a.mode ^ b.mode) & 0o7777 != 0,
+        owner: (a.uid, a.gid) != (b.uid, b.gid),
+        xattrs: a.xattrs != b.xattrs,
+        rdev: a.rdev != b.rdev,
+        mtime: a.mtime != b.mtime,
     }
 }
 

@@ -30,11 +30,6 @@ export interface Saved {
   changeCount: bigint;
 }
 
-interface Switched {
-  saved: Saved;
-  filesChanged: Promise<number>;
-}
-
 /** Where to go, and what is said of it in the history. */
 export interface Journey {
   /** Called when it is certain that it may be gone to. */
@@ -139,14 +134,14 @@ export class Travel {
     const { event, options } = journey;
     const goOn = await checkpointer.meanwhile(() => commands.makeWay(options));
     let target: SnapshotInfo;
-    let switched: Switched;
+    let switched: [Saved, Promise<number>];
     try {
       target = await journey.target();
       switched = await this.#switch(journey, target);
     } finally {
       goOn();
     }
-    const { saved, filesChanged } = switched;
+    const [saved, filesChanged] = switched;
     using _ = saved.tree;
     const { kind, parent, detail } = event;
     await keeper.history.add({
@@ -206,10 +201,9 @@ export class Travel {
    * Keeps the state before, then makes `tree` the live state. The store comes first, in one step: a
    * crash in between brings the target back, an error takes everything back.
    */
-  async #switch({ tree, save }: Journey, target: SnapshotInfo): Promise<Switched> {
+  async #switch({ tree, save }: Journey, target: SnapshotInfo): Promise<[Saved, Promise<number>]> {
     const { vfs, checkpointer } = this.#parts;
     const saved = await save(target.sequence);
-    // Another thread counts meanwhile.
     const filesChanged = saved.tree.countChanges(tree);
     filesChanged.catch(() => undefined);
     try {
@@ -217,7 +211,7 @@ export class Travel {
       checkpointer.noteRestored();
       await vfs.restore(tree);
       passPhase("restore");
-      return { saved, filesChanged };
+      return [saved, filesChanged];
     } catch (error) {
       // Either state may be live; both are kept, and the next checkpoint finds out.
       checkpointer.noteUnknown();

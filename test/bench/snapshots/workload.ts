@@ -29,11 +29,15 @@ export interface Target {
 const pool = randomFillSync(Buffer.alloc(8 << 20));
 let written = 0;
 
-/** Bytes that no file had before. */
+/** For one file at a time: what is thrown away would be collected while something is measured. */
+const data = Buffer.alloc(1 << 20);
+
+/** Bytes that no file had before, until the next call. */
 function fresh(bytes: number): Uint8Array {
-  const data = Buffer.from(pool.subarray(written % (pool.length - bytes)).subarray(0, bytes));
+  const from = written % (pool.length - bytes);
+  pool.copy(data, 0, from, from + bytes);
   data.writeDoubleLE(++written, 0);
-  return data;
+  return data.subarray(0, bytes);
 }
 
 export const directory = (root: string, n: number): string => `${root}/d${n}`;

@@ -67,7 +67,9 @@ fn write(builder: &mut TreeBuilder, ino: Ino, text: &str) {
 }
 
 fn told(old: &Tree, new: &Tree) -> Vec<String> {
-    told_of(old, new, &Kinship::default())
+    let told = told_of(old, new, &Kinship::default());
+    assert_eq!(count_changes(old, new), told.len());
+    told
 }
 
 fn told_of(old: &Tree, new: &Tree, kin: &Kinship) -> Vec<String> {
@@ -254,6 +256,8 @@ fn trees_of_different_workspaces_compare() {
 
 /// Whether the changes say of every path what a walk of both trees says.
 fn check(old_tree: &Tree, new_tree: &Tree) {
+    let count = path_diff(old_tree, new_tree, DiffScope::default()).len();
+    assert_eq!(count_changes(old_tree, new_tree), count);
     let (old, new) = (all_paths(old_tree), all_paths(new_tree));
     let changes = path_diff(old_tree, new_tree, DiffScope::default());
     let path_of = |c: &Change| if c.path == b"/" { Vec::new() } else { c.path.clone() };

@@ -8,7 +8,7 @@ use crate::attr::S_IFREG;
 use crate::builder::TreeBuilder;
 use crate::codec::Corrupt;
 use crate::ids::{BlockHash, Ino};
-use crate::load::TreeLoader;
+use crate::load::{DecodedPage, TreeLoader};
 use crate::page::{decode, refs};
 use crate::sample::{self, Random};
 use crate::{Chunk, Timespec};
@@ -50,7 +50,12 @@ impl Store {
                 return Ok((if shares { loader.finish_own()? } else { loader.finish()? }, fed));
             }
             for id in wanted {
-                loader.feed(id, &self.pages[&id])?;
+                let page = &self.pages[&id];
+                if fed % 2 == 0 {
+                    loader.feed(id, page)?;
+                } else {
+                    loader.feed_decoded(DecodedPage::new(id, page.clone())?)?;
+                }
                 fed += 1;
             }
         }
@@ -234,6 +239,7 @@ fn pages_with_other_bytes_are_refused() {
     let other = store.pages.keys().find(|id| **id != root).unwrap();
     assert!(loader.feed(*other, &store.pages[other]).is_err());
     assert!(loader.feed(root, &store.pages[other]).is_err());
+    assert!(DecodedPage::new(root, store.pages[other].clone()).is_err());
     assert!(TreeLoader::new(root, None).finish().is_err());
     let mut small = TreeLoader::new(root, None).with_max_inodes(5);
     assert_eq!(

@@ -1,58 +1,80 @@
-// A log that has grown long is copied into the database by a thread of its own: a gigabyte takes
-// seconds, for which no commit should have to wait.
+// When a log that has grown long is copied into the database: by a thread of its own, since a
+// gigabyte takes seconds, and in a quiet moment, since commits share the disk with it.
 
-import { WorkerCalls } from "./calls.js";
-import type { CopierCalls } from "./interface.js";
-
+/** Without a commit for so long the store is quiet. */
+const QUIET_MS = 1000;
+/** A log waits no longer than this for such a moment. */
+const PATIENCE_MS = 10_000;
 /**
  * After a copy that could not be completed: somebody reads at an old moment, or the disk is full.
  */
 const RETRY_MS = 10_000;
 
+export interface CopierParts {
+  /** Resolves with the size of the log when all of it was copied. */
+  copy: () => Promise<number | undefined>;
+  /** Whether somebody waits for the store now. */
+  isBusy: () => boolean;
+  /** After each attempt: the log can be made short, or is to be taken on again. */
+  onDone: () => void;
+}
+
 export class LogCopier {
-  readonly #directory: string;
+  readonly #parts: CopierParts;
   #running: Promise<void> | undefined;
   /** The size of the log when all of it was copied. */
   #copied: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Since when a log waits. */
+  #since: number | undefined;
   #notBefore = 0;
   #stopped = false;
 
-  constructor(directory: string) {
-    this.#directory = directory;
+  constructor(parts: CopierParts) {
+    this.#parts = parts;
   }
 
-  /** Settles when nothing is being copied any more; undefined when that is so now. */
-  get running(): Promise<void> | undefined {
-    return this.#running;
-  }
-
-  /** Takes on a log of this size; false when all of it was copied, and little is left to do. */
+  /**
+   * Takes on a log of this size, after each commit; false when all of it was copied, and little is
+   * left to do.
+   */
   take(bytes: number): boolean {
     if (this.#stopped || bytes === this.#copied) return false;
-    if (!this.#running && performance.now() >= this.#notBefore) {
-      this.#running = this.#copy().finally(() => {
-        this.#running = undefined;
-      });
-    }
+    if (!this.#running) this.#wait();
     return true;
   }
 
   /** Takes on nothing more. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#timer);
     await this.#running;
   }
 
+  #wait(): void {
+    const now = performance.now();
+    this.#since ??= now;
+    const quiet = Math.min(now + QUIET_MS, this.#since + PATIENCE_MS);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#begin(), Math.max(quiet, this.#notBefore) - now).unref();
+  }
+
+  #begin(): void {
+    const waited = performance.now() - (this.#since ?? 0);
+    if (this.#parts.isBusy() && waited < PATIENCE_MS) return this.#wait();
+    this.#since = undefined;
+    this.#running = this.#copy().finally(() => {
+      this.#running = undefined;
+      this.#parts.onDone();
+    });
+  }
+
   async #copy(): Promise<void> {
-    const url = new URL("./copier.js", import.meta.url);
-    const copier = new WorkerCalls<CopierCalls>(url, { directory: this.#directory });
     try {
-      this.#copied = await copier.call("copy");
+      this.#copied = await this.#parts.copy();
     } catch {
       // What was committed is safe in the log; what is wrong, `check` says.
       this.#copied = undefined;
-    } finally {
-      await copier.terminate();
     }
     if (this.#copied === undefined) this.#notBefore = performance.now() + RETRY_MS;
   }

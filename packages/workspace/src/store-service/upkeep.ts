@@ -125,22 +125,13 @@ export class Upkeep {
     return roots.filter((root) => this.#store.metadata.page(root));
   }
 
-  async #tidy(): Promise<void> {
-    while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
-  }
-
   async #idle(): Promise<void> {
     try {
       const { metadata } = this.#store;
       const limit = Math.max(LEAST_ADDED, metadata.counter(KEPT) / 2);
       const due = metadata.counter(EXPECTED) === 1 || metadata.counter(ADDED) > limit;
       if (due) await this.collect();
-      await this.#tidy();
-      // The rest of a long log that was copied meanwhile.
-      for (let copying = this.#copier.running; copying; copying = this.#copier.running) {
-        await copying;
-        await this.#tidy();
-      }
+      while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
     } catch {
       // A store that cannot be tidied can still be read and written; `check` says what is wrong
       // with it.

@@ -8,10 +8,10 @@ import type { Store } from "@devdev/store";
 
 import { passPhase } from "../fault.js";
 import { repairStore } from "../salvage/repair.js";
-import { serveCalls } from "./calls.js";
+import { serveCalls, WorkerCalls } from "./calls.js";
 import { engineCodec } from "./codec.js";
 import { fork, noteMerge, setCheckpoint } from "./kinship.js";
-import type { PersistRequest, PersistResult, WriterCalls } from "./interface.js";
+import type { CopierCalls, PersistRequest, PersistResult, WriterCalls } from "./interface.js";
 import { LogCopier } from "./log-copier.js";
 import { Turns } from "./turns.js";
 import { ADDED, KEPT, LIMIT, Persisting } from "./persist.js";
@@ -24,7 +24,11 @@ class Writer {
   readonly upkeep: Upkeep;
 
   constructor(directory: string) {
-    const copier = new LogCopier(directory);
+    const copier = new LogCopier({
+      copy: () => copyInThread(directory),
+      isBusy: () => this.running.size > 0,
+      onDone: () => this.upkeep.touchSoon(),
+    });
     this.store = openSqliteStore(directory, {
       onStep: () => passPhase("migrate"),
       copiesLog: (bytes) => copier.take(bytes),
@@ -57,6 +61,16 @@ class Writer {
     await this.upkeep.stop();
     this.store.maintain(true);
     this.store.close();
+  }
+}
+
+async function copyInThread(directory: string): Promise<number | undefined> {
+  const url = new URL("./copier.js", import.meta.url);
+  const copier = new WorkerCalls<CopierCalls>(url, { directory });
+  try {
+    return await copier.call("copy");
+  } finally {
+    await copier.terminate();
   }
 }
 

@@ -1,0 +1,75 @@
+// When a long log is copied: the time is a made-up one.
+
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+
+import { LogCopier } from "./log-copier.js";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function prepared(results: Array<number | undefined | Error>) {
+  const seen = { copies: 0, done: 0, busy: false };
+  const copier = new LogCopier({
+    copy: async () => {
+      const result = results[seen.copies++];
+      if (result instanceof Error) throw result;
+      return result;
+    },
+    isBusy: () => seen.busy,
+    onDone: () => void seen.done++,
+  });
+  return { copier, seen };
+}
+
+it("copies a long log in a quiet moment, and once", async () => {
+  const { copier, seen } = prepared([200]);
+  for (let n = 0; n < 5; n++) {
+    expect(copier.take(100 + n)).toBe(true);
+    await vi.advanceTimersByTimeAsync(900);
+  }
+  expect(copier.take(200)).toBe(true);
+  expect(seen).toMatchObject({ copies: 0, done: 0 });
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(seen).toMatchObject({ copies: 1, done: 1 });
+  expect(copier.take(200)).toBe(false);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(seen.copies).toBe(1);
+});
+
+it("waits no longer than ten seconds for such a moment", async () => {
+  const { copier, seen } = prepared([1, 2]);
+  for (let n = 0; n < 19; n++) {
+    copier.take(100 + n);
+    await vi.advanceTimersByTimeAsync(500);
+  }
+  expect(seen.copies).toBe(0);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(seen.copies).toBe(1);
+  seen.busy = true;
+  copier.take(300);
+  await vi.advanceTimersByTimeAsync(9900);
+  expect(seen.copies).toBe(1);
+  await vi.advanceTimersByTimeAsync(200);
+  expect(seen.copies).toBe(2);
+});
+
+it("tries again, not at once, when a part could not be copied", async () => {
+  const { copier, seen } = prepared([undefined, new Error("disk"), 7]);
+  for (let n = 1; n <= 3; n++) {
+    expect(copier.take(100)).toBe(true);
+    await vi.advanceTimersByTimeAsync(n === 1 ? 900 : 9600);
+    expect(seen.copies).toBe(n - 1);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(seen.copies).toBe(n);
+  }
+  expect(copier.take(7)).toBe(false);
+});
+
+it("takes on nothing more when it was stopped", async () => {
+  const { copier, seen } = prepared([1]);
+  copier.take(100);
+  await copier.stop();
+  expect(copier.take(100)).toBe(false);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(seen.copies).toBe(0);
+});
