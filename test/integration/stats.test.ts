@@ -66,7 +66,7 @@ forEachIdentity("devdev stats", (who) => {
     expect(parked.total).toBeGreaterThanOrEqual(1);
     const before = checkpoints.count;
     await expect
-      .poll(async () => (await stats()).checkpoints.count, { timeout: 20_000 })
+      .poll(async () => (await stats()).checkpoints.count, { timeout: 60_000 })
       .toBeGreaterThanOrEqual(Math.max(before, 1));
   });
 

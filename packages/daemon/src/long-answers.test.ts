@@ -49,7 +49,7 @@ const opener = { version: "", protocol: 0 };
 // Paths of nearly 4000 bytes, so that a few thousand are more than a message should have.
 const deep = `/${Array.from({ length: 15 }, () => "d".repeat(240)).join("/")}`;
 
-test("what an event changed", { timeout: 60_000 }, async () => {
+test("what an event changed", { timeout: 240_000 }, async () => {
   const ws = await host.create({ name: "w" });
   await ws.fs.mkdir(deep, { recursive: true });
   await ws.snapshot();
@@ -65,7 +65,7 @@ test("what an event changed", { timeout: 60_000 }, async () => {
   expect(whole.entries.filter(({ kind }) => kind === "added")).toHaveLength(FILES);
 });
 
-test("what a merge changed", { timeout: 60_000 }, async () => {
+test("what a merge changed", { timeout: 240_000 }, async () => {
   const ws = await host.create({ name: "w" });
   await ws.fs.mkdir(deep, { recursive: true });
   const fork = await host.fork(ws.id, { name: "f" });

@@ -32,7 +32,7 @@ function run(fault: string, body: string, options: object = {}): unknown {
     await ws.close();
     process.stdout.write(JSON.stringify(result));`;
   const env = { PATH: process.env["PATH"], DEVDEV_FAULT: fault };
-  const running = { env, encoding: "utf8", timeout: 60_000 } as const;
+  const running = { env, encoding: "utf8", timeout: 100_000 } as const;
   return JSON.parse(
     execFileSync(process.execPath, ["--input-type=module", "-e", program], running),
   );

@@ -27,7 +27,7 @@ function objects(): { blocks: number; pages: number } {
   }
 }
 
-it("S90: one byte of a file of 50 MiB is one block", { timeout: 60_000 }, async () => {
+it("S90: one byte of a file of 50 MiB is one block", { timeout: 240_000 }, async () => {
   {
     await using ws = await Workspace.create({ name: "w", dataDir });
     ws.fs.writeFileSync("/large", randomFillSync(Buffer.alloc(50 << 20)));

@@ -40,7 +40,7 @@ function killed(fault: string, body: string): number {
   const { signal, stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
     env,
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 100_000,
     stdio: ["ignore", "pipe", "inherit"],
   });
   expect(signal).toBe("SIGKILL");

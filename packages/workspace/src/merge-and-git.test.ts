@@ -192,7 +192,7 @@ function words(changes: readonly Change[]): string {
     .join(", ");
 }
 
-const limit = { timeout: 60_000 + SEEDS * 500 };
+const limit = { timeout: 240_000 + SEEDS * 1000 };
 
 it.skipIf(!isNewEnough())("S162 merges end as git's do", limit, async () => {
   const found: string[] = [];
