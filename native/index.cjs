@@ -879,6 +879,7 @@ module.exports.futimesSync = nativeBinding.futimesSync
 module.exports.getxattr = nativeBinding.getxattr
 module.exports.getxattrSync = nativeBinding.getxattrSync
 module.exports.giveBackCode = nativeBinding.giveBackCode
+module.exports.giveBackMemory = nativeBinding.giveBackMemory
 module.exports.graft = nativeBinding.graft
 module.exports.hostMounts = nativeBinding.hostMounts
 module.exports.hostTree = nativeBinding.hostTree

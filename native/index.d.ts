@@ -270,6 +270,9 @@ export declare function getxattrSync(engine: number, path: Uint8Array, name: Uin
  */
 export declare function giveBackCode(): void
 
+/** Has memory given back that others than the engines have freed, the next time that these rest. */
+export declare function giveBackMemory(): void
+
 /** A tree like `base`, which was frozen from the engine, with these paths as in `source`. */
 export declare function graft(number: number, base: number, source: number, paths: Array<GraftPath>): Promise<Grafted>
 

@@ -19,6 +19,9 @@ const REST: Duration = Duration::from_secs(1);
 /// After its start: when it listens, and when its first workspace is mounted.
 const SETTLED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
 
+/// Somebody has freed much that the engine does not count.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
 /// Whether code is given back.
 static CODE: AtomicBool = AtomicBool::new(false);
 
@@ -30,6 +33,14 @@ static TRIMMER: OnceLock<Option<Thread>> = OnceLock::new();
 pub fn give_back_code() {
     CODE.store(true, Ordering::Relaxed);
     start();
+}
+
+/// Has memory given back that others than the engines have freed, the next time that these rest.
+#[napi_derive::napi(catch_unwind)]
+pub fn give_back_memory() {
+    start();
+    ASKED.store(true, Ordering::Relaxed);
+    wake();
 }
 
 /// Starts the thread that does it, once in a process.
@@ -61,7 +72,7 @@ fn serve() {
             code::give_back();
         }
         let mut freed = freed_bytes();
-        if freed == trimmed {
+        if freed == trimmed && !ASKED.swap(false, Ordering::Relaxed) {
             continue;
         }
         let mut rested = Instant::now();

@@ -201,6 +201,8 @@ export interface Store {
    * do.
    */
   maintain(idle: boolean): boolean;
+  /** Lets go of memory that only speeds up what comes next. */
+  rest?(): void;
   close(): void;
 }
 

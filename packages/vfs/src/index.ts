@@ -12,13 +12,14 @@ export type {
   MountLogLevel,
   MountUser,
 } from "./host-mount.js";
-export { giveBackCode } from "./code.js";
+export { giveBackCode, giveBackMemory } from "./give-back.js";
 export { Tree } from "./tree.js";
 export type { TreeDiff } from "./tree-diff.js";
 export type { MergedBefore, TreeMerge, TreeMerged } from "./tree-merge.js";
 export { TreeLoader } from "./tree-loader.js";
 export type { ImportOptions, ImportSource, StreamMeta, TarExport } from "./transfer.js";
 export {
+  dropSpareBuffers,
   pageId,
   pageReferences,
   PersistJob,

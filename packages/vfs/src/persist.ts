@@ -35,6 +35,12 @@ function takeBuffer(bytes: number): Uint8Array {
   return buffer ?? new Uint8Array(bytes);
 }
 
+/** Frees the buffer that waits for the next job of this thread at once: a collection may be far. */
+export function dropSpareBuffers(): void {
+  (spare?.buffer as ArrayBuffer | undefined)?.transfer(0);
+  spare = undefined;
+}
+
 function objects(records: Buffer, buffer: Uint8Array): StoreObject[] {
   const found: StoreObject[] = [];
   for (let at = 0; at < records.length; at += RECORD_BYTES) {

@@ -83,6 +83,10 @@ class SqliteStore implements Store {
     }
   }
 
+  rest(): void {
+    this.#db.pragma("shrink_memory");
+  }
+
   /** Copies what readers let it copy: TRUNCATE waits for those of one SELECT, not for a check. */
   #copyLog(mode: "TRUNCATE" | "PASSIVE"): void {
     this.#db.pragma(`busy_timeout = ${LOG_TIMEOUT_MS}`);
@@ -140,6 +144,8 @@ export interface StoreReader {
   verify(): string[];
   /** All that `run` reads is of one moment. For as long the log cannot be given back. */
   atOneMoment<T>(run: () => T): T;
+  /** Lets go of memory that only speeds up what comes next. */
+  rest(): void;
   close(): void;
 }
 
@@ -155,6 +161,7 @@ export function openSqliteReader(directory: string): StoreReader {
         db.pragma("schema_version");
         return run();
       })(),
+    rest: () => void db.pragma("shrink_memory"),
     close: () => db.close(),
   };
 }

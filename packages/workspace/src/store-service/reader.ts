@@ -6,7 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 
 import { hexOf, openSqliteReader, StoreError } from "@devdev/store";
 import type { Page, StoreReader } from "@devdev/store";
-import { serveNeeds, Tree, TreeLoader, verifyPage } from "@devdev/vfs";
+import { giveBackMemory, serveNeeds, Tree, TreeLoader, verifyPage } from "@devdev/vfs";
 import type { Need, NeedsServer } from "@devdev/vfs";
 
 import { listedName } from "../snapshot-names.js";
@@ -18,7 +18,11 @@ const LOAD_SLICE = 256;
 /** Damage is told of once, and so often at most. */
 const MOST_TOLD = 1000;
 
+/** So long after it has read something, the connection lets go of what it keeps. */
+const REST_MS = 10_000;
+
 let reader: StoreReader | undefined;
+let resting: NodeJS.Timeout | undefined;
 const servers = new Map<number, NeedsServer>();
 /** Trees on their way to another thread, which says when it has them. */
 const loaned = new Map<number, Tree>();
@@ -34,7 +38,14 @@ function tellDamage(workspace: string, what: string): void {
   parentPort?.postMessage({ damaged: { workspace, what } });
 }
 
+function rest(): void {
+  resting = undefined;
+  reader?.rest();
+  giveBackMemory();
+}
+
 function opened(): StoreReader {
+  resting ??= setTimeout(rest, REST_MS).unref();
   return (reader ??= openSqliteReader((workerData as { directory: string }).directory));
 }
 
@@ -142,6 +153,7 @@ serveCalls<ReaderCalls>(parentPort, {
   close: () => {
     for (const server of servers.values()) server.close();
     servers.clear();
+    clearTimeout(resting);
     reader?.close();
   },
 });

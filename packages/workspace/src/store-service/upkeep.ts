@@ -3,7 +3,7 @@
 
 import { Collector, hexOf } from "@devdev/store";
 import type { CollectionResult, Store } from "@devdev/store";
-import { pinnedBlocks } from "@devdev/vfs";
+import { dropSpareBuffers, giveBackMemory, pinnedBlocks } from "@devdev/vfs";
 
 import { engineCodec } from "./codec.js";
 import type { LogCopier } from "./log-copier.js";
@@ -12,6 +12,8 @@ import type { Persisting } from "./persist.js";
 
 /** Without work for this long the writer counts as idle. */
 const IDLE_MS = 2000;
+/** When it has been idle for so long, it does not keep memory for what may come. */
+const REST_MS = 8000;
 /** A collection begins when this much was added since the last one, and half of what it left. */
 const LEAST_ADDED = 128 << 20;
 /** 1: there is garbage of unknown size. */
@@ -132,10 +134,18 @@ export class Upkeep {
       const due = metadata.counter(EXPECTED) === 1 || metadata.counter(ADDED) > limit;
       if (due) await this.collect();
       while (!this.#stopped && this.#running.size === 0 && this.#store.maintain(true)) await turn();
+      if (!this.#stopped) this.#timer = setTimeout(() => this.#rest(), REST_MS).unref();
     } catch {
       // A store that cannot be tidied can still be read and written; `check` says what is wrong
       // with it.
     }
+  }
+
+  #rest(): void {
+    if (this.#stopped || this.#running.size > 0) return;
+    this.#store.rest?.();
+    dropSpareBuffers();
+    giveBackMemory();
   }
 }
 
