@@ -35,9 +35,14 @@ function takeBuffer(bytes: number): Uint8Array {
   return buffer ?? new Uint8Array(bytes);
 }
 
-/** Frees the buffer that waits for the next job of this thread at once: a collection may be far. */
+/** At once: the next collection may be far. */
+function free(buffer: Uint8Array | undefined): void {
+  (buffer?.buffer as ArrayBuffer | undefined)?.transfer(0);
+}
+
+/** Frees the buffer that waits for the next job of this thread. */
 export function dropSpareBuffers(): void {
-  (spare?.buffer as ArrayBuffer | undefined)?.transfer(0);
+  free(spare);
   spare = undefined;
 }
 
@@ -167,6 +172,8 @@ export class PersistJob implements Disposable {
     this.#job?.close();
     this.#job = undefined;
     if (this.#buffer.length > 0) spare = this.#buffer;
+    free(this.#other);
+    this.#other = undefined;
     this.#buffer = new Uint8Array(0);
   }
 
