@@ -16,8 +16,14 @@ use devdev_vfs::reclaim::{freed_bytes, on_freed};
 /// Giving back while more is being freed or written only costs page faults.
 const REST: Duration = Duration::from_secs(1);
 
-/// After its start: when it listens, and when its first workspace is mounted.
-const SETTLED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
+/// After its start: when it listens, and when its first workspace is mounted; on a slow or busy
+/// machine that takes longer.
+const SETTLED: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(3),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+];
 
 /// Somebody has freed much that the engine does not count.
 static ASKED: AtomicBool = AtomicBool::new(false);
