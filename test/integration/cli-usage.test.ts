@@ -106,6 +106,14 @@ mounting("options and references", () => {
     }
     const listed = await devdev().host(["sh", "-c", `${bin} --help | head -1; ${bin} ls | true`]);
     expect(listed.stderr).toBe("");
+    await ok("exec", "-w", "ws", "-T", "--", "sh", "-c", "mkdir m; cd m; seq 5000 | xargs touch");
+    for (const form of ["", "--json"]) {
+      const cut = `${bin} diff -w ws ${form} | head -1`;
+      const { stdout, stderr } = await devdev().host(["sh", "-c", cut]);
+      expect(stdout).not.toBe("");
+      expect(stderr).toBe("");
+    }
+    await ok("exec", "-w", "ws", "-T", "--", "rm", "-r", "m");
     type Running = { processes: unknown[] };
     const running = () => devdev().json<Running>(["status", "-w", "ws"]);
     await expect.poll(async () => (await running()).processes).toEqual([]);

@@ -12,7 +12,7 @@ import { inDirectory, until } from "../harness/run.ts";
 import { mounting } from "../harness/suite.ts";
 
 /** Small, since what a daemon takes for itself counts for more then. */
-const LIMIT_MIB = 256;
+const LIMIT_MIB = 384;
 const BOUND_MIB = peakBound(LIMIT_MIB);
 
 function adversary(devdev: Devdev, ...argv: (string | number)[]): Promise<unknown> {
@@ -60,14 +60,14 @@ mounting("S6 the byte limit bounds memory", () => {
 
   test("overwriting while checkpoints store what was there", async () => {
     await using devdev = await small();
-    const work = () => adversary(devdev, "overwrite", 200, 4);
+    const work = () => adversary(devdev, "overwrite", 300, 4);
     expect(await peakOf(devdev, "overwrite", work)).toBeLessThanOrEqual(BOUND_MIB);
   });
 
   test("overwriting while snapshots are taken, and kept", async () => {
     await using devdev = await small();
     const peak = await peakOf(devdev, "snapshots", async () => {
-      const writing = adversary(devdev, "overwrite", 150, 4);
+      const writing = adversary(devdev, "overwrite", 225, 4);
       for (let n = 0; n < 3; n++) {
         await devdev.ok(["snapshot", "-w", devdev.mountPoint, "--name", `s${n}`]);
       }

@@ -270,10 +270,13 @@ impl NativeTreeLoader {
 fn feed_all(loader: &Mutex<Option<TreeLoader>>, records: &[u8], data: &[u8]) -> Result<(), Failed> {
     let (own, others) = records.split_at(records.len() / RECORD / 2 * RECORD);
     thread::scope(|scope| {
-        let other = scope.spawn(|| feed_some(loader, others, data));
+        let other = thread::Builder::new().spawn_scoped(scope, || feed_some(loader, others, data));
         let own = feed_some(loader, own, data);
         let panicked = |_| Err(Failed::new("ERR_INTERNAL", "a thread that decodes pages ended"));
-        other.join().unwrap_or_else(panicked).and(own)
+        match other {
+            Ok(other) => other.join().unwrap_or_else(panicked).and(own),
+            Err(_) => own.and_then(|()| feed_some(loader, others, data)),
+        }
     })
 }
 

@@ -111,8 +111,9 @@ impl Notifier {
         let half = if inodes.len() < MANY { 0 } else { inodes.len() / 2 };
         let (others, own) = inodes.split_at(half);
         std::thread::scope(|scope| {
-            if !others.is_empty() {
-                scope.spawn(|| tell(others));
+            let second = || std::thread::Builder::new().spawn_scoped(scope, || tell(others));
+            if !others.is_empty() && second().is_err() {
+                tell(others);
             }
             tell(own);
         });

@@ -1,6 +1,5 @@
 // Printing for people: tables, sizes, times; and JSON for programs.
 
-import { once } from "node:events";
 import { onOneLine } from "@devdev/protocol";
 
 export function printJson(value: unknown): void {
@@ -17,9 +16,10 @@ export async function lines(texts: readonly string[]): Promise<void> {
   if (texts.length > 0) await write(`${texts.map(onOneLine).join("\n")}\n`);
 }
 
-/** Waits while nobody takes it. */
+/** Waits while nobody takes it. A reader that has gone is the business of main.ts alone. */
 export async function write(text: string): Promise<void> {
-  if (text !== "" && !process.stdout.write(text)) await once(process.stdout, "drain");
+  if (text === "" || process.stdout.write(text)) return;
+  await new Promise((resolve) => process.stdout.once("drain", resolve));
 }
 
 /** Columns as wide as their widest cell. */
