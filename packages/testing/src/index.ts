@@ -8,6 +8,7 @@ export {
   workspaceContract,
   type WorkspaceMaker,
 } from "./workspace-contract/index.js";
+export { Random } from "./random.js";
 export {
   type Change,
   changesOf,

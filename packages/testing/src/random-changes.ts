@@ -2,6 +2,8 @@
 // lines that occur once, so that there is one way to compare two of them, and long enough for git
 // to see what was renamed; directories never become empty, of which git knows nothing.
 
+import { Random } from "./random.js";
+
 export type Files = Map<string, { exec: boolean; text: string }>;
 
 export type Change =
@@ -26,22 +28,6 @@ export interface Side {
 
 const DIRECTORIES = ["", "/d", "/e", "/d/f"];
 const LINES = 14;
-
-class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = Math.imul(seed, 2_654_435_761);
-  }
-  below(limit: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
-  }
-  pick<T>(from: readonly T[]): T {
-    return from[this.below(from.length)]!;
-  }
-}
 
 const textOf = ({ lines }: Thing): string => lines.map((line) => `${line}\n`).join("");
 

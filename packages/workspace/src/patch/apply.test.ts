@@ -17,6 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
+import { Random } from "@devdev/testing";
 import { Workspace } from "@devdev/workspace";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
@@ -34,23 +35,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
-
-class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed * 2_654_435_761;
-  }
-  below(limit: number): number {
-    // mulberry32: consecutive numbers must have nothing to do with each other.
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
-  }
-  pick<T>(from: readonly T[]): T {
-    return from[this.below(from.length)]!;
-  }
-}
 
 type Files = Map<string, { mode: string; content: Buffer }>;
 
