@@ -236,8 +236,8 @@ impl NativeTreeLoader {
         data: &[u8],
     ) -> Result<(), Thrown> {
         let page = unpack_page(encoding, data, raw_length as usize).map_err(Failed::from)?;
-        let page_id = PageId(id(page_id)?);
-        Ok(self.with(|loader| loader.feed(page_id, &page).map_err(Failed::from))?)
+        let page = DecodedPage::new(PageId(id(page_id)?), page).map_err(Failed::from)?;
+        Ok(self.with(|loader| Ok(loader.feed_decoded(page)?))?)
     }
 
     /// Takes pages on threads of their own: records as `fill_pages` gives them, and the bytes that

@@ -78,7 +78,8 @@ fn serve() {
             code::give_back();
         }
         let mut freed = freed_bytes();
-        if freed == trimmed && !ASKED.swap(false, Ordering::Relaxed) {
+        let asked = ASKED.swap(false, Ordering::Relaxed);
+        if freed == trimmed && !asked {
             continue;
         }
         let mut rested = Instant::now();

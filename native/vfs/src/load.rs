@@ -138,11 +138,7 @@ impl TreeLoader {
 
     /// Takes a page that was wanted.
     pub fn feed(&mut self, id: PageId, bytes: &[u8]) -> Result<(), Corrupt> {
-        let places = self.pending.remove(&id).ok_or(Corrupt::whole("a page was not asked for"))?;
-        if PageId::of(bytes) != id {
-            return Err(Corrupt::whole("a page's bytes do not have its id"));
-        }
-        places.into_iter().try_for_each(|place| self.put(place, id, decode(bytes)?))
+        self.feed_decoded(DecodedPage::new(id, bytes.to_vec())?)
     }
 
     /// The same for one that was decoded before.

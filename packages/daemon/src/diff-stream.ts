@@ -11,7 +11,7 @@ import {
 import type { Host, Workspace } from "@devdev/workspace";
 import { defined } from "./mounting.js";
 import { refuseHostInMount } from "./refuse-in-mount.js";
-import { selectWorkspace } from "./select.js";
+import { openNamed } from "./select.js";
 import { send } from "./transfer-stream.js";
 
 type Opened = ReturnType<typeof openSchema.parse>;
@@ -47,7 +47,7 @@ export async function serveShow(
   { workspace, turn, stat, patch, binary }: Extract<Opened, { kind: "show" }>,
   host: Host,
 ): Promise<void> {
-  const target = await opened(host, workspace);
+  const target = await openNamed(host, workspace);
   await sendPieces(socket, target.showPieces(turn, defined({ stat, patch, binary })));
 }
 
@@ -64,17 +64,13 @@ async function sendPieces(socket: Socket, pieces: AsyncGenerator<ShownPiece>): P
 
 async function compared(host: Host, asked: Asked): Promise<Workspace> {
   await refuseHostInMount(host, asked.host);
-  return opened(host, asked.workspace);
+  return openNamed(host, asked.workspace);
 }
 
 async function optionsOf(host: Host, { host: directory, against, reverse, binary }: Asked) {
   const other = against && {
-    workspace: await opened(host, against.workspace),
+    workspace: await openNamed(host, against.workspace),
     ...defined({ snapshot: against.snapshot }),
   };
   return defined({ host: directory, against: other, reverse, binary });
-}
-
-async function opened(host: Host, name: string): Promise<Workspace> {
-  return host.open((await selectWorkspace(host, name, undefined)).id);
 }

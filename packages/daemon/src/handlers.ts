@@ -17,7 +17,7 @@ import { historyHandlers } from "./history-handlers.js";
 import { defined, Mounter } from "./mounting.js";
 import { retentionHandlers } from "./retention-handlers.js";
 import type { CallContext, Handlers } from "./rpc.js";
-import { selectWorkspace } from "./select.js";
+import { openNamed, selectWorkspace } from "./select.js";
 import { snapshotInfo } from "./snapshot-info.js";
 
 export interface HandlerContext {
@@ -39,7 +39,7 @@ function refuseStop(cause: unknown): never {
 export function createHandlers(context: HandlerContext): Handlers {
   const { host } = context;
   const mounter = new Mounter(host);
-  const opened = (name: string): Promise<Workspace> => open(host, name);
+  const opened = (name: string): Promise<Workspace> => openNamed(host, name);
   return {
     hello: () => ({ version: VERSION, protocol: PROTOCOL_VERSION, pid: process.pid }),
     "daemon/status": () => context.status(),
@@ -96,10 +96,6 @@ export function createHandlers(context: HandlerContext): Handlers {
     ...retentionHandlers(host, opened),
     doctor: () => examine(host, context.paths),
   };
-}
-
-async function open(host: WorkspaceHost, name: string): Promise<Workspace> {
-  return host.open((await selectWorkspace(host, name, undefined)).id);
 }
 
 async function summary(host: WorkspaceHost, id: string): Promise<WorkspaceSummary> {

@@ -8,9 +8,9 @@ import {
   type openSchema,
   writeFrame,
 } from "@devdev/protocol";
-import type { Host, Workspace } from "@devdev/workspace";
+import type { Host } from "@devdev/workspace";
 import { defined } from "./mounting.js";
-import { selectWorkspace } from "./select.js";
+import { openNamed } from "./select.js";
 
 type Opened = ReturnType<typeof openSchema.parse>;
 
@@ -22,14 +22,12 @@ export async function serveMerge(
   { workspace, fork, ...asked }: Extract<Opened, { kind: "merge" }>,
   host: Host,
 ): Promise<void> {
-  const opened = async (name: string): Promise<Workspace> =>
-    host.open((await selectWorkspace(host, name, undefined)).id);
   // Nothing more is expected from the client but its end, which changes nothing.
   socket.resume();
   const { resolve, firstWins, dryRun, live, kill } = asked;
   const options = defined({ resolve, firstWins, dryRun, live, kill });
-  const target = await opened(workspace);
-  const { entries, conflicts, ...rest } = await target.merge(await opened(fork), options);
+  const target = await openNamed(host, workspace);
+  const { entries, conflicts, ...rest } = await target.merge(await openNamed(host, fork), options);
   const send = (piece: MergePiece): Promise<void> =>
     writeFrame(socket, FrameType.stdout, Buffer.from(JSON.stringify(piece)));
   for (const some of parts(entries)) await send({ entries: some });

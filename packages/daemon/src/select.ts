@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { DevdevError } from "@devdev/errno";
 import type { WorkspaceSummary } from "@devdev/protocol";
+import type { Host, Workspace } from "@devdev/workspace";
 
 /** What selecting needs of the host. */
 export interface Listed {
@@ -48,6 +49,11 @@ export async function selectWorkspace(
       hint: "choose one with -w NAME, or run the command inside its directory",
     },
   );
+}
+
+/** Opens the one of this name or id. */
+export async function openNamed(host: Host, name: string): Promise<Workspace> {
+  return host.open((await selectWorkspace(host, name, undefined)).id);
 }
 
 /**

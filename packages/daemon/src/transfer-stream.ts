@@ -12,7 +12,7 @@ import {
 } from "@devdev/protocol";
 import type { Host } from "@devdev/workspace";
 import { defined } from "./mounting.js";
-import { selectWorkspace } from "./select.js";
+import { openNamed } from "./select.js";
 
 type Opened = ReturnType<typeof openSchema.parse>;
 type Frames = AsyncGenerator<Frame, void, undefined>;
@@ -22,7 +22,7 @@ export async function serveExport(
   { workspace, ref, tar }: Extract<Opened, { kind: "export" }>,
   host: Host,
 ): Promise<void> {
-  const target = await host.open((await selectWorkspace(host, workspace, undefined)).id);
+  const target = await openNamed(host, workspace);
   let skipped = 0;
   const onSkipped = (inodes: number): void => void (skipped = inodes);
   const pieces = target.exportPieces(ref, tar ? { onSkipped } : undefined);

@@ -9,6 +9,7 @@ export {
   type WorkspaceMaker,
 } from "./workspace-contract/index.js";
 export { Random } from "./random.js";
+export { silentLog } from "./silent-log.js";
 export {
   type Change,
   changesOf,

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { silentLog } from "@devdev/testing";
 import { type Workspace, WorkspaceHost } from "@devdev/workspace";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
@@ -12,13 +13,7 @@ let host: WorkspaceHost;
 
 beforeEach(async () => {
   dataDir = mkdtempSync(join(tmpdir(), "devdev-test-"));
-  const log = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-  };
-  host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
+  host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log: silentLog });
 });
 afterEach(async () => {
   await host.close();

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { silentLog } from "@devdev/testing";
 import { Workspace, WorkspaceHost } from "@devdev/workspace";
 import { expect, it } from "vitest";
 
@@ -53,12 +54,7 @@ async function generationOf(ws: Workspace): Promise<number> {
 const hostOptions = (dataDir: string) => ({
   dataDir,
   runDir: dataDir,
-  log: {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-  },
+  log: silentLog,
 });
 
 it("keeps every promise through twenty kills", { timeout: 400_000 }, async () => {

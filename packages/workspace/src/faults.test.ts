@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { silentLog } from "@devdev/testing";
 import { Workspace, WorkspaceHost } from "@devdev/workspace";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
@@ -54,13 +55,7 @@ it("an fsync that the store fails is EIO, and the next one works (S46)", async (
 });
 
 async function expectWhole(): Promise<void> {
-  const log = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-  };
-  const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
+  const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log: silentLog });
   expect(await host.check()).toEqual([]);
   await host.close();
 }

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { silentLog } from "@devdev/testing";
 import { Workspace, WorkspaceHost } from "@devdev/workspace";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
@@ -143,13 +144,7 @@ it("replaces a file only when told to, and leaves nothing half done", async () =
 
 it("refuses what is cut short, damaged or something else, and changes nothing", async () => {
   const dataDir = at("data");
-  const log = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-  };
-  const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
+  const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log: silentLog });
   try {
     await using ws = await sample();
     const bytes = await (await ws.snapshot()).toBytes();
@@ -184,13 +179,7 @@ it("refuses what is cut short, damaged or something else, and changes nothing", 
 
 it("does not read or write inside of its own mounts", async () => {
   const dataDir = at("data");
-  const log = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-  };
-  const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log });
+  const host = await WorkspaceHost.open({ dataDir, runDir: dataDir, log: silentLog });
   const ws = await host.create({ name: "w" });
   Object.defineProperty(ws, "mountPoint", { value: at("mount") });
   await expect(host.export(ws.id, at("mount/file"), {})).rejects.toThrow(code("EINVAL"));

@@ -130,7 +130,7 @@ export class Persisting {
     pages: StoreObject[],
     nextIno: number,
   ): PersistResult {
-    const { workspace, at, snapshot, event, checkpoint = root, mergesUntil } = this.#request;
+    const { workspace, at, snapshot, event, checkpoint, mergesUntil } = this.#request;
     const { metadata } = this.#store;
     if (this.#givenUp) throw new DevdevError("ECANCELED", "nobody waits for this any more");
     const rows = this.#store.transaction(() => {
@@ -141,7 +141,9 @@ export class Persisting {
       }
       added += metadata.putPages(pages);
       passPhase("persist");
-      const live = numberedFrom(metadata, checkpoint, nextIno);
+      // The tree's own page knows the numbers already.
+      const own = { root, added: 0 };
+      const live = checkpoint ? numberedFrom(metadata, checkpoint, nextIno) : own;
       this.#rely(live.root);
       this.#count(added + live.added);
       // INVARIANT: what the live tree holds as stored is reachable from the checkpoint, so a

@@ -18,7 +18,7 @@ const LOAD_SLICE = 256;
 /** Damage is told of once, and so often at most. */
 const MOST_TOLD = 1000;
 
-/** So long after it has read something, the connection lets go of what it keeps. */
+/** When it has read nothing for so long, the connection lets go of what it keeps. */
 const REST_MS = 10_000;
 
 let reader: StoreReader | undefined;
@@ -45,7 +45,8 @@ function rest(): void {
 }
 
 function opened(): StoreReader {
-  resting ??= setTimeout(rest, REST_MS).unref();
+  if (resting) resting.refresh();
+  else resting = setTimeout(rest, REST_MS).unref();
   return (reader ??= openSqliteReader((workerData as { directory: string }).directory));
 }
 

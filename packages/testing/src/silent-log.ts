@@ -1,0 +1,5 @@
+// A log for those who must have one.
+
+const nothing = (): void => undefined;
+
+export const silentLog = { debug: nothing, info: nothing, warn: nothing, error: nothing } as const;
