@@ -98,14 +98,14 @@ fn is_wanted() -> bool {
 fn spin() {
     if LIGHT.load(Ordering::Relaxed) {
         while is_wanted() {
-            (0..20).for_each(|_| hint::spin_loop());
+            pass();
         }
         return;
     }
     leave_alone(PROBE);
     let mut last = Instant::now();
     while is_wanted() {
-        (0..20).for_each(|_| hint::spin_loop());
+        pass();
         let mut now = Instant::now();
         if now - last > GAP {
             leave_alone(REST);
@@ -113,6 +113,13 @@ fn spin() {
         }
         last = now;
     }
+}
+
+// Who wakes here is not always let in at once: the scheduler may find that it had its share, and
+// asks again at its next tick, after up to 4 ms. A thread that yields has it ask now.
+fn pass() {
+    (0..20).for_each(|_| hint::spin_loop());
+    thread::yield_now();
 }
 
 // Until the CPU is found idle, or nothing is wanted: one that sleeps below all others wakes late
