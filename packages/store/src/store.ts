@@ -201,7 +201,7 @@ export interface Store {
    * do.
    */
   maintain(idle: boolean): boolean;
-  /** Lets go of memory that only speeds up what comes next. */
+  /** When nothing came for long: lets go of memory and files that only speed up what comes next. */
   rest?(): void;
   close(): void;
 }

@@ -1,7 +1,7 @@
 // Opens connections to the database of a data directory: one that writes, any number that read.
 // Here is every setting that durability and file layout rest on.
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import BetterSqlite3 from "better-sqlite3";
@@ -38,8 +38,6 @@ export function openWriter(directory: string, options: MigrateOptions = {}): Dat
       db.pragma("synchronous = FULL");
       // A checkpoint inside a commit would make a snapshot wait for it: maintain() does them.
       db.pragma("wal_autocheckpoint = 0");
-      // Once all of a log was copied it is written from its beginning; the rest is given back.
-      db.pragma(`journal_size_limit = ${32 << 20}`);
       db.pragma("foreign_keys = ON");
       db.pragma("cache_size = -16384");
       migrate(db, options);
@@ -69,10 +67,9 @@ export function openReader(directory: string): Database {
 
 /**
  * Copies the log of a store that another thread has open into its database, beside its commits.
- * Returns how large the log was when all of it was copied; undefined when somebody who reads
- * holds a part of it.
+ * Returns whether all of it was copied: somebody who reads may hold a part of it.
  */
-export function copyLog(directory: string): number | undefined {
+export function copyLog(directory: string): boolean {
   const path = join(directory, DATABASE_FILE);
   return opening(path, () => {
     const db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist: true });
@@ -80,22 +77,16 @@ export function copyLog(directory: string): number | undefined {
       db.pragma("synchronous = FULL");
       // What is committed while one copies is left for the next, which has less to do.
       for (let tries = 0; tries < COPY_TRIES; tries++) {
-        const bytes = walBytes(db);
         const [done] = db.pragma("wal_checkpoint(PASSIVE)") as [
           { busy: number; log: number; checkpointed: number },
         ];
-        if (done.busy === 0 && done.log === done.checkpointed) return bytes;
+        if (done.busy === 0 && done.log === done.checkpointed) return true;
       }
-      return undefined;
+      return false;
     } finally {
       db.close();
     }
   });
-}
-
-/** Bytes of the write-ahead log, 0 when there is none. */
-export function walBytes(db: Database): number {
-  return statSync(`${db.name}-wal`, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function opening<T>(path: string, open: () => T): T {

@@ -6,22 +6,26 @@ import type { Database } from "better-sqlite3";
 import { asStoreError, StoreError } from "../errors.js";
 import { lockDirectory } from "../lock.js";
 import type { BlockStore, MetadataStore, Page, Store, TransactionOptions } from "../store.js";
-import { BUSY_TIMEOUT_MS, openReader, openWriter, walBytes } from "./connection.js";
+import { BUSY_TIMEOUT_MS, openReader, openWriter } from "./connection.js";
+import { logContent, logFileBytes } from "./log.js";
 import { LogSync } from "./log-sync.js";
 import { SqliteMetadata } from "./metadata.js";
 import { SqliteObjects } from "./objects.js";
 import type { MigrateOptions } from "./schema.js";
 import { verifyDatabase } from "./verify.js";
 
-/** The log is copied into the database when it has grown past this, even if commits keep coming. */
-const WAL_LIMIT = 64 << 20;
+/**
+ * The log is copied into the database when so much of it is not there yet, even if commits keep
+ * coming. A file that is longer takes a while to be made short.
+ */
+const LOG_LIMIT = 64 << 20;
 
 export interface SqliteOptions extends Pick<MigrateOptions, "onStep"> {
   /**
    * Asked when a log has grown long: whether another thread copies it (`copyLog`), so that commits
    * do not wait for that.
    */
-  copiesLog?: (bytes: number) => boolean;
+  copiesLog?: () => boolean;
 }
 
 /** Database pages that one call of maintain gives back to the file system. */
@@ -35,7 +39,7 @@ class SqliteStore implements Store {
   readonly #db: Database;
   readonly #unlock: () => void;
   readonly #logSync: LogSync;
-  readonly #copiesLog: (bytes: number) => boolean;
+  readonly #copiesLog: () => boolean;
 
   constructor(db: Database, unlock: () => void, { copiesLog = () => false }: SqliteOptions) {
     this.#db = db;
@@ -55,7 +59,7 @@ class SqliteStore implements Store {
       if (!durable) db.pragma("synchronous = NORMAL");
       // A durable commit syncs the whole log, those before it included.
       const result = db.transaction(run).immediate();
-      if (!durable) this.#logSync.note(walBytes(db));
+      if (!durable) this.#logSync.note(logContent(db).written);
       return result;
     } catch (error) {
       throw asStoreError(error, "committing");
@@ -72,10 +76,10 @@ class SqliteStore implements Store {
     try {
       const free = idle ? (this.#db.pragma("freelist_count", { simple: true }) as number) : 0;
       if (free > 0) this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
-      const log = walBytes(this.#db);
-      const isLong = log > WAL_LIMIT;
-      if ((isLong && !this.#copiesLog(log)) || (!isLong && idle && log > 0)) {
-        this.#copyLog(idle ? "TRUNCATE" : "PASSIVE");
+      const isLong = logContent(this.#db).toCopy > LOG_LIMIT;
+      const bytes = logFileBytes(this.#db);
+      if (isLong ? !this.#copiesLog() : idle && bytes > 0) {
+        this.#copyLog(idle && bytes <= LOG_LIMIT ? "TRUNCATE" : "PASSIVE");
       }
       return free > VACUUM_PAGES;
     } catch (error) {
@@ -85,6 +89,11 @@ class SqliteStore implements Store {
 
   rest(): void {
     this.#db.pragma("shrink_memory");
+    try {
+      if (logContent(this.#db).toCopy <= LOG_LIMIT) this.#copyLog("TRUNCATE");
+    } catch (error) {
+      throw asStoreError(error, "housekeeping");
+    }
   }
 
   /** Copies what readers let it copy: TRUNCATE waits for those of one SELECT, not for a check. */

@@ -159,5 +159,5 @@ export interface CheckerCalls {
 
 export interface CopierCalls {
   /** The size of the log, all of which is in the database now; undefined when a part is not. */
-  copy(): number | undefined;
+  copy(): boolean;
 }

@@ -11,19 +11,17 @@ const PATIENCE_MS = 10_000;
 const RETRY_MS = 10_000;
 
 export interface CopierParts {
-  /** Resolves with the size of the log when all of it was copied. */
-  copy: () => Promise<number | undefined>;
+  /** Resolves with whether all of it was copied. */
+  copy: () => Promise<boolean>;
   /** Whether somebody waits for the store now. */
   isBusy: () => boolean;
-  /** After each attempt: the log can be made short, or is to be taken on again. */
+  /** After each attempt: what is left of it is to be taken on again. */
   onDone: () => void;
 }
 
 export class LogCopier {
   readonly #parts: CopierParts;
   #running: Promise<void> | undefined;
-  /** The size of the log when all of it was copied. */
-  #copied: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Since when a log waits. */
   #since: number | undefined;
@@ -34,12 +32,9 @@ export class LogCopier {
     this.#parts = parts;
   }
 
-  /**
-   * Takes on a log of this size, after each commit; false when all of it was copied, and little is
-   * left to do.
-   */
-  take(bytes: number): boolean {
-    if (this.#stopped || bytes === this.#copied) return false;
+  /** Takes on a log that is long, after each commit; false when it takes on nothing any more. */
+  take(): boolean {
+    if (this.#stopped) return false;
     if (!this.#running) this.#wait();
     return true;
   }
@@ -70,12 +65,8 @@ export class LogCopier {
   }
 
   async #copy(): Promise<void> {
-    try {
-      this.#copied = await this.#parts.copy();
-    } catch {
-      // What was committed is safe in the log; what is wrong, `check` says.
-      this.#copied = undefined;
-    }
-    if (this.#copied === undefined) this.#notBefore = performance.now() + RETRY_MS;
+    // What was committed is safe in the log; what is wrong, `check` says.
+    const copied = await this.#parts.copy().catch(() => false);
+    if (!copied) this.#notBefore = performance.now() + RETRY_MS;
   }
 }

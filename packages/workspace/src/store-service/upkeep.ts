@@ -143,7 +143,11 @@ export class Upkeep {
 
   #rest(): void {
     if (this.#stopped || this.#running.size > 0) return;
-    this.#store.rest?.();
+    try {
+      this.#store.rest?.();
+    } catch {
+      // As above: nothing is lost with it.
+    }
     dropSpareBuffers();
     giveBackMemory();
   }

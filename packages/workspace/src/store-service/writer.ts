@@ -31,7 +31,7 @@ class Writer {
     });
     this.store = openSqliteStore(directory, {
       onStep: () => passPhase("migrate"),
-      copiesLog: (bytes) => copier.take(bytes),
+      copiesLog: () => copier.take(),
     });
     this.upkeep = new Upkeep(this.store, this.running, copier);
   }
@@ -64,7 +64,7 @@ class Writer {
   }
 }
 
-async function copyInThread(directory: string): Promise<number | undefined> {
+async function copyInThread(directory: string): Promise<boolean> {
   const url = new URL("./copier.js", import.meta.url);
   const copier = new WorkerCalls<CopierCalls>(url, { directory });
   try {
