@@ -7,7 +7,7 @@ import { findSnapshot, listedName } from "./snapshot-names.js";
 const id = (prefix: string) => prefix.padEnd(64, "0");
 const all = [
   { id: id("abcd1"), sequence: 1, name: "first" },
-  { id: id("abcd2"), sequence: 2 },
+  { id: id("abcd2"), sequence: 2, message: "all tests pass" },
   { id: id("ffff"), sequence: 4, name: "abcd" },
   { id: id("abcd1"), sequence: 5 },
 ];
@@ -30,7 +30,7 @@ it("says what there is when nothing or more than one fits", () => {
   expect(attempt("abcd")).toThrow(
     expect.objectContaining({
       code: "ERR_AMBIGUOUS_SNAPSHOT",
-      hint: "write more of it: abcd20000000, first (abcd10000000)",
+      hint: `write more of it: #2 (abcd20000000, "all tests pass"), first (abcd10000000)`,
     }) as Error,
   );
   for (const ref of ["abc", "-0", "-3", 0, "#9", "nothing", ""]) {

@@ -9,12 +9,14 @@ export interface Named {
   id: string;
   sequence: number;
   name?: string;
+  message?: string;
 }
 
 const LONGEST_NAME = 200;
 const LEAST_DIGITS = 4;
 /** What ambiguous and unknown references list at most. */
 const MOST_CANDIDATES = 10;
+const SHOWN_MESSAGE = 40;
 
 /** Its directory below `.devdev/snapshots`: its name, else `#` and its sequence number. */
 export function listedName({ name, sequence }: { name?: string; sequence: number }): string {
@@ -74,10 +76,14 @@ function byDigits<S extends Named>(all: readonly S[], text: string): S | undefin
 
 function list(all: readonly Named[]): string {
   const shown = all.slice(-MOST_CANDIDATES).toReversed();
-  const texts = shown.map(({ id, name }) =>
-    name ? `${name} (${id.slice(0, 12)})` : id.slice(0, 12),
-  );
+  const texts = shown.map((one) => `${listedName(one)} (${one.id.slice(0, 12)}${quoted(one)})`);
   return texts.join(", ") + (all.length > shown.length ? ", ..." : "");
+}
+
+function quoted({ message }: Named): string {
+  if (message === undefined) return "";
+  const cut = message.length > SHOWN_MESSAGE ? `${message.slice(0, SHOWN_MESSAGE)}...` : message;
+  return `, ${JSON.stringify(cut)}`;
 }
 
 /** What the history says of a snapshot also when it is gone. */

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use devdev_vfs::{Attachment, Errno, NodeId, S_ISGID, S_ISUID, SetAttr, Whence, WriteFlags};
+use devdev_vfs::{
+    Attachment, Errno, NodeId, S_ISGID, S_ISUID, SetAttr, SetTime, Whence, WriteFlags,
+};
 
 use super::{Context, OpResult, ready};
 use crate::abi::{
@@ -78,6 +80,25 @@ fn has_privileges(c: &Context<'_>, node: NodeId) -> bool {
     c.vfs.getattr(node).is_ok_and(|attr| attr.mode & (S_ISUID | S_ISGID) != 0)
 }
 
+// The times that a kernel which writes back shows: new ones it sends itself, with the next close or
+// sync, and none where they are of the same tick of its clock.
+fn shown_times(c: &Context<'_>, node: NodeId) -> SetAttr {
+    let attr = c.core.writeback.as_ref().and_then(|_| c.vfs.getattr(node).ok());
+    attr.map_or_else(SetAttr::default, |attr| SetAttr {
+        mtime: Some(SetTime::At(attr.mtime)),
+        ctime: Some(attr.ctime),
+        ..SetAttr::default()
+    })
+}
+
+fn keep_times(c: &Context<'_>, node: NodeId, shown: &SetAttr) -> Result<(), Errno> {
+    if shown.mtime.is_some() {
+        // Nothing but a change of length waits.
+        c.vfs.setattr(node, shown)?;
+    }
+    Ok(())
+}
+
 // These requests do not say whether the caller may keep set-id bits (CAP_FSETID): root may. As
 // with a write, the kernel keeps the old mode.
 fn drop_privileges(c: &mut Context<'_>, node: NodeId) -> Result<(), Errno> {
@@ -91,7 +112,9 @@ fn drop_privileges(c: &mut Context<'_>, node: NodeId) -> Result<(), Errno> {
 }
 
 pub(super) fn fallocate(c: &mut Context<'_>, arg: &FallocateIn) -> OpResult {
+    let shown = shown_times(c, c.node);
     ready!(c.vfs.fallocate(c.node, arg.mode, arg.offset, arg.length));
+    keep_times(c, c.node, &shown)?;
     drop_privileges(c, c.node)?;
     Ok(Answer::Buffer)
 }
@@ -124,8 +147,10 @@ fn may_hold_data(c: &Context<'_>, offset: u64) -> bool {
 
 pub(super) fn copy_file_range(c: &mut Context<'_>, arg: &CopyFileRangeIn, wide: bool) -> OpResult {
     let (to, len) = (NodeId(arg.nodeid_out), arg.len.min(COPY_MAX));
+    let shown = shown_times(c, to);
     let copied = ready!(c.vfs.copy_file_range(c.node, arg.off_in, to, arg.off_out, len));
     if copied > 0 {
+        keep_times(c, to, &shown)?;
         drop_privileges(c, to)?;
     }
     if wide {

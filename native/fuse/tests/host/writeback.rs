@@ -228,6 +228,24 @@ fn times_are_those_of_the_writes() {
     assert_eq!(host.sh("stat -c %.9Y f").trim(), format!("{}.{:09}", f.0, f.1));
 }
 
+// S54
+#[test]
+fn room_and_copies_have_the_times_that_the_mount_shows() {
+    let Some(host) = writeback_host() else { return };
+    host.sh("head -c 300000 /dev/urandom > from");
+    // Within one tick of the kernel's clock it has no time to send.
+    let script = "for i in $(seq 30); do
+        : > to$i; cp from to$i; : > room$i; fallocate -n -l 200000 room$i; done
+        stat -c '%n %.9Y %.9Z' to* room*";
+    for line in host.sh(script).lines() {
+        let (name, shown) = line.split_once(' ').unwrap();
+        let attr = host.api.stat(format!("/{name}").as_bytes(), true).unwrap();
+        let time = |secs: i64, nanos: u32| format!("{secs}.{nanos:09}");
+        let (m, c) = (attr.mtime, attr.ctime);
+        assert_eq!(shown, format!("{} {}", time(m.secs, m.nanos), time(c.secs, c.nanos)), "{name}");
+    }
+}
+
 // S53
 #[test]
 fn what_has_no_room_is_told_by_close_and_not_shown() {
