@@ -857,6 +857,7 @@ module.exports.copyFile = nativeBinding.copyFile
 module.exports.copyFileSync = nativeBinding.copyFileSync
 module.exports.copyTree = nativeBinding.copyTree
 module.exports.copyTreeSync = nativeBinding.copyTreeSync
+module.exports.endWithin = nativeBinding.endWithin
 module.exports.engineChangeCount = nativeBinding.engineChangeCount
 module.exports.engineCheck = nativeBinding.engineCheck
 module.exports.engineClose = nativeBinding.engineClose

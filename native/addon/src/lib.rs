@@ -13,6 +13,7 @@ mod clock;
 #[cfg(target_os = "linux")]
 mod code;
 mod compare;
+mod ending;
 mod engine;
 mod failed;
 mod feed;

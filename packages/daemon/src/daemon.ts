@@ -13,7 +13,7 @@ import {
   VERSION,
   type Workspace,
 } from "@devdev/protocol";
-import { WorkspaceHost } from "@devdev/workspace";
+import { leave, WorkspaceHost } from "@devdev/workspace";
 import { createHandlers } from "./handlers.js";
 import { listen, securedDirectory } from "./listener.js";
 import { type Logger, openLog } from "./log.js";
@@ -133,7 +133,7 @@ export class Daemon {
     this.#log.info({ reason }, "stopping");
     const limit = setTimeout(() => {
       this.#log.error("the stop took too long and was cut short");
-      process.exit(1);
+      leave(1);
     }, STOP_LIMIT_MS);
     this.#server?.close();
     // Before the lock goes: afterwards they could be those of the next daemon.

@@ -3,7 +3,7 @@
 
 import { errorToPlain } from "@devdev/errno";
 import { dataPaths } from "@devdev/protocol";
-import { giveBackCode } from "@devdev/workspace";
+import { giveBackCode, leave } from "@devdev/workspace";
 import { Daemon } from "./daemon.js";
 
 const foreground = process.argv.includes("--foreground");
@@ -25,7 +25,7 @@ try {
     process.on(signal, () => void daemon.stop(`received ${signal}`));
   }
   await daemon.stopped;
-  process.exit(0);
+  leave(0);
 } catch (error) {
   const plain = errorToPlain(error);
   tell({ error: plain });

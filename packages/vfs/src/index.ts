@@ -12,6 +12,7 @@ export type {
   MountLogLevel,
   MountUser,
 } from "./host-mount.js";
+export { leave } from "./ending.js";
 export { giveBackCode, giveBackMemory } from "./give-back.js";
 export { Tree } from "./tree.js";
 export type { TreeDiff } from "./tree-diff.js";

@@ -9,7 +9,7 @@ export type { Imported } from "./import-source.js";
 export type { ReopenOptions } from "./making.js";
 export type { ImportOptions, WorkspaceParts } from "./parts.js";
 export { makeDirectory } from "@devdev/store";
-export { clearDeadMount, giveBackCode, helperPath, hostMounts } from "@devdev/vfs";
+export { clearDeadMount, giveBackCode, helperPath, hostMounts, leave } from "@devdev/vfs";
 export { checkStoreOf, repairStoreOf, storeStatsOf } from "./store-tools.js";
 export type { StoreToolOptions } from "./store-tools.js";
 export { Workspace } from "./workspace.js";
