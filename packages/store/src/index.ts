@@ -16,6 +16,7 @@ export { makeDirectory } from "./private-files.js";
 export { IdSet } from "./id-set.js";
 export { createMemoryStore } from "./memory/store.js";
 export { copyLog, DATABASE_FILE } from "./sqlite/connection.js";
+export type { LogPosition } from "./sqlite/log.js";
 export { openSqliteReader, openSqliteStore } from "./sqlite/store.js";
 export type { SqliteOptions, StoreReader } from "./sqlite/store.js";
 export { rebuildDatabase } from "./sqlite/rebuild.js";

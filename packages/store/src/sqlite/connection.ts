@@ -8,6 +8,7 @@ import BetterSqlite3 from "better-sqlite3";
 import type { Database } from "better-sqlite3";
 
 import { asStoreError, StoreError } from "../errors.js";
+import { type LogPosition, logPosition } from "./log.js";
 import { privateDirectory, privateFiles } from "../private-files.js";
 import { migrate, type MigrateOptions, SCHEMA_VERSION, versionOf } from "./schema.js";
 
@@ -67,9 +68,10 @@ export function openReader(directory: string): Database {
 
 /**
  * Copies the log of a store that another thread has open into its database, beside its commits.
- * Returns whether all of it was copied: somebody who reads may hold a part of it.
+ * Returns how far it was written when all of it was copied; undefined when somebody who reads
+ * holds a part of it.
  */
-export function copyLog(directory: string): boolean {
+export function copyLog(directory: string): LogPosition | undefined {
   const path = join(directory, DATABASE_FILE);
   return opening(path, () => {
     const db = new BetterSqlite3(path, { timeout: BUSY_TIMEOUT_MS, fileMustExist: true });
@@ -77,12 +79,13 @@ export function copyLog(directory: string): boolean {
       db.pragma("synchronous = FULL");
       // What is committed while one copies is left for the next, which has less to do.
       for (let tries = 0; tries < COPY_TRIES; tries++) {
+        const position = logPosition(db);
         const [done] = db.pragma("wal_checkpoint(PASSIVE)") as [
           { busy: number; log: number; checkpointed: number },
         ];
-        if (done.busy === 0 && done.log === done.checkpointed) return true;
+        if (done.busy === 0 && done.log === done.checkpointed) return position;
       }
-      return false;
+      return undefined;
     } finally {
       db.close();
     }

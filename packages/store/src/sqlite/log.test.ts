@@ -1,6 +1,6 @@
-// What the index of a log says of it, beside what SQLite says.
+// How far a log is written, beside what SQLite says.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -8,86 +8,88 @@ import BetterSqlite3 from "better-sqlite3";
 import type { Database } from "better-sqlite3";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
-import { logContent, logFileBytes } from "./log.js";
+import { logFileBytes, logPosition } from "./log.js";
 
 const HEADER = 32;
+const NONE = { generation: "", written: 0 };
 let directory: string;
 let db: Database;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "devdev-log-"));
   db = new BetterSqlite3(join(directory, "a.sqlite"));
+  db.pragma("wal_autocheckpoint = 0");
 });
 afterEach(() => {
   db.close();
   rmSync(directory, { recursive: true });
 });
 
-function frames(): { log: number; checkpointed: number } {
-  const [done] = db.pragma("wal_checkpoint(PASSIVE)") as [{ log: number; checkpointed: number }];
-  return done;
+function begin(pageBytes: number): void {
+  db.pragma(`page_size = ${pageBytes}`);
+  db.pragma("journal_mode = WAL");
+  db.exec("CREATE TABLE t (v BLOB)");
 }
 
-it.each([512, 4096, 32_768, 65_536])("is told in frames of pages of %i bytes", (page) => {
-  db.pragma(`page_size = ${page}`);
-  db.pragma("journal_mode = WAL");
-  db.pragma("wal_autocheckpoint = 0");
-  db.exec("CREATE TABLE t (v BLOB)");
-  db.prepare("INSERT INTO t VALUES (zeroblob(300000))").run();
-  const { written, toCopy } = logContent(db);
-  expect(toCopy).toBe(written);
-  expect(logFileBytes(db)).toBe(HEADER + written);
-  expect(frames()).toMatchObject({
-    log: written / (page + 24),
-    checkpointed: written / (page + 24),
-  });
-  expect(logContent(db)).toEqual({ written, toCopy: 0 });
-  // From its beginning, in a file that stays as long.
-  db.prepare("DELETE FROM t").run();
-  const again = logContent(db);
-  expect(again.toCopy).toBe(again.written);
-  expect(again.written).toBeGreaterThan(0);
-  expect(again.written).toBeLessThan(written);
-  expect(logFileBytes(db)).toBe(HEADER + written);
-});
+/** Frames in the log, all of which are copied by that. */
+function frames(): number {
+  const [done] = db.pragma("wal_checkpoint(PASSIVE)") as [{ log: number; checkpointed: number }];
+  expect(done.checkpointed).toBe(done.log);
+  return done.log;
+}
 
-it("is what a part that a reader holds leaves to copy", () => {
-  db.pragma("journal_mode = WAL");
-  db.pragma("wal_autocheckpoint = 0");
-  db.exec("CREATE TABLE t (v BLOB)");
-  const reader = new BetterSqlite3(db.name);
-  reader.exec("BEGIN");
-  reader.prepare("SELECT count(*) FROM t").get();
-  db.prepare("INSERT INTO t VALUES (zeroblob(300000))").run();
-  const { log, checkpointed } = frames();
-  expect(checkpointed).toBeLessThan(log);
-  expect(logContent(db).toCopy).toBe((log - checkpointed) * (4096 + 24));
-  reader.close();
-});
-
-it("is taken for all of the file where there is no index, or none that is whole", () => {
-  const made = { name: join(directory, "made") } as Database;
-  expect(logContent(made)).toEqual({ written: 0, toCopy: 0 });
-  writeFileSync(`${made.name}-wal`, Buffer.alloc(1000));
-  const all = { written: 1000, toCopy: 1000 };
-  expect(logContent(made)).toEqual(all);
-  const index = Buffer.alloc(136);
-  for (const at of [0, 48]) {
-    index.writeUInt32LE(3_007_000, at);
-    index[at + 12] = 1;
-    index.writeUInt16LE(512, at + 14);
-    index.writeUInt32LE(3, at + 16);
+it.each([512, 4096, 32_768, 65_536])("is told in frames of pages of %i bytes", (pageBytes) => {
+  begin(pageBytes);
+  const insert = db.prepare("INSERT INTO t VALUES (randomblob(?))");
+  insert.run(1_500_000);
+  const first = logPosition(db);
+  expect(logFileBytes(db)).toBe(HEADER + first.written);
+  expect(frames() * (pageBytes + 24)).toBe(first.written);
+  expect(logPosition(db)).toEqual(first);
+  // Begun anew, in a file that stays as long, more and more of it.
+  let before = 0;
+  for (const bytes of [1, 100_000, 100_000]) {
+    insert.run(bytes);
+    const { generation, written } = logPosition(db);
+    expect(generation).not.toBe(first.generation);
+    expect(written).toBeGreaterThan(before);
+    before = written;
   }
-  index.writeUInt32LE(2, 96);
-  const says = (change: (index: Buffer) => Buffer | number) => {
-    const changed = Buffer.from(index);
-    const result = change(changed);
-    writeFileSync(`${made.name}-shm`, typeof result === "number" ? changed : result);
-    return logContent(made);
+  expect(before).toBeLessThan(first.written);
+  expect(logFileBytes(db)).toBe(HEADER + first.written);
+  expect(frames() * (pageBytes + 24)).toBe(before);
+});
+
+it("is nothing where there is no log, or one without a header", () => {
+  expect(logPosition(db)).toEqual(NONE);
+  const made = { name: join(directory, "made") } as Database;
+  expect([logPosition(made), logFileBytes(made)]).toEqual([NONE, 0]);
+  for (const bytes of [0, 31]) {
+    writeFileSync(`${made.name}-wal`, Buffer.alloc(bytes));
+    expect([logPosition(made), logFileBytes(made)]).toEqual([NONE, bytes]);
+  }
+});
+
+it("ends before a frame that was cut", () => {
+  begin(4096);
+  db.prepare("INSERT INTO t VALUES (zeroblob(100000))").run();
+  const { generation, written } = logPosition(db);
+  const cut = join(directory, "cut");
+  writeFileSync(`${cut}-wal`, readFileSync(`${db.name}-wal`));
+  truncateSync(`${cut}-wal`, HEADER + written - 1);
+  const shorter = { generation, written: written - 4120 };
+  expect(logPosition({ name: cut } as Database)).toEqual(shorter);
+});
+
+it.runIf(process.platform === "linux")("looking at it keeps the locks of this process", () => {
+  begin(4096);
+  const inode = statSync(`${db.name}-shm`).ino;
+  const locks = (): string[] => {
+    const lines = readFileSync("/proc/locks", "utf8").split("\n");
+    return lines.filter((line) => line.includes(`:${inode} `));
   };
-  expect(says((whole) => whole)).toEqual({ written: 3 * 536, toCopy: 536 });
-  expect(says((whole) => whole.subarray(0, 99))).toEqual(all);
-  expect(says((torn) => torn.writeUInt32LE(4, 16))).toEqual(all);
-  expect(says((newer) => newer.fill(9, 0, 4).fill(9, 48, 52))).toEqual(all);
-  expect(says((empty) => empty.fill(0, 12, 13).fill(0, 60, 61))).toEqual(all);
+  const held = locks();
+  expect(held).not.toEqual([]);
+  logPosition(db);
+  expect(locks().length).toBe(held.length);
 });

@@ -1,45 +1,43 @@
-// How much a write-ahead log holds, which its size does not tell: once all of it was copied it is
-// written from its beginning again, and stays as long as it was.
+// How far a write-ahead log is written, which its size does not tell: once all of it was copied it
+// is written from its beginning again, and stays as long as it was.
 //
-// Read from the log's index as it is in memory (https://sqlite.org/walformat.html, section 2.1).
+// Read from the log itself (https://sqlite.org/fileformat2.html, section 4.1), of which SQLite
+// holds no lock. Of its index it does: closing any descriptor of that file would let go of the
+// locks of the whole process.
 
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 
 import type { Database } from "better-sqlite3";
 
+const HEADER_BYTES = 32;
 /** What precedes each page in the log. */
 const FRAME_HEADER_BYTES = 24;
-const INDEX_VERSION = 3_007_000;
-const HEADER_BYTES = 48;
-/** Both copies of the header, and the number of frames that were copied. */
-const READ_BYTES = 2 * HEADER_BYTES + 4;
+const SALT_BYTES = 8;
+/** Byte offsets in the header of the log, and in that of a frame. */
+const PAGE_SIZE = 8;
+const SALT = 16;
+const FRAME_SALT = 8;
 
-/** Byte offsets; numbers are in the machine's own order, which is little endian wherever we run. */
-const VERSION = 0;
-const IS_INITIALIZED = 12;
-const PAGE_BYTES = 14;
-const LAST_FRAME = 16;
-const COPIED_FRAMES = 2 * HEADER_BYTES;
-
-export interface LogContent {
-  /** From the beginning of the log to its last frame, in bytes. */
+export interface LogPosition {
+  /** Another one each time that the log is begun anew; empty when there is none. */
+  generation: string;
+  /** From the first frame to the last, in bytes. */
   written: number;
-  /** Of these, what is not in the database yet. */
-  toCopy: number;
 }
 
-/** What the log of an open database holds. While it cannot be told: all that its file has. */
-export function logContent(db: Database): LogContent {
-  const index = Buffer.alloc(READ_BYTES);
-  if (!fill(index, `${db.name}-shm`) || !isWhole(index)) {
-    const written = logFileBytes(db);
-    return { written, toCopy: written };
+/** How far the log of an open database is written. */
+export function logPosition(db: Database): LogPosition {
+  let fd;
+  try {
+    fd = openSync(`${db.name}-wal`, "r");
+  } catch {
+    return { generation: "", written: 0 };
   }
-  const page = index.readUInt16LE(PAGE_BYTES);
-  const frame = FRAME_HEADER_BYTES + (page === 1 ? 65_536 : page);
-  const last = index.readUInt32LE(LAST_FRAME);
-  const copied = Math.min(last, index.readUInt32LE(COPIED_FRAMES));
-  return { written: last * frame, toCopy: (last - copied) * frame };
+  try {
+    return positionOf(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Bytes of the log's file, 0 when there is none. */
@@ -47,27 +45,23 @@ export function logFileBytes(db: Database): number {
   return statSync(`${db.name}-wal`, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** False where there is no such file, or a shorter one. */
-function fill(buffer: Buffer, path: string): boolean {
-  let fd;
-  try {
-    fd = openSync(path, "r");
-  } catch {
-    return false;
+function positionOf(fd: number): LogPosition {
+  const header = Buffer.alloc(HEADER_BYTES);
+  const count = readSync(fd, header, 0, HEADER_BYTES, 0);
+  if (count < HEADER_BYTES) return { generation: "", written: 0 };
+  const salt = header.subarray(SALT, SALT + SALT_BYTES);
+  const frame = FRAME_HEADER_BYTES + header.readUInt32BE(PAGE_SIZE);
+  const found = Buffer.alloc(SALT_BYTES);
+  const isOurs = (index: number): boolean => {
+    const at = HEADER_BYTES + index * frame + FRAME_SALT;
+    return readSync(fd, found, 0, SALT_BYTES, at) === SALT_BYTES && found.equals(salt);
+  };
+  // Frames of this generation come first; behind them are those of former ones.
+  let [low, high] = [0, Math.floor((fstatSync(fd).size - HEADER_BYTES) / frame)];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isOurs(middle)) low = middle + 1;
+    else high = middle;
   }
-  try {
-    return readSync(fd, buffer, 0, buffer.length, 0) === buffer.length;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-// Whoever writes the header writes it twice; copies that differ are being written.
-function isWhole(index: Buffer): boolean {
-  const first = index.subarray(0, HEADER_BYTES);
-  return (
-    first.equals(index.subarray(HEADER_BYTES, 2 * HEADER_BYTES)) &&
-    first.readUInt32LE(VERSION) === INDEX_VERSION &&
-    first[IS_INITIALIZED] === 1
-  );
+  return { generation: salt.toString("hex"), written: low * frame };
 }

@@ -7,7 +7,7 @@ import { asStoreError, StoreError } from "../errors.js";
 import { lockDirectory } from "../lock.js";
 import type { BlockStore, MetadataStore, Page, Store, TransactionOptions } from "../store.js";
 import { BUSY_TIMEOUT_MS, openReader, openWriter } from "./connection.js";
-import { logContent, logFileBytes } from "./log.js";
+import { logFileBytes, type LogPosition, logPosition } from "./log.js";
 import { LogSync } from "./log-sync.js";
 import { SqliteMetadata } from "./metadata.js";
 import { SqliteObjects } from "./objects.js";
@@ -25,7 +25,7 @@ export interface SqliteOptions extends Pick<MigrateOptions, "onStep"> {
    * Asked when a log has grown long: whether another thread copies it (`copyLog`), so that commits
    * do not wait for that.
    */
-  copiesLog?: () => boolean;
+  copiesLog?: (position: LogPosition) => boolean;
 }
 
 /** Database pages that one call of maintain gives back to the file system. */
@@ -39,7 +39,7 @@ class SqliteStore implements Store {
   readonly #db: Database;
   readonly #unlock: () => void;
   readonly #logSync: LogSync;
-  readonly #copiesLog: () => boolean;
+  readonly #copiesLog: (position: LogPosition) => boolean;
 
   constructor(db: Database, unlock: () => void, { copiesLog = () => false }: SqliteOptions) {
     this.#db = db;
@@ -59,7 +59,7 @@ class SqliteStore implements Store {
       if (!durable) db.pragma("synchronous = NORMAL");
       // A durable commit syncs the whole log, those before it included.
       const result = db.transaction(run).immediate();
-      if (!durable) this.#logSync.note(logContent(db).written);
+      if (!durable) this.#logSync.note(logPosition(db).written);
       return result;
     } catch (error) {
       throw asStoreError(error, "committing");
@@ -76,11 +76,7 @@ class SqliteStore implements Store {
     try {
       const free = idle ? (this.#db.pragma("freelist_count", { simple: true }) as number) : 0;
       if (free > 0) this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
-      const isLong = logContent(this.#db).toCopy > LOG_LIMIT;
-      const bytes = logFileBytes(this.#db);
-      if (isLong ? !this.#copiesLog() : idle && bytes > 0) {
-        this.#copyLog(idle && bytes <= LOG_LIMIT ? "TRUNCATE" : "PASSIVE");
-      }
+      this.#tendLog(idle);
       return free > VACUUM_PAGES;
     } catch (error) {
       throw asStoreError(error, "housekeeping");
@@ -90,10 +86,24 @@ class SqliteStore implements Store {
   rest(): void {
     this.#db.pragma("shrink_memory");
     try {
-      if (logContent(this.#db).toCopy <= LOG_LIMIT) this.#copyLog("TRUNCATE");
+      if (this.#logState() !== "taken") this.#copyLog("TRUNCATE");
     } catch (error) {
       throw asStoreError(error, "housekeeping");
     }
+  }
+
+  #tendLog(idle: boolean): void {
+    const state = this.#logState();
+    const bytes = logFileBytes(this.#db);
+    if (state === "short" && idle && bytes > 0 && bytes <= LOG_LIMIT) this.#copyLog("TRUNCATE");
+    else if (state === "long" || (state === "short" && idle)) this.#copyLog("PASSIVE");
+  }
+
+  /** "taken": it is long, and another thread copies it. */
+  #logState(): "short" | "long" | "taken" {
+    const position = logPosition(this.#db);
+    if (position.written <= LOG_LIMIT) return "short";
+    return this.#copiesLog(position) ? "taken" : "long";
   }
 
   /** Copies what readers let it copy: TRUNCATE waits for those of one SELECT, not for a check. */

@@ -5,6 +5,7 @@
 
 import type { StoreCheck, StoreRepair, StoreStats } from "@devdev/protocol";
 import type {
+  LogPosition,
   BaseRow,
   Checkpoint,
   CollectionResult,
@@ -159,5 +160,5 @@ export interface CheckerCalls {
 
 export interface CopierCalls {
   /** The size of the log, all of which is in the database now; undefined when a part is not. */
-  copy(): boolean;
+  copy(): LogPosition | undefined;
 }

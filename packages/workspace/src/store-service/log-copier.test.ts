@@ -2,18 +2,24 @@
 
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
+import type { LogPosition } from "@devdev/store";
 import { LogCopier } from "./log-copier.js";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-function prepared(results: Array<boolean | Error>) {
+/** A log of the first generation, written so far. */
+function at(written: number): LogPosition {
+  return { generation: "first", written };
+}
+
+function prepared(results: Array<LogPosition | undefined | Error>) {
   const seen = { copies: 0, done: 0, busy: false };
   const copier = new LogCopier({
     copy: async () => {
       const result = results[seen.copies++];
       if (result instanceof Error) throw result;
-      return result ?? false;
+      return result;
     },
     isBusy: () => seen.busy,
     onDone: () => void seen.done++,
@@ -22,30 +28,33 @@ function prepared(results: Array<boolean | Error>) {
 }
 
 it("copies a long log in a quiet moment, and once", async () => {
-  const { copier, seen } = prepared([true]);
+  const { copier, seen } = prepared([at(200)]);
   for (let n = 0; n < 5; n++) {
-    expect(copier.take()).toBe(true);
+    expect(copier.take(at(100 + n))).toBe(true);
     await vi.advanceTimersByTimeAsync(900);
   }
-  expect(copier.take()).toBe(true);
+  expect(copier.take(at(200))).toBe(true);
   expect(seen).toMatchObject({ copies: 0, done: 0 });
   await vi.advanceTimersByTimeAsync(1000);
   expect(seen).toMatchObject({ copies: 1, done: 1 });
+  expect(copier.take(at(200))).toBe(false);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(seen.copies).toBe(1);
+  // Begun anew, and as long again.
+  expect(copier.take({ generation: "second", written: 200 })).toBe(true);
 });
 
 it("waits no longer than ten seconds for such a moment", async () => {
-  const { copier, seen } = prepared([true, true]);
+  const { copier, seen } = prepared([at(1), at(2)]);
   for (let n = 0; n < 19; n++) {
-    copier.take();
+    copier.take(at(100));
     await vi.advanceTimersByTimeAsync(500);
   }
   expect(seen.copies).toBe(0);
   await vi.advanceTimersByTimeAsync(500);
   expect(seen.copies).toBe(1);
   seen.busy = true;
-  copier.take();
+  copier.take(at(100));
   await vi.advanceTimersByTimeAsync(9900);
   expect(seen.copies).toBe(1);
   await vi.advanceTimersByTimeAsync(200);
@@ -53,22 +62,22 @@ it("waits no longer than ten seconds for such a moment", async () => {
 });
 
 it("tries again, not at once, when a part could not be copied", async () => {
-  const { copier, seen } = prepared([false, new Error("disk"), true]);
+  const { copier, seen } = prepared([undefined, new Error("disk"), at(7)]);
   for (let n = 1; n <= 3; n++) {
-    expect(copier.take()).toBe(true);
+    expect(copier.take(at(100))).toBe(true);
     await vi.advanceTimersByTimeAsync(n === 1 ? 900 : 9600);
     expect(seen.copies).toBe(n - 1);
     await vi.advanceTimersByTimeAsync(400);
     expect(seen.copies).toBe(n);
   }
-  expect(seen.done).toBe(3);
+  expect(copier.take(at(7))).toBe(false);
 });
 
 it("takes on nothing more when it was stopped", async () => {
-  const { copier, seen } = prepared([true]);
-  copier.take();
+  const { copier, seen } = prepared([at(200)]);
+  copier.take(at(100));
   await copier.stop();
-  expect(copier.take()).toBe(false);
+  expect(copier.take(at(100))).toBe(false);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(seen.copies).toBe(0);
 });

@@ -1,6 +1,8 @@
 // When a log that has grown long is copied into the database: by a thread of its own, since a
 // gigabyte takes seconds, and in a quiet moment, since commits share the disk with it.
 
+import type { LogPosition } from "@devdev/store";
+
 /** Without a commit for so long the store is quiet. */
 const QUIET_MS = 1000;
 /** A log waits no longer than this for such a moment. */
@@ -11,8 +13,8 @@ const PATIENCE_MS = 10_000;
 const RETRY_MS = 10_000;
 
 export interface CopierParts {
-  /** Resolves with whether all of it was copied. */
-  copy: () => Promise<boolean>;
+  /** Resolves with how far the log was written when all of it was copied. */
+  copy: () => Promise<LogPosition | undefined>;
   /** Whether somebody waits for the store now. */
   isBusy: () => boolean;
   /** After each attempt: what is left of it is to be taken on again. */
@@ -22,6 +24,8 @@ export interface CopierParts {
 export class LogCopier {
   readonly #parts: CopierParts;
   #running: Promise<void> | undefined;
+  /** How far the log was written when all of it was copied. */
+  #copied: LogPosition | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Since when a log waits. */
   #since: number | undefined;
@@ -32,9 +36,11 @@ export class LogCopier {
     this.#parts = parts;
   }
 
-  /** Takes on a log that is long, after each commit; false when it takes on nothing any more. */
-  take(): boolean {
-    if (this.#stopped) return false;
+  /** Takes on a log that is written so far, after each commit; false when there is none to copy. */
+  take({ generation, written }: LogPosition): boolean {
+    const copied = this.#copied;
+    const isDone = copied?.generation === generation && copied.written === written;
+    if (this.#stopped || isDone) return false;
     if (!this.#running) this.#wait();
     return true;
   }
@@ -66,7 +72,7 @@ export class LogCopier {
 
   async #copy(): Promise<void> {
     // What was committed is safe in the log; what is wrong, `check` says.
-    const copied = await this.#parts.copy().catch(() => false);
-    if (!copied) this.#notBefore = performance.now() + RETRY_MS;
+    this.#copied = await this.#parts.copy().catch(() => undefined);
+    if (!this.#copied) this.#notBefore = performance.now() + RETRY_MS;
   }
 }

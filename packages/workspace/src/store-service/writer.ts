@@ -4,7 +4,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 import { openSqliteStore } from "@devdev/store";
-import type { Store } from "@devdev/store";
+import type { LogPosition, Store } from "@devdev/store";
 
 import { passPhase } from "../fault.js";
 import { repairStore } from "../salvage/repair.js";
@@ -31,7 +31,7 @@ class Writer {
     });
     this.store = openSqliteStore(directory, {
       onStep: () => passPhase("migrate"),
-      copiesLog: () => copier.take(),
+      copiesLog: (position) => copier.take(position),
     });
     this.upkeep = new Upkeep(this.store, this.running, copier);
   }
@@ -64,7 +64,7 @@ class Writer {
   }
 }
 
-async function copyInThread(directory: string): Promise<boolean> {
+async function copyInThread(directory: string): Promise<LogPosition | undefined> {
   const url = new URL("./copier.js", import.meta.url);
   const copier = new WorkerCalls<CopierCalls>(url, { directory });
   try {
