@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 /// Ends the process with `status` when it still lives after `millis`, whatever its threads wait
-/// for: an exit waits for every worker, and one may be inside a system call that does not return,
-/// such as a stat(2) on somebody's hung mount. To be called when nothing is left to be written.
+/// for, such as a stat(2) on somebody's hung mount. To be called when nothing is left to be
+/// written.
 #[napi_derive::napi(catch_unwind)]
 pub fn end_within(millis: u32, status: i32) {
     let end = move || {
