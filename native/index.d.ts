@@ -147,8 +147,8 @@ export declare function copyTreeSync(engine: number, path: Uint8Array, to: Uint8
 
 /**
  * Ends the process with `status` when it still lives after `millis`, whatever its threads wait
- * for: an exit waits for every worker, and one may be inside a system call that does not return,
- * such as a stat(2) on somebody's hung mount. To be called when nothing is left to be written.
+ * for, such as a stat(2) on somebody's hung mount. To be called when nothing is left to be
+ * written.
  */
 export declare function endWithin(millis: number, status: number): void
 
