@@ -14,6 +14,9 @@ export interface CliOptions extends Omit<RunOptions, "env"> {
   env?: Record<string, string>;
 }
 
+/** Whole suites can be run with writeback. */
+export const writeback = process.env["DEVDEV_WRITEBACK"] === "1";
+
 export class Devdev implements AsyncDisposable {
   readonly identity: Identity;
   /** A directory on the host that belongs to the identity; nothing of it is on a mount but `ws`. */
@@ -30,10 +33,10 @@ export class Devdev implements AsyncDisposable {
     this.directory = directory;
     this.home = join(directory, "devdev-home");
     this.mountPoint = join(directory, "ws");
-    // Whole suites can be run on either transport, and with writeback.
+    // Whole suites can be run on either transport, too.
     this.env = {
       ...transportEnv(),
-      ...(process.env["DEVDEV_WRITEBACK"] === "1" && { DEVDEV_WRITEBACK: "1" }),
+      ...(writeback && { DEVDEV_WRITEBACK: "1" }),
       PATH: identity.path,
       HOME: join(directory, "home"),
       USER: identity.user,

@@ -5,13 +5,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { Devdev } from "../harness/devdev.ts";
+import { Devdev, writeback } from "../harness/devdev.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { peakBound, statusMiB } from "../harness/rss.ts";
 import { inDirectory, until } from "../harness/run.ts";
 import { mounting } from "../harness/suite.ts";
 
-const writeback = process.env["DEVDEV_WRITEBACK"] === "1";
 /** Small, since what a daemon takes for itself counts for more then. */
 const LIMIT_MIB = 384;
 const BOUND_MIB = peakBound(LIMIT_MIB);

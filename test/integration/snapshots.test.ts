@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { manifest } from "../fixtures/manifest.ts";
+import { writeback } from "../harness/devdev.ts";
 import { until } from "../harness/run.ts";
 import { forEachIdentity, marked, useDevdev } from "../harness/suite.ts";
 
@@ -19,9 +20,6 @@ interface Entry {
   oldPath?: string;
   changed: string[];
 }
-
-// Suites can be run with writeback (test/harness/devdev.ts).
-const writeback = process.env["DEVDEV_WRITEBACK"] === "1";
 
 forEachIdentity("snapshots", (who) => {
   const devdev = useDevdev(who, "snapshots");

@@ -94,9 +94,10 @@ class SqliteStore implements Store {
 
   #tendLog(idle: boolean): void {
     const state = this.#logState();
+    if (state === "long") return this.#copyLog("PASSIVE");
+    if (state === "taken" || !idle) return;
     const bytes = logFileBytes(this.#db);
-    if (state === "short" && idle && bytes > 0 && bytes <= LOG_LIMIT) this.#copyLog("TRUNCATE");
-    else if (state === "long" || (state === "short" && idle)) this.#copyLog("PASSIVE");
+    if (bytes > 0) this.#copyLog(bytes <= LOG_LIMIT ? "TRUNCATE" : "PASSIVE");
   }
 
   /** "taken": it is long, and another thread copies it. */
