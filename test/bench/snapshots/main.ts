@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { base, CHECKOUT } from "../../harness/base.ts";
 import { sweep } from "../../harness/global-setup.ts";
 import { show } from "../statistics.ts";
+import { warmMemory } from "../warm-up.ts";
 import { others } from "./others.ts";
 import { type Figure, judge } from "./figure.ts";
 import { freezeFigures } from "./freezes.ts";
@@ -50,6 +51,7 @@ function inside(name: string): string {
   return made;
 }
 
+await warmMemory();
 say("snapshots and restores of a workspace");
 const kept = told(await storeFigures({ directory: inside("kept"), load, rounds }));
 say("freezes of a workspace");
