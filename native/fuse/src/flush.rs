@@ -15,9 +15,12 @@ use devdev_vfs::{Attachment, NodeId, S_IFMT, S_IFREG, Vfs};
 use parking_lot::Mutex;
 
 use crate::busy::process_ids;
-use crate::hidden::{Activity, Seen, activity, may_enter};
+use crate::hidden::{Hidden, Seen, activity};
 use crate::mappings::{Kind, mapped_inodes};
 use crate::notify::Notifier;
+
+/// How often a flush says how far it is: waking who waits costs as much as a clean inode.
+const PROGRESS: Duration = Duration::from_millis(5);
 
 /// What a flush did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,8 +49,8 @@ pub(crate) struct Barrier {
     /// Whether it can never be known what is dirty: processes can be inside whose mappings this one
     /// may not see, or the kernel writes back and does not ask for attributes before (`dirty`).
     blind: bool,
-    /// Hidden processes as they were when nothing of theirs was dirty. LOCKS: for a whole flush.
-    clean: Mutex<Seen>,
+    /// LOCKS: for a whole flush.
+    hidden: Mutex<Hidden>,
 }
 
 impl Barrier {
@@ -61,9 +64,10 @@ impl Barrier {
         let uid = rustix::process::geteuid().as_raw();
         let core = notifier.core();
         let blind = (uid != 0 && allow_other) || (core.writeback.is_some() && !core.xattrs);
-        let barrier = Barrier { vfs, notifier, device, uid, blind, clean: Mutex::default() };
+        let mut barrier = Barrier { vfs, notifier, device, uid, blind, hidden: Mutex::default() };
         if !blind {
-            *barrier.clean.lock() = barrier.scan(&mut FlushReport::default()).hidden;
+            let seen = barrier.scan(&mut FlushReport::default()).hidden;
+            barrier.hidden = Mutex::new(Hidden::new(seen));
         }
         Arc::new(barrier)
     }
@@ -89,25 +93,29 @@ impl Barrier {
     }
 
     fn run(&self, progress: &mut dyn FnMut(FlushReport)) {
-        let mut clean = self.clean.lock();
+        let mut hidden = self.hidden.lock();
         let mut report = FlushReport::default();
         let scan = if self.blind { Scan::default() } else { self.scan(&mut report) };
-        let changed = |(pid, now): (&u32, &Activity)| clean.get(pid) != Some(now);
-        report.hidden = scan.hidden.iter().filter(|one| changed(*one)).count() as u32;
+        report.hidden = hidden.suspects(&scan.hidden) as u32;
         report.all_held = self.blind || report.hidden > 0;
         let began = Instant::now();
         let dirty = self.notifier.core().writeback.as_ref().map(|writeback| &writeback.dirty);
         let is_held = |node| self.vfs.is_held_by_kernel(node);
         let written = dirty.map(|dirty| dirty.begin(began, is_held)).unwrap_or_default();
         let nodes = if report.all_held { self.held_files() } else { scan.nodes(&written) };
+        let mut told = began;
         self.notifier.settle_files(&nodes, || {
+            let now = Instant::now();
             report.inodes += 1;
-            dirty.inspect(|dirty| dirty.go_on(Instant::now()));
-            progress(report);
+            dirty.inspect(|dirty| dirty.go_on(now));
+            if now - told >= PROGRESS {
+                progress(report);
+                told = now;
+            }
         });
         dirty.inspect(|dirty| dirty.end(&nodes, began, Instant::now()));
         // As they were before: who had faults since then is looked after next time.
-        *clean = scan.hidden;
+        hidden.flushed(scan.hidden);
         report.complete = true;
         progress(report);
     }
@@ -126,9 +134,7 @@ impl Barrier {
                 Ok(()) => report.processes += 1,
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     // Nobody else than the user himself can be in there.
-                    if may_enter(pid, self.uid) {
-                        scan.hidden.extend(activity(pid).map(|activity| (pid, activity)));
-                    }
+                    scan.hidden.extend(activity(pid, self.uid).map(|activity| (pid, activity)));
                 }
                 // Gone, a kernel thread, or a process whose first thread has ended.
                 Err(_) => self.scan_threads(pid, &mut scan.inodes),

@@ -5,7 +5,7 @@ import { median } from "../statistics.ts";
 
 export interface Figure {
   step: string;
-  unit: "ms" | "MB/s" | "blocks";
+  unit: "ms" | "MB/s" | "MiB" | "blocks" | "x";
   values: number[];
   /** What the project asks for: at most so much (of a rate: at least). */
   limit?: number;

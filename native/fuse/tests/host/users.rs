@@ -128,6 +128,50 @@ fn stores_of_a_process_that_hides_its_mappings_are_flushed() {
     fs::remove_dir(&path).unwrap();
 }
 
+// Linux 6.16 and later.
+fn counts_mapped_memory_exactly() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|text| text.parse::<u32>());
+    let mut next = || numbers.next().unwrap().unwrap();
+    (next(), next()) >= (6, 16)
+}
+
+// Such as the first process of a sandbox: it has page faults all the time, and never enters.
+#[test]
+fn a_process_that_hides_but_maps_no_file_more_than_before_the_mount_costs_nothing() {
+    if !root_and_fusermount() || writeback() {
+        return;
+    }
+    let _device = OpenDevice::new();
+    let path = scratch_path();
+    fs::create_dir(&path).unwrap();
+    chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut agent = as_nobody();
+    assert_eq!(agent.ask("hide"), "ok");
+    // Its own code is in memory after this.
+    agent.ask("touch");
+    let mut server = Server::start(&path, "plain", Some(NOBODY));
+    agent.ask("touch");
+    let suspected = !counts_mapped_memory_exactly();
+    let report = format!("true all_held={suspected} inodes=0 hidden={}", u32::from(suspected));
+    assert_eq!(server.ask("flush"), report);
+    assert_eq!(agent.ask(&format!("chdir {}", path.display())), "ok");
+    agent.ask("create f");
+    agent.ask("open f f");
+    agent.ask("pwrite f 0 ----------");
+    agent.ask("map f 10");
+    assert_eq!(agent.ask("store 2 hidden"), "ok");
+    assert_eq!(server.ask("flush"), "true all_held=true inodes=1 hidden=1");
+    assert_eq!(server.ask("read /f"), "--hidden--");
+    agent.ask("unmap");
+    agent.ask("touch");
+    assert!(server.ask("flush").starts_with("true all_held=true"));
+    drop((agent, server));
+    assert!(eventually(Duration::from_secs(10), || !is_mounted(&path)), "still mounted");
+    fs::remove_dir(&path).unwrap();
+}
+
 #[test]
 fn writes_and_changes_of_owner_by_users_clear_set_user_id_bits() {
     if !root_and_fusermount() {
