@@ -1,12 +1,12 @@
 //! Processes that hide their mappings: not dumpable (agents that hold keys), or with more rights
 //! than this process (the first process of many a sandbox).
 //!
-//! They cannot be asked what they map, but everybody may read how many page faults they had, and how
-//! much memory of files they have mapped. A page of a shared mapping becomes dirty only through a
-//! fault, after each time it was written back: no fault since the last barrier, nothing dirty. And
-//! it is memory of a file: who has mapped as much of that, at each barrier, as before anything of
-//! ours could be mapped, maps nothing of ours. That keeps the barrier over all held inodes, which
-//! costs their page cache, for when it is needed.
+//! They cannot be asked what they map, but everybody may read how many page faults they had, and
+//! how much memory of files they have mapped. A page of a shared mapping becomes dirty only through
+//! a fault, after each time it was written back: no fault since the last barrier, nothing dirty.
+//! And it is memory of a file: who has mapped as much of that, at each barrier, as before anything
+//! of ours could be mapped, is taken to map nothing of ours. That keeps the barrier over all held
+//! inodes, which costs their page cache, for when it is needed.
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,7 +31,7 @@ pub(crate) type Seen = HashMap<u32, Activity>;
 pub(crate) struct Hidden {
     /// As they were when nothing of theirs was dirty.
     clean: Seen,
-    /// As they were when nothing of the mount could be mapped; only those of which that still holds.
+    /// As they were when nothing of the mount could be mapped; only those that are still so.
     bare: Seen,
 }
 
