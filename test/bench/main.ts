@@ -3,8 +3,8 @@
 
 import { parseArgs } from "node:util";
 import { join } from "node:path";
-import { base, CHECKOUT } from "../harness/base.ts";
-import { sweep } from "../harness/global-setup.ts";
+import { CHECKOUT } from "../harness/base.ts";
+import { sweepOwn } from "../harness/global-setup.ts";
 import { isRoot } from "../harness/identity.ts";
 import { offerIoUring } from "../harness/io-uring.ts";
 import { must } from "../harness/run.ts";
@@ -110,7 +110,7 @@ say(`${rounds} rounds of ${contenders.map(({ name }) => name).join(", ")}`);
     write(results, { rounds: number + 1, contenders, context, steps }, options.out);
   }
 }
-await sweep(base());
+await sweepOwn();
 console.log(`written: ${options.out}`);
 for (const failure of failures) console.error(`bench: ${failure}`);
 process.exitCode = failures.length === 0 ? 0 : 1;

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { base, CHECKOUT } from "../harness/base.ts";
 import { Devdev } from "../harness/devdev.ts";
-import { sweep } from "../harness/global-setup.ts";
+import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, isRoot } from "../harness/identity.ts";
 import { inDirectory, must } from "../harness/run.ts";
 import { warmMemory } from "./warm-up.ts";
@@ -148,7 +148,7 @@ for (const one of CASES) {
   await onWorkspace(use);
   await onWorkspace(use, "--ephemeral");
 }
-await sweep(base());
+await sweepOwn();
 const text = `# Memory
 
 By \`scripts/bench memory\`${options.quick ? " with --quick" : ""}: MiB of the machine that files take, and what is left of

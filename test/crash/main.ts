@@ -1,9 +1,8 @@
 // scripts/crash N [SEED [root|user [KIND,...]]]: the crash loop of crash.test.ts for N iterations
 // in all, of some kinds only if that is asked for.
 
-import { base } from "../harness/base.ts";
 import { Devdev } from "../harness/devdev.ts";
-import { sweep } from "../harness/global-setup.ts";
+import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { CrashLoop, ROUND } from "./loop.ts";
 import { type Kind, KINDS } from "./kinds.ts";
@@ -29,4 +28,4 @@ for (let done = 0; done < count!; done += ROUND, seed++) {
   await loop.finish();
   console.log(`${name}, seed ${seed}: ${JSON.stringify(loop.report)}`);
 }
-await sweep(base());
+await sweepOwn();

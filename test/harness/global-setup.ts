@@ -18,14 +18,19 @@ export default async function setup(): Promise<() => Promise<void>> {
 }
 
 async function teardown(): Promise<void> {
-  const directory = base();
-  const left = await sweep(directory);
+  const left = await sweepOwn();
+  if (left.length > 0) throw new Error(`the suites left behind: ${left.join(", ")}`);
+}
+
+/** Takes away what this run has made; returns what `sweep` does. */
+export async function sweepOwn(): Promise<string[]> {
+  const left = await sweep(base());
   if (isRoot()) {
     for (const { mountPoint } of mountsBelow(BIND_DIRECTORY)) {
       await run(["umount", mountPoint], { timeoutMs: 10_000 });
     }
   }
-  if (left.length > 0) throw new Error(`the suites left behind: ${left.join(", ")}`);
+  return left;
 }
 
 /** Ends daemons, mounts and files of a run; returns what was there of the first two. */

@@ -1,9 +1,8 @@
 // scripts/property SECONDS [SEED]: the random operations of property.test.ts for as long as wanted,
 // in rounds with fresh daemons, until something differs.
 
-import { base } from "../harness/base.ts";
 import { Devdev } from "../harness/devdev.ts";
-import { sweep } from "../harness/global-setup.ts";
+import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { describe, type RunResult } from "../harness/run.ts";
 import {
@@ -57,5 +56,5 @@ for (let seed = first; Date.now() < end && !failed; seed += 1_000_000) {
     }
   }
 }
-await sweep(base());
+await sweepOwn();
 process.exitCode = failed ? 1 : 0;

@@ -1,8 +1,7 @@
 // scripts/restores N [SEED]: the restores of restores.test.ts, N in all, in rounds with fresh
 // daemons, as each identity in turn.
 
-import { base } from "../harness/base.ts";
-import { sweep } from "../harness/global-setup.ts";
+import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { describe } from "../harness/run.ts";
 import { restores } from "./run.ts";
@@ -20,4 +19,4 @@ for (let [done, seed] = [0, first]; done < count && !process.exitCode; done += R
   console.log(`${name}: ${result.code === 0 ? result.stdout.trim() : describe(result)}`);
   if (result.code !== 0) process.exitCode = 1;
 }
-await sweep(base());
+await sweepOwn();

@@ -3,9 +3,8 @@
 
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { base } from "../harness/base.ts";
 import { Devdev } from "../harness/devdev.ts";
-import { sweep } from "../harness/global-setup.ts";
+import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { describe, inDirectory, sleep } from "../harness/run.ts";
 import { peakBound, statusMiB } from "../harness/rss.ts";
@@ -111,6 +110,6 @@ async function peak(pid: number, over: () => boolean): Promise<number> {
   console.log(`soak as ${who} over ${values.transport}: ${told.join(", ")}`);
   console.log(`peak of memory ${most.toFixed(0)} MiB of ${bound.toFixed(0)} MiB`);
 }
-await sweep(base());
+await sweepOwn();
 for (const error of errors) console.error(error);
 process.exitCode = errors.length > 0 ? 1 : 0;

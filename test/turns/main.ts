@@ -1,7 +1,6 @@
 // scripts/turns [TURNS [SNAPSHOTS [FILES]]]: prints what many turns and snapshots take.
 
-import { base } from "../harness/base.ts";
-import { sweep } from "../harness/global-setup.ts";
+import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { manyTurns } from "./run.ts";
 
@@ -28,5 +27,5 @@ for (const [step, [first, last]] of Object.entries(steps)) {
     `  ${step.padEnd(9)} ${first.toFixed(1)} ms at first, ${last.toFixed(1)} ms in the end`,
   );
 }
-await sweep(base());
+await sweepOwn();
 process.exit(0);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { base, CHECKOUT } from "../../harness/base.ts";
-import { sweep } from "../../harness/global-setup.ts";
+import { sweepOwn } from "../../harness/global-setup.ts";
 import { show } from "../statistics.ts";
 import { warmMemory } from "../warm-up.ts";
 import { others } from "./others.ts";
@@ -62,6 +62,6 @@ const many = told(await manyFigures(options.quick ? QUICK_MANY : MANY));
 const beside = await others(inside("others"), load, rounds, say);
 const figures = [...frozen, ...kept, ...many];
 writeSection({ load, rounds, loadAverage, figures, others: beside }, options.out);
-await sweep(base());
+await sweepOwn();
 console.log(`written: ${options.out}`);
 process.exit(0);
