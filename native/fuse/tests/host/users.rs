@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Drop for OpenDevice {
 }
 
 fn root_and_fusermount() -> bool {
-    let able = can_mount() && uid() == 0 && std::path::Path::new("/usr/bin/fusermount3").exists();
+    let able = can_mount() && uid() == 0 && Path::new("/usr/bin/fusermount3").exists();
     if !able {
         eprintln!("SKIPPED: needs root and fusermount3");
     }
@@ -56,15 +57,20 @@ fn as_nobody() -> Agent {
     })
 }
 
+fn scratch_of_nobody() -> PathBuf {
+    let path = scratch_path();
+    fs::create_dir(&path).unwrap();
+    chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    path
+}
+
 #[test]
 fn a_user_mounts_through_fusermount() {
     if !root_and_fusermount() {
         return;
     }
     let _device = OpenDevice::new();
-    let dir = scratch_path();
-    fs::create_dir(&dir).unwrap();
-    chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    let dir = scratch_of_nobody();
     let path = dir.join("ws");
     let mut server = Server::start(&path, "plain", Some(NOBODY));
     assert!(is_mounted(&path));
@@ -94,9 +100,7 @@ fn stores_of_a_process_that_hides_its_mappings_are_flushed() {
         return;
     }
     let _device = OpenDevice::new();
-    let path = scratch_path();
-    fs::create_dir(&path).unwrap();
-    chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let path = scratch_of_nobody();
     let mut server = Server::start(&path, "plain", Some(NOBODY));
     let mut agent = as_nobody();
     assert_eq!(agent.ask(&format!("chdir {}", path.display())), "ok");
@@ -144,9 +148,7 @@ fn a_process_that_hides_but_maps_no_file_more_than_before_the_mount_costs_nothin
         return;
     }
     let _device = OpenDevice::new();
-    let path = scratch_path();
-    fs::create_dir(&path).unwrap();
-    chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let path = scratch_of_nobody();
     let mut agent = as_nobody();
     assert_eq!(agent.ask("hide"), "ok");
     // Its own code is in memory after this.
