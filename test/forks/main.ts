@@ -1,14 +1,9 @@
 // scripts/forks [FORKS [FILES]] [--json]: prints what many forks of one workspace take.
 
-import { parseArgs } from "node:util";
-
 import { type ForkFigures, manyForks } from "./run.ts";
 
-const { values, positionals } = parseArgs({
-  options: { json: { type: "boolean", default: false } },
-  allowPositionals: true,
-});
-const [forks = 1000, files = 20_000] = positionals.map(Number);
+const given = process.argv.slice(2);
+const [forks = 1000, files = 20_000] = given.filter((word) => word !== "--json").map(Number);
 if (![forks, files].every((n) => Number.isInteger(n) && n > 0)) {
   console.error("usage: scripts/forks [FORKS [FILES]] [--json]");
   process.exit(2);
@@ -25,4 +20,4 @@ function text({ medianMs, p99Ms, sourceMiB, allMiB }: ForkFigures): string {
 }
 
 const figures = await manyForks(files, forks);
-console.log(values.json ? JSON.stringify(figures) : text(figures));
+console.log(given.includes("--json") ? JSON.stringify(figures) : text(figures));

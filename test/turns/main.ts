@@ -2,20 +2,22 @@
 
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
-import { manyTurns } from "./run.ts";
+import { manyTurns, TURN } from "./run.ts";
 
 const [turns = 500, snapshots = 1000, files = 20_000] = process.argv.slice(2).map(Number);
 if (![turns, snapshots, files].every((n) => Number.isInteger(n) && n > 1)) {
   console.error("usage: scripts/turns [TURNS [SNAPSHOTS [FILES]]]");
   process.exit(2);
 }
-const load = { files, fileBytes: 8192, changed: 50, turns, snapshots };
+const load = { ...TURN, files, turns, snapshots };
 const who = await identity(identityNames[0] ?? "user");
 const figures = await manyTurns(who, load, 3_600_000);
 const { liveMiB, filledMiB, turnsMiB, snapshotsMiB, steps } = figures;
 const memory = (mib: number): string =>
   `${mib.toFixed(0)} MiB, ${(mib / liveMiB).toFixed(2)} times that`;
-console.log(`a workspace of ${files} files of 8 KiB, 50 of them changed in each turn:`);
+console.log(
+  `a workspace of ${files} files of ${TURN.fileBytes / 1024} KiB, ${TURN.changed} of them changed in each turn:`,
+);
 console.log(
   `  resident with the live tree alone ${liveMiB.toFixed(0)} MiB (a daemon just started, all files read)`,
 );

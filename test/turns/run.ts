@@ -17,6 +17,9 @@ export interface Load {
   snapshots: number;
 }
 
+/** What one turn of a build is. */
+export const TURN = { fileBytes: 8192, changed: 50 };
+
 /** Milliseconds, medians: of the first and of the last ones. */
 export type Steps = Record<
   "turn" | "snapshot" | "log" | "diff" | "undo" | "redo",

@@ -7,7 +7,7 @@ import type { ForkFigures } from "../../forks/run.ts";
 import { CHECKOUT } from "../../harness/base.ts";
 import { identity, identityNames } from "../../harness/identity.ts";
 import { must } from "../../harness/run.ts";
-import { manyTurns } from "../../turns/run.ts";
+import { manyTurns, TURN } from "../../turns/run.ts";
 import { type Figure, Figures } from "./figure.ts";
 
 export interface Many {
@@ -21,7 +21,6 @@ export const MANY: Many = { files: 20_000, forks: 1000, turns: 500, snapshots: 1
 export const QUICK_MANY: Many = { files: 2000, forks: 100, turns: 20, snapshots: 40 };
 
 const TIMEOUT_MS = 1_800_000;
-const TURN = { fileBytes: 8192, changed: 50 };
 
 const counted = (n: number): string => n.toLocaleString("en");
 

@@ -74,10 +74,11 @@ class Run {
     const result = await work();
     this.#delay.disable();
     const [held, step] = [this.#delay.max / 1e6, "longest time that the event loop was held"];
-    this.figures.note(step, held);
+    const asked = { limit: 20, judged: "worst" } as const;
+    this.figures.note(step, held, asked);
     // A CPU that the host takes away for a while holds up whatever runs on it.
     if (stolenMs() === before) {
-      this.figures.note(`${step} on CPUs of its own`, held, { limit: 20, judged: "worst" });
+      this.figures.note(`${step} on CPUs of its own`, held, asked);
     }
     return result;
   }
