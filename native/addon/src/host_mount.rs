@@ -20,6 +20,9 @@ mod platform;
 mod platform;
 
 pub use platform::HostMountSlot;
+/// Keeps CPUs from halting for a moment, where a mount would: somebody waits for work of several
+/// threads, one after the other.
+pub use platform::stay_awake;
 
 type Listener<T> = napi::threadsafe_function::ThreadsafeFunction<T, (), T, Status, false, true>;
 

@@ -10,6 +10,7 @@ use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
 
 use crate::failed::{Failed, Thrown};
+use crate::host_mount::stay_awake;
 use crate::needs::id;
 use crate::registry::{engine, tree};
 use crate::trees::add_tree;
@@ -46,7 +47,11 @@ impl From<UnpackError> for Failed {
 }
 
 fn pace(background: bool) -> Pace {
-    if background { Pace::BACKGROUND } else { Pace::FULL }
+    if background {
+        return Pace::BACKGROUND;
+    }
+    stay_awake();
+    Pace::FULL
 }
 
 fn records(packed: &[Packed]) -> Bytes {
@@ -208,6 +213,7 @@ impl NativeTreeLoader {
     pub fn start(root: &[u8], reference: Option<u32>) -> Result<NativeTreeLoader, Thrown> {
         let reference = reference.map(tree).transpose()?;
         let reference = reference.as_ref().map(|handle| &*handle.tree);
+        stay_awake();
         let loader = Some(TreeLoader::new(PageId(id(root)?), reference));
         Ok(NativeTreeLoader { loader: Arc::new(Mutex::new(loader)), shares: reference.is_some() })
     }

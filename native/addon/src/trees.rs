@@ -11,6 +11,7 @@ use napi_derive::napi;
 
 use crate::engine::Engine;
 use crate::failed::{Failed, Thrown};
+use crate::host_mount::stay_awake;
 use crate::registry::{TREES, TreeHandle, engine, tree};
 use crate::values::Bytes;
 use crate::work::{Pooled, long};
@@ -68,6 +69,7 @@ pub fn restore(
 ) -> Result<Object<'_>, Thrown> {
     let change_count = change_count.map(|count| count.get_u64().1);
     let (engine, tree) = (engine(number)?, tree(tree_number)?);
+    stay_awake();
     long(env, "restore", move || {
         let start = Instant::now();
         let Some(restored) = engine.vfs.restore_after(&tree.tree, change_count) else {

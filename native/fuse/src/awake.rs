@@ -5,7 +5,8 @@
 //! before they halt (`haltpoll`), unless that was set to nothing, as in small sandboxes. There root
 //! may ask the kernel for idle CPUs that answer at once: `/dev/cpu_dma_latency`
 //! (Documentation/power/pm_qos_interface.rst), which holds while the file is open, no longer than
-//! this process lives. For others a helper process spins. Both only while requests come in quickly.
+//! this process lives. For others a helper process spins. Both only while requests come in quickly,
+//! and for short work that goes from thread to thread while somebody waits for it.
 
 mod groups;
 mod spinner;
@@ -38,6 +39,17 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Without any for so long, a process that spins is not kept.
 const LONG_PAUSE: Duration = Duration::from_secs(10);
 
+static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
+
+/// Keeps the CPUs awake for 20 ms from now on: somebody waits for work that several threads do one
+/// after the other, each of which would wake a CPU that has halted. Nothing unless something was
+/// mounted before.
+pub fn stay_awake() {
+    if let Some(Some(keeper)) = KEEPER.get() {
+        keeper.beat();
+    }
+}
+
 /// How busy one worker is.
 pub(crate) struct Pulse {
     keeper: Option<&'static Keeper>,
@@ -48,7 +60,6 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// `helper`: the helper binary. The first one counts for the whole process.
     pub fn new(helper: Option<&Path>) -> Pulse {
-        static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
         let keeper = KEEPER.get_or_init(|| is_wanted().then(|| Keeper::new(helper)).flatten());
         Pulse { keeper: keeper.as_ref(), left: SOME, since: Instant::now() }
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use devdev_vfs::{Attachment, NodeId, S_IFMT, S_IFREG, Vfs};
 use parking_lot::Mutex;
 
+use crate::awake::stay_awake;
 use crate::busy::process_ids;
 use crate::hidden::{Hidden, Seen, activity};
 use crate::mappings::{Kind, mapped_inodes};
@@ -21,6 +23,9 @@ use crate::notify::Notifier;
 
 /// How often a flush says how far it is: waking who waits costs as much as a clean inode.
 const PROGRESS: Duration = Duration::from_millis(5);
+
+/// Links of the directory of a process's threads when it has one only: they count as directories.
+const ONE_THREAD: u64 = 3;
 
 /// What a flush did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,6 +80,8 @@ impl Barrier {
     /// Flushes on a thread of its own, so that the deadline holds whatever the kernel waits for.
     pub fn flush(self: &Arc<Barrier>, deadline: Duration) -> FlushReport {
         let start = Instant::now();
+        // What it is the first step of, such as a snapshot, takes a few more.
+        stay_awake();
         let (send, receive) = mpsc::channel();
         let barrier = self.clone();
         let worker = std::thread::Builder::new().name("devdev-flush".into()).spawn(move || {
@@ -145,11 +152,12 @@ impl Barrier {
 
     // The memory of a process whose first thread has ended is seen through the others.
     fn scan_threads(&self, pid: u32, inodes: &mut Vec<u64>) {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return };
-        if !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')) {
+        let tasks = format!("/proc/{pid}/task");
+        // Kernel threads, of which there are many, are told by what costs least.
+        if !fs::metadata(&tasks).is_ok_and(|tasks| tasks.nlink() > ONE_THREAD) {
             return;
         }
-        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return };
+        let Ok(tasks) = fs::read_dir(tasks) else { return };
         for task in tasks.flatten().filter(|task| task.file_name() != *pid.to_string()) {
             let name = format!("{pid}/task/{}", task.file_name().to_string_lossy());
             if mapped_inodes(&name, self.device, Kind::Shared, inodes).is_ok() {

@@ -44,6 +44,7 @@ mod watchdog;
 mod watches;
 mod writeback;
 
+pub use awake::stay_awake;
 pub use busy::{MountUse, MountUser, mount_users};
 pub use counters::{Counted, OpCount};
 pub use errors::{HostMountError, UnmountError};

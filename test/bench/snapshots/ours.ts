@@ -30,6 +30,10 @@ function blocksOf(dataDir: string): number {
   }
 }
 
+type Asked = Pick<Figure, "limit" | "judged">;
+
+const HELD: Asked = { limit: 20, judged: "worst" };
+
 class Run {
   readonly figures = new Figures();
   readonly #place: Place;
@@ -54,7 +58,7 @@ class Run {
       },
     );
     fill(ws.fs, "", load);
-    const first = await this.#watched(() => ws.snapshot());
+    const first = await this.#watched(undefined, {}, () => ws.snapshot());
     const rate = bytes(load) / 1e3 / first.durationMs;
     this.figures.note("first snapshot", rate, { unit: "MB/s", limit: 300 });
     const mountPoint = join(directory, "mounted");
@@ -67,20 +71,27 @@ class Run {
     await ws.unmount({ force: true });
   }
 
-  async #watched<T>(work: () => Promise<T>): Promise<T> {
+  /** Times one step, and how long it held the event loop. */
+  async #watched<T extends { durationMs: number }>(
+    step: string | undefined,
+    asked: Asked,
+    work: () => Promise<T>,
+  ): Promise<T> {
     const before = stolenMs();
     this.#delay.reset();
     this.#delay.enable();
     const result = await work();
     this.#delay.disable();
-    const [held, step] = [this.#delay.max / 1e6, "longest time that the event loop was held"];
-    const asked = { limit: 20, judged: "worst" } as const;
-    this.figures.note(step, held, asked);
-    // A CPU that the host takes away for a while holds up whatever runs on it.
-    if (stolenMs() === before) {
-      this.figures.note(`${step} on CPUs of its own`, held, asked);
-    }
+    const own = stolenMs() === before;
+    this.#note("longest time that the event loop was held", this.#delay.max / 1e6, own, HELD);
+    if (step !== undefined) this.#note(step, result.durationMs, own, asked);
     return result;
+  }
+
+  /** A CPU that the host takes away for a while holds up whatever runs on it: told apart. */
+  #note(step: string, value: number, own: boolean, asked: Asked): void {
+    this.figures.note(step, value, asked);
+    if (own) this.figures.note(`${step}, on CPUs of its own`, value, asked);
   }
 
   async #few(first: string): Promise<void> {
@@ -91,15 +102,13 @@ class Run {
     let base = first;
     for (let round = 0; round < rounds * 3; round++) {
       change(ws.fs, "", load, 10);
-      const taken = await this.#watched(() => ws.snapshot());
-      figures.note("snapshot, 10 files changed", taken.durationMs, { limit: 15 + 2 * fsync });
-      const again = await this.#watched(() => ws.snapshot());
-      figures.note("snapshot, nothing changed", again.durationMs);
+      const step = "snapshot, 10 files changed";
+      const taken = await this.#watched(step, { limit: 15 + 2 * fsync }, () => ws.snapshot());
+      await this.#watched("snapshot, nothing changed", {}, () => ws.snapshot());
       const started = performance.now();
       await ws.diff(base, taken.id);
       figures.note("diff of 10 files", performance.now() - started);
-      const { durationMs } = await this.#watched(() => ws.restore(base));
-      figures.note("restore, 10 files differ", durationMs, { limit: 10 });
+      await this.#watched("restore, 10 files differ", { limit: 10 }, () => ws.restore(base));
       base = first;
     }
   }
@@ -111,9 +120,8 @@ class Run {
       change(this.#ws.fs, "", load, many);
       // What the state before needs is stored before: by the checkpoint that is on its way anyway.
       await this.#ws.snapshot();
-      const { durationMs } = await this.#watched(() => this.#ws.restore(first));
       const step = `restore, ${many.toLocaleString("en")} files differ`;
-      this.figures.note(step, durationMs, { limit: 300 });
+      await this.#watched(step, { limit: 300 }, () => this.#ws.restore(first));
     }
   }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
+pub use devdev_fuse::stay_awake;
 use devdev_fuse::{
     EndReason, HostMountError, LatencyBucket, LogLevel, MountOptions, OpCount, RingSupport,
     Session, Transport, UnmountError, ring_support,
