@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { base, CHECKOUT } from "../harness/base.ts";
 import { must } from "../harness/run.ts";
 import { mounting } from "../harness/suite.ts";
-import { median } from "./statistics.ts";
+import { counted, median } from "./statistics.ts";
 
 mounting("the benchmark", () => {
   test("scripts/bench --quick writes a table and JSON", { timeout: 300_000 }, async () => {
@@ -70,4 +70,13 @@ mounting("the benchmark of the JavaScript side", () => {
 test("the median of an even number of values lies between the middle two", () => {
   expect(median([4, 1, 3, 2])).toBe(2.5);
   expect(median([3, 1, 2])).toBe(2);
+});
+
+test("values of rounds with stolen CPU time count only where too few are left", () => {
+  const unit = "s" as const;
+  const values = [5, 1, 9, 2, 3];
+  expect(counted({ unit, values, stolen: [0.1, 0, 0.3, 0.02, 0.01] })).toEqual([1, 3, 2]);
+  expect(counted({ unit, values, stolen: [0.1, 0, 0.3, 0.2, 0.01] })).toEqual([1, 3, 5]);
+  expect(counted({ unit, values, stolen: [0, 0, 0, 0, 0] })).toEqual(values);
+  expect(counted({ unit, values: [4], stolen: [0.5] })).toEqual([4]);
 });

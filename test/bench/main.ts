@@ -15,6 +15,7 @@ import { prepare } from "./prepare.ts";
 import { write } from "./report.ts";
 import { record, type Results } from "./statistics.ts";
 import { type Sample, type StepContext, STEPS } from "./steps.ts";
+import { watchingStolen } from "./stolen.ts";
 import { warmMemory } from "./warm-up.ts";
 import { type Who, Worker } from "./workers.ts";
 import { execSteps, snapshotSteps } from "./workspace-steps.ts";
@@ -54,7 +55,9 @@ async function measure(one: Contender, context: StepContext): Promise<Sample[]> 
   const samples: Sample[] = [];
   await using running = await one.start(worker);
   for (const step of steps) {
-    samples.push(...(await step.run(worker, running.directory, context)));
+    const run = () => step.run(worker, running.directory, context);
+    const [found, stolen] = await watchingStolen(run);
+    samples.push(...found.map((sample) => ({ ...sample, stolen })));
   }
   if (one === snapshotted && running.devdev !== undefined && options.only === undefined) {
     record(results, "devdev", await snapshotSteps(running.devdev, context.prepared));

@@ -7,7 +7,7 @@ import { availableParallelism, cpus, release, totalmem } from "node:os";
 import type { Contender } from "./contenders.ts";
 import { limits, limitsText } from "./limits.ts";
 import { split } from "./snapshots/section.ts";
-import { median, ratio, type Results, show } from "./statistics.ts";
+import { counted, median, ratio, type Results, show } from "./statistics.ts";
 import type { Step, StepContext } from "./steps.ts";
 
 export interface Circumstances {
@@ -57,8 +57,10 @@ function ratios(columns: Contender[]): [Contender, Contender][] {
 
 function table(results: Results, { title, columns }: Group): string[] {
   const pairs = ratios(columns);
-  const values = (one: Contender, step: string): number[] =>
-    results.get(one.name)?.get(step)?.values ?? [];
+  const values = (one: Contender, step: string): number[] => {
+    const measured = results.get(one.name)?.get(step);
+    return measured ? counted(measured) : [];
+  };
   const names = columns.map(({ kind }) => kind);
   const head = ["step", "unit", ...names, ...pairs.map(([a, b]) => `${a.kind} / ${b.kind}`)];
   const rows = [head, head.map((_, i) => (i < 2 ? "---" : "---:"))];
@@ -81,7 +83,7 @@ function table(results: Results, { title, columns }: Group): string[] {
 function single(results: Results): string[] {
   const steps = results.get("devdev");
   if (steps === undefined) return [];
-  const rows = [...steps].map(([step, { values }]) => `| ${step} | ${show(median(values))} |`);
+  const rows = [...steps].map(([step, all]) => `| ${step} | ${show(median(counted(all)))} |`);
   return ["", "## Snapshots and commands", "", "| step | ms |", "| --- | ---: |", ...rows];
 }
 
@@ -115,7 +117,8 @@ function introduction({ rounds, contenders, context }: Circumstances): string[] 
     "",
     "Written by `scripts/bench`; not edited by hand. Medians of the rounds (the JSON beside this has every",
     "value, least and most); smaller is better but for MB/s and kIOPS. A ratio says how much longer the first",
-    "takes than the second for the step of its row, of rates how much less it does.",
+    "takes than the second for the step of its row, of rates how much less it does. Left out are values during",
+    "which the machine's host gave more than 2 % of the CPUs' time to others, while three are left (\"stolen\").",
     "",
     `Rounds: ${rounds}${size}, each with a fresh file system for each column, one mounted at a time, in an`,
     "order that rotates; memory was touched before. At the end of a column's steps its daemon stops and the",
@@ -157,9 +160,10 @@ export function write(results: Results, circumstances: Circumstances, file: stri
 type Steps = Results extends Map<string, infer S> ? S : never;
 
 function spread(steps: Steps): Record<string, object> {
-  const entries = [...steps].map(([step, { unit, values }]) => {
+  const entries = [...steps].map(([step, measured]) => {
+    const { unit, values, stolen } = measured;
     const [min, max] = [Math.min(...values), Math.max(...values)];
-    return [step, { unit, median: median(values), min, max, values }];
+    return [step, { unit, median: median(counted(measured)), min, max, values, stolen }];
   });
   return Object.fromEntries(entries);
 }

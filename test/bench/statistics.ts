@@ -2,17 +2,39 @@
 
 import type { Sample } from "./steps.ts";
 
-/** contender -> step -> the samples of all rounds. */
-export type Results = Map<string, Map<string, { unit: Sample["unit"]; values: number[] }>>;
+/** The samples of all rounds, in their order. */
+export interface Measured {
+  unit: Sample["unit"];
+  values: number[];
+  /** Which part of the CPUs' time the machine's host gave to others meanwhile. */
+  stolen: number[];
+}
+
+/** contender -> step -> what was measured. */
+export type Results = Map<string, Map<string, Measured>>;
+
+/** What is less of the CPUs' time does not show in a value. */
+const STOLEN_SHOWS = 0.02;
+/** So many values count in any case. */
+const LEAST_COUNTED = 3;
 
 export function record(results: Results, contender: string, samples: Sample[]): void {
   const steps = results.get(contender) ?? new Map();
   results.set(contender, steps);
-  for (const { step, unit, value } of samples) {
-    const known = steps.get(step) ?? { unit, values: [] };
+  for (const { step, unit, value, stolen = 0 } of samples) {
+    const known: Measured = steps.get(step) ?? { unit, values: [], stolen: [] };
     known.values.push(value);
+    known.stolen.push(stolen);
     steps.set(step, known);
   }
+}
+
+/** The values that count: those of rounds with stolen CPU time only where others are too few. */
+export function counted({ values, stolen }: Measured): number[] {
+  const least = values.map((value, i) => ({ value, part: stolen[i] ?? 0 }));
+  least.sort((a, b) => a.part - b.part);
+  const kept = least.filter(({ part }, i) => part <= STOLEN_SHOWS || i < LEAST_COUNTED);
+  return kept.map(({ value }) => value);
 }
 
 export function median(values: number[]): number {

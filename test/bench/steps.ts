@@ -11,6 +11,8 @@ export interface Sample {
   step: string;
   unit: "s" | "µs" | "MB/s" | "kIOPS" | "ms";
   value: number;
+  /** Which part of the CPUs' time the machine's host gave to others meanwhile. */
+  stolen?: number;
 }
 
 export interface StepContext {

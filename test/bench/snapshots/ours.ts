@@ -8,10 +8,10 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openSqliteReader } from "@devdev/store";
 import { Workspace } from "@devdev/workspace";
 
+import { stolenMs } from "../stolen.ts";
 import { fsyncMs, writeRate } from "./disk.ts";
 import { type Figure, Figures, quantile } from "./figure.ts";
 import { lookUp } from "./freezes.ts";
-import { stolenMs } from "./stolen.ts";
 import { bytes, change, files, fill, type Place } from "./workload.ts";
 
 /** How many blocks a store has, read beside its own threads. */
