@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CHECKOUT } from "../harness/base.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { isRoot } from "../harness/identity.ts";
+import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { offerIoUring } from "../harness/io-uring.ts";
 import { must } from "../harness/run.ts";
 import { buildFsops } from "../property/fsops.ts";
@@ -19,6 +20,8 @@ import { watchingStolen } from "./stolen.ts";
 import { warmMemory } from "./warm-up.ts";
 import { type Who, Worker } from "./workers.ts";
 import { execSteps, snapshotSteps } from "./workspace-steps.ts";
+
+sweepWhenInterrupted();
 
 const { values: options } = parseArgs({
   options: {

@@ -10,8 +10,11 @@ import { base, CHECKOUT } from "../harness/base.ts";
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, isRoot } from "../harness/identity.ts";
+import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { inDirectory, must } from "../harness/run.ts";
 import { warmMemory } from "./warm-up.ts";
+
+sweepWhenInterrupted();
 
 const MANY = join(CHECKOUT, "test/fixtures/many.py");
 const MIB = 2 ** 20;

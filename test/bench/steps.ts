@@ -98,9 +98,9 @@ const projectSteps: Step[] = [
   ),
   timed(
     "git status, again",
-    () => "the same, the median of 5",
+    () => "the same when nothing is as young as the index any more, the median of 11",
     () => "cd clone && git status >/dev/null",
-    { times: 5 },
+    { before: "sleep 1.1; cd clone && git status >/dev/null", times: 11 },
   ),
   timed(
     "search, first",
@@ -109,15 +109,15 @@ const projectSteps: Step[] = [
   ),
   timed(
     "search, warm",
-    () => "the same, the median of 5",
+    () => "the same, the median of 11",
     () => `cd clone && ${search} | wc -l >/dev/null`,
-    { times: 5 },
+    { times: 11 },
   ),
   timed(
     "find",
-    () => "`find . -type f` in the clone, the median of 5",
+    () => "`find . -type f` in the clone, the median of 11",
     () => "cd clone && find . -type f | wc -l >/dev/null",
-    { times: 5 },
+    { times: 11 },
   ),
   timed(
     "cp -r",

@@ -4,8 +4,11 @@
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
+import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { CrashLoop, ROUND } from "./loop.ts";
 import { type Kind, KINDS } from "./kinds.ts";
+
+sweepWhenInterrupted();
 
 const [count, first] = [process.argv[2] ?? 100, process.argv[3] ?? Date.now() % 1e6].map(Number);
 const as = identityNames.find((name) => name === process.argv[4]);

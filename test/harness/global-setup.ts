@@ -25,12 +25,16 @@ async function teardown(): Promise<void> {
 /** Takes away what this run has made; returns what `sweep` does. */
 export async function sweepOwn(): Promise<string[]> {
   const left = await sweep(base());
-  if (isRoot()) {
-    for (const { mountPoint } of mountsBelow(BIND_DIRECTORY)) {
-      await run(["umount", mountPoint], { timeoutMs: 10_000 });
-    }
-  }
+  await unbind();
   return left;
+}
+
+/** Takes away what was bound for the ordinary user. */
+export async function unbind(): Promise<void> {
+  if (!isRoot()) return;
+  for (const { mountPoint } of mountsBelow(BIND_DIRECTORY)) {
+    await run(["umount", mountPoint], { timeoutMs: 10_000 });
+  }
 }
 
 /** Ends daemons, mounts and files of a run; returns what was there of the first two. */
@@ -43,8 +47,8 @@ export async function sweep(directory: string): Promise<string[]> {
   return [...processes, ...mounts];
 }
 
-/** What runs left whose process is gone: they were killed. */
-async function sweepOld(): Promise<void> {
+/** What runs left whose process is gone: they were killed, or interrupted. */
+export async function sweepOld(): Promise<void> {
   const parent = dirname(BASE_PREFIX);
   for (const path of readdirSync(parent).map((name) => join(parent, name))) {
     const owner = path.startsWith(BASE_PREFIX) ? path.slice(BASE_PREFIX.length) : "";

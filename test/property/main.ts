@@ -4,6 +4,7 @@
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
+import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { describe, type RunResult } from "../harness/run.ts";
 import {
   buildFsops,
@@ -13,6 +14,8 @@ import {
   live,
   race,
 } from "./fsops.ts";
+
+sweepWhenInterrupted();
 
 const [seconds = 600, first = Date.now() % 1_000_000_000] = process.argv.slice(2).map(Number);
 if (!(seconds > 0) || !Number.isInteger(first)) {

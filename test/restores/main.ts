@@ -3,8 +3,11 @@
 
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
+import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { describe } from "../harness/run.ts";
 import { restores } from "./run.ts";
+
+sweepWhenInterrupted();
 
 const [count = 1000, first = Date.now() % 1_000_000] = process.argv.slice(2).map(Number);
 if (!Number.isInteger(count) || count < 1 || !Number.isInteger(first)) {

@@ -6,8 +6,11 @@ import { parseArgs } from "node:util";
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
+import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { describe, inDirectory, sleep } from "../harness/run.ts";
 import { peakBound, statusMiB } from "../harness/rss.ts";
+
+sweepWhenInterrupted();
 
 /** Steps of test/fixtures/large.py and limits.py, one after the other; then everything goes. */
 const STRANDS: Record<string, string[][]> = {

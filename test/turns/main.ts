@@ -2,7 +2,10 @@
 
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
+import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { manyTurns, TURN } from "./run.ts";
+
+sweepWhenInterrupted();
 
 const [turns = 500, snapshots = 1000, files = 20_000] = process.argv.slice(2).map(Number);
 if (![turns, snapshots, files].every((n) => Number.isInteger(n) && n > 1)) {

@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 
 import { base, CHECKOUT } from "../../harness/base.ts";
 import { sweepOwn } from "../../harness/global-setup.ts";
+import { sweepWhenInterrupted } from "../../harness/interrupted.ts";
 import { show } from "../statistics.ts";
 import { warmMemory } from "../warm-up.ts";
 import { others } from "./others.ts";
@@ -17,6 +18,8 @@ import { MANY, manyFigures, QUICK_MANY } from "./many.ts";
 import { storeFigures } from "./ours.ts";
 import { writeSection } from "./report.ts";
 import { FULL, QUICK } from "./workload.ts";
+
+sweepWhenInterrupted();
 
 const { values: options } = parseArgs({
   options: {
