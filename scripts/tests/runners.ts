@@ -175,7 +175,7 @@ export function runners(): Runner[] {
     // The same inputs each time: scripts/fuzz alone takes new ones.
     {
       name: "fuzz",
-      command: ["scripts/fuzz", "20", "1"],
+      command: ["scripts/fuzz", "60", "1"],
       timeoutMs: 15 * MINUTE,
       count: countFuzz,
       failures: fuzzFailures,
