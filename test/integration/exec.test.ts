@@ -115,7 +115,8 @@ forEachIdentity("exec", (who) => {
     async () => {
       const devdevBin = join(devdev().identity.checkout, "bin/devdev");
       const mark = join(devdev().directory, "winch");
-      const inner = `stty size; trap 'stty size; exit 5' WINCH; : > ${mark}; while :; do sleep 0.1; done`;
+      // The caller's stty changes the rows first, then the columns.
+      const inner = `stty size; trap 'stty size | grep -x 44.99 && exit 5' WINCH; : > ${mark}; while :; do sleep 0.1; done`;
       const exec = `${devdevBin} exec -w ${devdev().mountPoint} -- sh -c "${inner}"`;
       const command = `stty rows 33 cols 111; ${exec} </dev/tty & pid=$!
       until [ -e ${mark} ]; do sleep 0.1; done; sleep 1; stty rows 44 cols 99; kill -WINCH $pid; wait $pid; echo code $?`;
