@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import {
+  dropSpareBuffers,
   pageReferences,
   PersistJob,
   serveNeeds,
@@ -37,8 +38,8 @@ class Shelf {
       batch.forEach((block) => this.blocks.set(hex(block.id), copy(block)));
     }
     if (job.left().blocks > 0) throw new Error("an empty batch, and blocks are left");
-    for (let batch; (batch = await job.pages()).length > 0;) {
-      batch.forEach((page) => this.pages.set(hex(page.id), copy(page)));
+    while (!job.hasAllPages) {
+      (await job.pages()).forEach((page) => this.pages.set(hex(page.id), copy(page)));
     }
     const root = job.root().slice();
     job.committed();
@@ -121,6 +122,26 @@ describe("a tree through a store", () => {
     expect(verifyPage(damaged)).toBe(false);
     using loader = TreeLoader.start(root);
     expect(() => loader.supply(damaged)).toThrow(expect.objectContaining({ code: "ERR_CORRUPT" }));
+  });
+
+  it("takes little memory for a little, and as much as it needs for more", async () => {
+    using vfs = Vfs.create();
+    fill(vfs, 30_000);
+    const shelf = new Shelf();
+    const root = await shelf.persist(vfs.freeze());
+    expect(shelf.pages.size).toBeGreaterThan(100);
+    const loaded = await shelf.load(root);
+    expect(await loaded.contentId()).toBe(await vfs.freeze().contentId());
+    dropSpareBuffers();
+    const allocated = (): number => process.memoryUsage().arrayBuffers;
+    let most = 0;
+    for (let n = 0; n < 20; n++) {
+      vfs.fs.writeFileSync("/many/file-3", `changed ${n}\n`);
+      const before = allocated();
+      await shelf.persist(vfs.freeze());
+      most = Math.max(most, allocated() - before);
+    }
+    expect(most).toBeLessThan(2 ** 20);
   });
 
   it("refuses steps out of order", async () => {

@@ -20,30 +20,37 @@ export interface StoreObject {
 export type Pace = "full" | "background";
 
 const BATCH_BYTES = 16 * 2 ** 20;
+/** For what a few changed files come to: a larger one costs more to allocate than to fill. */
+const FEW_BYTES = 2 ** 19;
 /** Larger than any page. */
 const MAX_BATCH_BYTES = 128 * 2 ** 20;
 export const ID_BYTES = 32;
 /** Id, then offset, length, raw length and encoding (native/addon/src/persist.rs). */
 export const RECORD_BYTES = 48;
 
-/** A buffer that is done with waits here for the next job of this thread. */
-let spare: Uint8Array | undefined;
+/** Buffers that are done with, by size: one of each waits for the next job of this thread. */
+const spares = new Map<number, Uint8Array>();
 
 function takeBuffer(bytes: number): Uint8Array {
-  const buffer = spare?.length === bytes ? spare : undefined;
-  spare = undefined;
-  return buffer ?? new Uint8Array(bytes);
+  const spare = spares.get(bytes);
+  spares.delete(bytes);
+  return spare ?? new Uint8Array(bytes);
 }
 
-/** At once: the next collection may be far. */
+function giveBuffer(buffer: Uint8Array): void {
+  if (spares.has(buffer.length)) free(buffer);
+  else spares.set(buffer.length, buffer);
+}
+
+/** At once: the next collection may be far, and many of them make it come too often. */
 function free(buffer: Uint8Array | undefined): void {
   (buffer?.buffer as ArrayBuffer | undefined)?.transfer(0);
 }
 
-/** Frees the buffer that waits for the next job of this thread. */
+/** Frees the buffers that wait for the next jobs of this thread. */
 export function dropSpareBuffers(): void {
-  free(spare);
-  spare = undefined;
+  for (const spare of spares.values()) free(spare);
+  spares.clear();
 }
 
 function objects(records: Buffer, buffer: Uint8Array): StoreObject[] {
@@ -68,18 +75,22 @@ function objects(records: Buffer, buffer: Uint8Array): StoreObject[] {
  */
 export class PersistJob implements Disposable {
   readonly #tree: Tree;
-  #buffer: Uint8Array;
+  readonly #batchBytes: number;
+  /** From the first batch on. */
+  #buffer: Uint8Array | undefined;
   /** Whether `blocks` has filled it: then the other one is next. */
   #inUse = false;
   #other: Uint8Array | undefined;
+  /** Whether some were asked for. */
+  #hasPages = false;
   #job: native.NativePersistJob | undefined;
 
   private constructor(tree: Tree, batchBytes: number) {
     this.#tree = tree;
-    this.#buffer = takeBuffer(batchBytes);
+    this.#batchBytes = batchBytes;
   }
 
-  /** `batchBytes`: the size of the buffer that batches are packed into. */
+  /** `batchBytes`: the size of the buffer that batches are packed into, unless it is little. */
   static start(tree: Tree, { batchBytes = BATCH_BYTES }: { batchBytes?: number } = {}): PersistJob {
     return new PersistJob(tree, batchBytes);
   }
@@ -115,27 +126,43 @@ export class PersistJob implements Disposable {
    */
   async blocks(pace: Pace = "full"): Promise<StoreObject[]> {
     const job = this.#native;
+    let buffer = (this.#buffer ??= this.#forBlocks());
     if (this.#inUse) {
-      const other = this.#other ?? new Uint8Array(this.#buffer.length);
-      [this.#buffer, this.#other] = [other, this.#buffer];
+      buffer = this.#other ?? new Uint8Array(buffer.length);
+      [this.#buffer, this.#other] = [buffer, this.#buffer];
     }
     this.#inUse = true;
-    const buffer = this.#buffer;
     return objects(await job.fillBlocks(buffer, pace === "background").catch(rethrow), buffer);
   }
 
   /** The next batch of pages, children before parents; empty when all were given. */
   async pages(): Promise<StoreObject[]> {
+    // What did not fit is likely to be much more.
+    if (this.#hasPages && this.#buffer && this.#buffer.length < this.#batchBytes) {
+      giveBuffer(this.#buffer);
+      this.#buffer = this.#take(this.#batchBytes);
+    }
+    this.#hasPages = true;
     for (;;) {
+      const buffer = (this.#buffer ??= this.#take(FEW_BYTES));
       try {
-        return objects(await this.#native.fillPages(this.#buffer), this.#buffer);
+        return objects(await this.#native.fillPages(buffer), buffer);
       } catch (error) {
-        const larger = this.#buffer.length * 2;
+        const larger = buffer.length * 2;
         const tooSmall = hasCode(error, "ERR_PERSIST_BUFFER_TOO_SMALL");
         if (!tooSmall || larger > MAX_BATCH_BYTES) rethrow(error);
         this.#buffer = new Uint8Array(larger);
       }
     }
+  }
+
+  #forBlocks(): Uint8Array {
+    // Packing makes nothing much larger.
+    return this.#take(this.left().bytes > FEW_BYTES / 2 ? this.#batchBytes : FEW_BYTES);
+  }
+
+  #take(bytes: number): Uint8Array {
+    return takeBuffer(Math.min(bytes, this.#batchBytes));
   }
 
   /** Whether `pages` has given the last page. */
@@ -171,10 +198,9 @@ export class PersistJob implements Disposable {
   close(): void {
     this.#job?.close();
     this.#job = undefined;
-    if (this.#buffer.length > 0) spare = this.#buffer;
+    if (this.#buffer) giveBuffer(this.#buffer);
     free(this.#other);
-    this.#other = undefined;
-    this.#buffer = new Uint8Array(0);
+    this.#buffer = this.#other = undefined;
   }
 
   [Symbol.dispose](): void {

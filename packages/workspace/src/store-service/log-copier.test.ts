@@ -61,6 +61,18 @@ it("waits no longer than ten seconds for such a moment", async () => {
   expect(seen.copies).toBe(2);
 });
 
+it("asks for no time that has passed when nothing ran for long", () => {
+  const { copier } = prepared([at(1)]);
+  copier.take(at(100));
+  const late = performance.now() + 11_000;
+  const clock = vi.spyOn(performance, "now").mockReturnValue(late);
+  const timer = vi.spyOn(globalThis, "setTimeout");
+  copier.take(at(101));
+  expect(timer.mock.calls.map(([, delay]) => delay)).toEqual([0]);
+  clock.mockRestore();
+  timer.mockRestore();
+});
+
 it("tries again, not at once, when a part could not be copied", async () => {
   const { copier, seen } = prepared([undefined, new Error("disk"), at(7)]);
   for (let n = 1; n <= 3; n++) {

@@ -57,7 +57,8 @@ export class LogCopier {
     this.#since ??= now;
     const quiet = Math.min(now + QUIET_MS, this.#since + PATIENCE_MS);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#begin(), Math.max(quiet, this.#notBefore) - now).unref();
+    const delay = Math.max(0, Math.max(quiet, this.#notBefore) - now);
+    this.#timer = setTimeout(() => this.#begin(), delay).unref();
   }
 
   #begin(): void {
