@@ -9,7 +9,7 @@ const TICK_MS = 10;
 const STEAL = 8;
 
 /** Of all CPUs together, since they started. */
-export function stolenMs(): number {
+function stolenMs(): number {
   const [all = ""] = readFileSync("/proc/stat", "latin1").split("\n");
   return Number(all.split(/ +/)[STEAL] ?? 0) * TICK_MS;
 }

@@ -44,7 +44,7 @@ forEachIdentity("idle CPUs", (who) => {
         }
       })();
       for (let n = 0; n < 50 && !state.seen; n++) {
-        await devdev().ok([...work.slice(0, 1), "-w", "ws", ...work.slice(1)]);
+        await devdev().ok([...work, "-w", "ws"]);
       }
       state.over = true;
       await looking;

@@ -8,7 +8,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openSqliteReader } from "@devdev/store";
 import { Workspace } from "@devdev/workspace";
 
-import { stolenMs } from "../stolen.ts";
+import { watchingStolen } from "../stolen.ts";
 import { fsyncMs, writeRate } from "./disk.ts";
 import { type Figure, Figures, quantile } from "./figure.ts";
 import { lookUp } from "./freezes.ts";
@@ -77,12 +77,11 @@ class Run {
     asked: Asked,
     work: () => Promise<T>,
   ): Promise<T> {
-    const before = stolenMs();
     this.#delay.reset();
     this.#delay.enable();
-    const result = await work();
+    const [result, stolen] = await watchingStolen(work);
     this.#delay.disable();
-    const own = stolenMs() === before;
+    const own = stolen === 0;
     this.#note("longest time that the event loop was held", this.#delay.max / 1e6, own, HELD);
     if (step !== undefined) this.#note(step, result.durationMs, own, asked);
     return result;
