@@ -863,6 +863,7 @@ module.exports.engineCheck = nativeBinding.engineCheck
 module.exports.engineClose = nativeBinding.engineClose
 module.exports.engineCreate = nativeBinding.engineCreate
 module.exports.engineUsage = nativeBinding.engineUsage
+module.exports.expectRestore = nativeBinding.expectRestore
 module.exports.fchmod = nativeBinding.fchmod
 module.exports.fchmodSync = nativeBinding.fchmodSync
 module.exports.fchown = nativeBinding.fchown

@@ -87,6 +87,11 @@ export declare class NativeTreeLoader {
    * they describe.
    */
   supplyAll(records: Uint8Array, data: Uint8Array): Promise<void>
+  /**
+   * The tree's number when little of it is new, so that it is sooner finished than a thread is
+   * started; else null.
+   */
+  finishSmall(): number | null
   /** The tree, checked as a whole unless it shares with another; its number. */
   finish(): Promise<number>
 }
@@ -194,6 +199,9 @@ export interface ErrorCounter {
   errno: number
   count: number
 }
+
+/** A restore is to come: begins to find out what it needs to know. */
+export declare function expectRestore(number: number): void
 
 /** fchmod(2). */
 export declare function fchmod(engine: number, fd: number, mode: number): Promise<void>

@@ -22,6 +22,8 @@ use crate::work::long;
 const RECORD: usize = 48;
 /// Decoded by a thread before the loader takes them.
 const PAGES_AT_A_TIME: usize = 16;
+/// A tree of so few new leaves is put together by the calling thread.
+const FEW_LEAVES: usize = 64;
 
 impl From<PersistError> for Failed {
     fn from(error: PersistError) -> Failed {
@@ -260,6 +262,20 @@ impl NativeTreeLoader {
         long(env, "load", move || feed_all(&loader, &records, &data))
     }
 
+    /// The tree's number when little of it is new, so that it is sooner finished than a thread is
+    /// started; else null.
+    #[napi(catch_unwind)]
+    pub fn finish_small(&self) -> Result<Option<u32>, Thrown> {
+        let mut loader = lock(&self.loader);
+        let is_small = |loader: &mut TreeLoader| loader.own_leaves() <= FEW_LEAVES;
+        if !self.shares || !loader.as_mut().is_some_and(is_small) {
+            return Ok(None);
+        }
+        let loader = loader.take().ok_or_else(finished)?;
+        let tree = loader.finish_own().map_err(Failed::from)?;
+        Ok(Some(add_tree(tree, Weak::new())))
+    }
+
     /// The tree, checked as a whole unless it shares with another; its number.
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
     pub fn finish<'env>(&self, env: &'env Env) -> Result<Object<'env>, Thrown> {
@@ -272,7 +288,7 @@ impl NativeTreeLoader {
     }
 }
 
-/// Two threads unpack and decode; the loader takes a few pages at a time from either.
+/// Two threads unpack, decode and build leaves; the loader takes a few pages at a time from either.
 fn feed_all(loader: &Mutex<Option<TreeLoader>>, records: &[u8], data: &[u8]) -> Result<(), Failed> {
     let (own, others) = records.split_at(records.len() / RECORD / 2 * RECORD);
     thread::scope(|scope| {
@@ -293,6 +309,17 @@ fn feed_some(
 ) -> Result<(), Failed> {
     for few in records.chunks(PAGES_AT_A_TIME * RECORD) {
         let pages = few.chunks_exact(RECORD).map(|record| decoded(record, data));
+        let pages = pages.collect::<Result<Vec<_>, _>>()?;
+        let (surroundings, indexes) = {
+            let loader = lock(loader);
+            let loader = loader.as_ref().ok_or_else(finished)?;
+            let indexes = pages.iter().map(|page| loader.leaf_index(page.id()));
+            (loader.surroundings(), indexes.collect::<Vec<_>>())
+        };
+        let pages = pages.into_iter().zip(indexes).map(|(page, index)| match index {
+            Some(index) => page.built(index, &surroundings),
+            None => Ok(page),
+        });
         let pages = pages.collect::<Result<Vec<_>, _>>()?;
         let mut loader = lock(loader);
         let loader = loader.as_mut().ok_or_else(finished)?;

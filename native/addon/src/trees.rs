@@ -58,6 +58,13 @@ pub fn freeze(number: u32) -> Result<Frozen, Thrown> {
     Ok(Frozen { tree: add_tree(tree, Arc::downgrade(&engine)), pause_ns })
 }
 
+/// A restore is to come: begins to find out what it needs to know.
+#[napi(catch_unwind)]
+pub fn expect_restore(number: u32) -> Result<(), Thrown> {
+    engine(number)?.host_mount.expect_restore();
+    Ok(())
+}
+
 /// Makes a tree the live state, then brings the kernel's caches in line; with a `change_count` only
 /// if that is still the engine's, else the answer is null.
 #[napi(catch_unwind, ts_return_type = "Promise<RestoreInfo | null>")]

@@ -121,7 +121,7 @@ impl Notifier {
 
     /// Tells of everything that a restore changed.
     pub fn restored(&self, restored: &Restored) {
-        let watched = self.core.replays.look();
+        let watched = self.core.replays.watched();
         self.core.quiesce();
         let parents: HashSet<NodeId> = restored.names.iter().map(|(parent, _)| *parent).collect();
         // Names first: a walk that starts now must not find the old ones.

@@ -30,6 +30,8 @@ use crate::watches::find_watches;
 
 /// How long a restore waits to know whether anybody watches.
 const LOOK_LIMIT: Duration = Duration::from_millis(20);
+/// What was found out for a restore that was to come is no longer asked when it comes so late.
+const LOOK_AGE: Duration = Duration::from_secs(1);
 /// How long it waits for what they are told; the rest comes later.
 const TELL_LIMIT: Duration = Duration::from_millis(200);
 /// How long the helper may take: at all, and for each thing to tell.
@@ -64,6 +66,8 @@ pub(crate) struct Replays {
     current: RwLock<Option<Arc<Replay>>>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether anybody watches, asked for a restore that is to come.
+    looking: Mutex<Option<(Instant, Receiver<bool>)>>,
 }
 
 impl Replays {
@@ -76,6 +80,7 @@ impl Replays {
             current: RwLock::new(None),
             state: Mutex::default(),
             changed: Condvar::new(),
+            looking: Mutex::default(),
         }
     }
 
@@ -93,8 +98,21 @@ impl Replays {
             && self.current.read().as_ref().is_some_and(|replay| replay.is_removing(dir, name))
     }
 
-    /// Begins to look whether anybody watches; nothing if nobody could be told.
-    pub fn look(&self) -> Option<Receiver<bool>> {
+    /// A restore is to come: begins to look whether anybody watches.
+    pub fn expect(&self) {
+        *self.looking.lock() = self.look().map(|watched| (Instant::now(), watched));
+    }
+
+    /// Begins to look whether anybody watches, unless that was done just now; nothing if nobody
+    /// could be told.
+    pub fn watched(&self) -> Option<Receiver<bool>> {
+        match self.looking.lock().take() {
+            Some((since, watched)) if since.elapsed() < LOOK_AGE => Some(watched),
+            _ => self.look(),
+        }
+    }
+
+    fn look(&self) -> Option<Receiver<bool>> {
         self.helper.as_ref()?;
         let (send, receive) = channel();
         let device = self.device;

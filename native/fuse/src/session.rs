@@ -302,6 +302,11 @@ impl Session {
         self.inner.barrier.flush(deadline)
     }
 
+    /// A restore is to come soon: what takes a while to find out for it is begun.
+    pub fn expect_restore(&self) {
+        self.inner.core.replays.expect();
+    }
+
     /// Tells the kernel what `Vfs::restore` changed. When it returns, no process sees the old
     /// state any more (open files of removed inodes excepted).
     pub fn apply_restored(&self, restored: &Restored) {

@@ -89,7 +89,7 @@ pub use ids::{Attachment, BlockHash, Ino, NodeId, PageId};
 pub use inode::{Body, Inode, Xattrs};
 pub use kinship::Kinship;
 pub use known_ids::content_id;
-pub use load::{DecodedPage, TreeLoader};
+pub use load::{DecodedPage, Surroundings, TreeLoader};
 pub use merge::{
     Conflict, ConflictKind, MergeOptions, MergeSide, Merged, MergedText, Resolve, Texts,
     kinship_after_merge, merge,

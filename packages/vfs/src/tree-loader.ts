@@ -65,6 +65,8 @@ export class TreeLoader implements Disposable {
 
   /** The tree, checked as a whole. */
   async finish(): Promise<Tree> {
+    const small = guarded(() => this.#native.finishSmall());
+    if (small !== null) return Tree.own(small);
     return Tree.own(await guarded(() => this.#native.finish()).catch(rethrow));
   }
 

@@ -173,6 +173,11 @@ export class Vfs implements Disposable {
     return grafted(this.handle, base, source, paths);
   }
 
+  /** A restore is to come: what takes a while to find out for it is begun. */
+  expectRestore(): void {
+    guarded(() => native.expectRestore(this.handle));
+  }
+
   /** Makes `tree` the live state in one step, then brings the kernel's caches in line. */
   async restore(tree: Tree): Promise<RestoreReport> {
     return (await this.#restore(tree)) as RestoreReport;

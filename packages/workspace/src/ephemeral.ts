@@ -58,6 +58,8 @@ export function ephemeralParts(
     const parts = ephemeralParts(forked, shared, [...keeper.forked(point), base]);
     const detail = { other: { id, name } };
     await parts.keeper.history.add({ kind: "start", at: parts.now(), detail });
+    const other = { id: parts.id, name: parts.name };
+    await keeper.history.add({ kind: "fork", at: now(), detail: { other } });
     return parts;
   };
   return { id, name, vfs, keeper, now, fork, ...defined({ writeback, autosnapshot, retention }) };

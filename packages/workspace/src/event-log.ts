@@ -33,12 +33,16 @@ export class EventLog {
 
   /** `ends`: the open turn that it is the end of. Its parent is the last one unless it says so. */
   async add(row: OwnEvent, ends?: number): Promise<EventRow> {
-    const parent = row.parent ?? (await this.all()).at(-1)?.number;
-    const noted = { ...row, ...(parent !== undefined && { parent }) };
-    return this.added(await this.#backend.addEvent(noted, ends));
+    return this.added(await this.#backend.addEvent(await this.following(row), ends));
   }
 
-  /** The keeper has added it together with a snapshot. */
+  /** With its parent, for who adds it to the rows himself. */
+  async following<E extends Omit<OwnEvent, "detail">>(row: E): Promise<E> {
+    const parent = row.parent ?? (await this.all()).at(-1)?.number;
+    return { ...row, ...(parent !== undefined && { parent }) };
+  }
+
+  /** It was added to the rows together with what it is about. */
   added(row: EventRow): EventRow {
     this.#rows = this.#rows?.then((rows) => {
       if (rows.at(-1)?.number !== row.number) rows.push(row);

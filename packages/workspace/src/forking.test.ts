@@ -37,3 +37,31 @@ it("a fork that was given no name has one that was free", async () => {
     rmSync(dataDir, { recursive: true, force: true });
   }
 });
+
+it.each([true, false])("its source says that it was forked (ephemeral: %s)", async (ephemeral) => {
+  const dataDir = mkdtempSync(join(tmpdir(), "devdev-test-"));
+  try {
+    const kept = ephemeral ? { ephemeral } : { dataDir };
+    const ws = await Workspace.create({ ...kept, name: "w" });
+    await ws.fs.writeFile("/a", "one");
+    const { id: state } = await ws.snapshot({ name: "one" });
+    await using fork = await ws.fork("f");
+    if (!ephemeral) await expect(ws.fork("f")).rejects.toMatchObject({ code: "EEXIST" });
+    await ws.fs.writeFile("/a", "two");
+    await ws.snapshot({ name: "two" });
+    const of = { other: { id: fork.id, name: "f" } };
+    const expected = [
+      { kind: "snapshot", number: 1, snapshot: { id: state } },
+      { kind: "fork", number: 2, parent: 1, ...of },
+      { kind: "snapshot", number: 3, parent: 2 },
+    ];
+    expect(await ws.log()).toMatchObject(expected);
+    expect(await fork.log()).toMatchObject([{ kind: "start", other: { id: ws.id, name: "w" } }]);
+    await ws.close();
+    if (ephemeral) return;
+    await using again = await Workspace.open("w", { dataDir });
+    expect(await again.log()).toMatchObject(expected);
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});

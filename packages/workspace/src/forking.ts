@@ -25,19 +25,7 @@ export function forkOf(
 ): Promise<WorkspaceParts> {
   source.keeper.hurry();
   return source.mutex.run(async () => {
-    const { vfs, keeper, checkpointer, now } = source;
-    const fork: typeof source.fork = async (...args) => {
-      const parts = await source.fork(...args);
-      const { id, name } = parts;
-      // Not waited for: the fork is there whether or not the log of its source says so.
-      const noted = keeper.history.add({
-        kind: "fork",
-        at: now(),
-        detail: { other: { id, name } },
-      });
-      noted.catch(() => undefined);
-      return parts;
-    };
+    const { vfs, keeper, checkpointer, now, fork } = source;
     if (from !== undefined) {
       const snapshot = findSnapshot(await keeper.snapshots(), from);
       using tree = await load(vfs, keeper, snapshot);

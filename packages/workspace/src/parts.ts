@@ -32,7 +32,9 @@ export interface WorkspaceParts {
   retention?: RetentionRule;
   /** Whether the kernel may keep writes back; undefined: as it is usual here. */
   writeback?: boolean;
-  /** Makes a fork of it: its state is `tree`, which is that of `point`. */
+  /** Nothing was kept of it before: no snapshot, no turn that a process which died has left. */
+  isNew?: boolean;
+  /** Makes a fork of it, and notes that: its state is `tree`, which is that of `point`. */
   fork: (tree: Tree, point: PointInTime, options: ForkNaming) => Promise<WorkspaceParts>;
   /** Told where it was mounted. */
   onMounted?: (path: string) => Promise<void>;

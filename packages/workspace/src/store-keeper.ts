@@ -9,6 +9,7 @@ import { EventLog } from "./event-log.js";
 import { named } from "./damage.js";
 import type { AddOptions, Base, Keeper, NewSnapshotInfo, SnapshotOwner } from "./keeper.js";
 import { listedName } from "./snapshot-names.js";
+import type { PersistRequest } from "./store-service/interface.js";
 import type { StoreService } from "./store-service/store-service.js";
 
 export class StoreKeeper implements Keeper {
@@ -18,6 +19,8 @@ export class StoreKeeper implements Keeper {
   readonly #store: StoreService;
   readonly #workspace: string;
   readonly #vfs: Vfs;
+  /** How many trees are on their way into the store. */
+  #underway = 0;
 
   private constructor(store: StoreService, workspace: string, vfs: Vfs) {
     this.#store = store;
@@ -58,8 +61,7 @@ export class StoreKeeper implements Keeper {
   ): Promise<SnapshotInfo> {
     const { id, ...rest } = info;
     const target = comeBackTo === undefined ? undefined : await this.#row(comeBackTo);
-    const { snapshot, event: noted } = await this.#store.persist(tree, {
-      workspace: this.#workspace,
+    const { snapshot, event: noted } = await this.#persist(tree, {
       at: info.createdAt,
       snapshot: { ...rest, contentId: id },
       ...(target && { checkpoint: target.root, mergesUntil: target.createdAt }),
@@ -81,11 +83,21 @@ export class StoreKeeper implements Keeper {
   }
 
   async checkpoint(tree: Tree, at: number, background: boolean): Promise<void> {
-    await this.#store.persist(tree, { workspace: this.#workspace, at, background });
+    await this.#persist(tree, { at, background });
     this.#vfs.markClean(tree);
   }
 
+  async #persist(tree: Tree, request: Omit<PersistRequest, "tree" | "workspace">) {
+    this.#underway += 1;
+    try {
+      return await this.#store.persist(tree, { ...request, workspace: this.#workspace });
+    } finally {
+      this.#underway -= 1;
+    }
+  }
+
   hurry(): void {
+    if (this.#underway === 0) return;
     // Best effort: a store that has ended fails the checkpoint itself.
     this.#store.hurry(this.#workspace).catch(() => undefined);
   }

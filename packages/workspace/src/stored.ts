@@ -3,11 +3,12 @@
 
 import { DevdevError } from "@devdev/errno";
 import type { WorkspaceOptions } from "@devdev/protocol";
-import { type NewWorkspace, StoreError, type WorkspaceRow } from "@devdev/store";
+import type { NewWorkspace, WorkspaceRow } from "@devdev/store";
 import { type ImportSource, type Tree, Vfs } from "@devdev/vfs";
 
 import { named } from "./damage.js";
 import { freshId } from "./ephemeral.js";
+import type { Keeper } from "./keeper.js";
 import { checkWorkspaceName, freshName } from "./names.js";
 import {
   checkAutosnapshot,
@@ -65,11 +66,9 @@ export async function importStored(
   try {
     if (signal?.aborted) throw importCancelled();
     await keepImported(parts, tree);
-    return { ...parts, keptAt: parts.now(), skipped: tree.skipped };
+    return { ...parts, isNew: false, keptAt: parts.now(), skipped: tree.skipped };
   } catch (error) {
-    await parts.keeper.close();
-    parts.vfs.close();
-    await parts.onClosed?.();
+    await drop(parts);
     await store.removeWorkspace(parts.id);
     throw signal?.aborted ? importCancelled() : error;
   } finally {
@@ -136,18 +135,35 @@ async function made(
   try {
     // Checks the options before anything is written.
     const parts = await assemble(store, row, options, tree, release);
-    await store.createWorkspace(row);
-    return parts;
+    try {
+      await store.createWorkspace(row);
+      return { ...parts, isNew: true };
+    } catch (error) {
+      await drop(parts);
+      throw error;
+    }
   } catch (error) {
     release();
     throw error;
   }
 }
 
+/** Lets go of parts that nobody is given. */
+async function drop({ keeper, vfs, onClosed }: WorkspaceParts): Promise<void> {
+  await keeper.close();
+  vfs.close();
+  await onClosed?.();
+}
+
+/** What a fork is made from. */
+type Source = Pick<WorkspaceRow, "id" | "options"> &
+  Pick<Keeper, "history"> &
+  Pick<WorkspaceParts, "now">;
+
 /** A workspace over what the store has of another one: `tree` is that of `point`. */
 async function forked(
   store: StoreService,
-  source: Pick<WorkspaceRow, "id" | "options">,
+  source: Source,
   tree: Tree,
   point: PointInTime,
   { name: given, createdAt = Date.now() }: ForkNaming,
@@ -155,14 +171,23 @@ async function forked(
   const name = given ?? freshName(await takenNames(store));
   checkWorkspaceName(name);
   const row: NewWorkspace = { id: freshId(), name, options: source.options, createdAt };
+  const event = await source.history.following({ kind: "fork", at: source.now() });
   const release = claim(store, row);
-  try {
-    const checkpoint = await store.fork(row, { workspace: source.id, ...point });
-    return await assemble(store, { ...row, checkpoint }, row.options, tree, release);
-  } catch (error) {
-    release();
-    throw nameTaken(error, name);
+  // The engine is made while the store commits.
+  const [stored, made] = await Promise.allSettled([
+    store.fork(row, { workspace: source.id, ...point, event }),
+    assemble(store, row, row.options, tree, release),
+  ]);
+  if (stored.status === "fulfilled") source.history.added(stored.value.event);
+  if (made.status === "fulfilled") {
+    const parts = made.value;
+    if (stored.status === "fulfilled")
+      return { ...parts, isNew: true, keptAt: stored.value.checkpoint.at };
+    await drop(parts);
+    throw nameTaken(stored.reason, name);
   }
+  release();
+  throw made.reason;
 }
 
 async function takenNames(store: StoreService): Promise<Set<string>> {
@@ -170,7 +195,8 @@ async function takenNames(store: StoreService): Promise<Set<string>> {
 }
 
 function nameTaken(error: unknown, name: string): unknown {
-  if (!(error instanceof StoreError && error.code === "ERR_STORE_EXISTS")) return error;
+  // It comes from the writer's thread, and so is no StoreError any more.
+  if ((error as { code?: unknown }).code !== "ERR_STORE_EXISTS") return error;
   return new DevdevError("EEXIST", `there is a workspace called ${name} already`);
 }
 
@@ -184,14 +210,15 @@ async function assemble(
   let kept = row.options;
   const vfsOptions = vfsOptionsOf(options);
   const vfs = tree ? Vfs.fromTree(tree, vfsOptions) : Vfs.create(vfsOptions);
+  const [keeper, now] = [await StoreKeeper.open(store, row.id, vfs), nowOf(options)];
+  const { history } = keeper;
   return {
     id: row.id,
     name: row.name,
     vfs,
-    keeper: await StoreKeeper.open(store, row.id, vfs),
-    now: nowOf(options),
-    fork: (shared, point, naming) =>
-      forked(store, { id: row.id, options: kept }, shared, point, naming),
+    keeper,
+    now,
+    fork: (...of) => forked(store, { id: row.id, options: kept, history, now }, ...of),
     ...(row.checkpoint && { keptAt: row.checkpoint.at }),
     isDurable: options.durable ?? false,
     ...defined({ writeback: options.writeback, autosnapshot: options.autosnapshot }),

@@ -71,9 +71,12 @@ export class Timeline {
         ...(name !== undefined && { name }),
         ...(message !== undefined && { message }),
       };
+      // Read while the store commits.
+      const changed = this.#changedSince(all.at(-1), await tree.contentId(), tree);
+      changed.catch(() => undefined);
       const event = await this.eventOf("snapshot", said, this.#parts.now());
       const info = await this.keep(tree, changeCount, { automatic: false, ...said }, { event });
-      const filesChanged = await this.#changedSince(all.at(-1), info, tree);
+      const filesChanged = await changed;
       const durationMs = performance.now() - started;
       return { ...info, durationMs, pauseMs: tree.pauseNs / 1e6, filesChanged };
     });
@@ -175,13 +178,9 @@ export class Timeline {
     return info;
   }
 
-  async #changedSince(
-    previous: SnapshotInfo | undefined,
-    taken: SnapshotInfo,
-    tree: Tree,
-  ): Promise<number> {
-    if (!previous) return Math.max(0, taken.inodes - EMPTY_INODES);
-    if (previous.id === taken.id) return 0;
+  async #changedSince(previous: SnapshotInfo | undefined, id: string, tree: Tree): Promise<number> {
+    if (!previous) return Math.max(0, tree.inodes - EMPTY_INODES);
+    if (previous.id === id) return 0;
     using before = await this.#parts.keeper.tree(previous.sequence, tree);
     return before.countChanges(tree);
   }

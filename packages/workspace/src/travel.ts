@@ -130,9 +130,9 @@ export class Travel {
 
   /** Goes there. The caller has the mutex. */
   async #go(journey: Journey): Promise<Arrived> {
-    const { checkpointer, commands, keeper, now } = this.#parts;
-    const { event, options } = journey;
-    const goOn = await checkpointer.meanwhile(() => commands.makeWay(options));
+    const { vfs, checkpointer, commands, keeper, now } = this.#parts;
+    vfs.expectRestore();
+    const goOn = await checkpointer.meanwhile(() => commands.makeWay(journey.options));
     let target: SnapshotInfo;
     let switched: [Saved, Promise<number>];
     try {
@@ -143,7 +143,7 @@ export class Travel {
     }
     const [saved, filesChanged] = switched;
     using _ = saved.tree;
-    const { kind, parent, detail } = event;
+    const { kind, parent, detail } = journey.event;
     await keeper.history.add({
       kind,
       at: now(),

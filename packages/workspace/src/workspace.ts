@@ -209,6 +209,7 @@ export class Workspace extends WorkspaceStates implements WorkspaceInterface {
    * which died has left: to be called once after the making.
    */
   async publish(): Promise<void> {
+    if (this.#parts.isNew) return;
     await this.timeline.publish();
     await this.turns.recover();
   }

@@ -47,6 +47,13 @@ impl HostMountSlot {
         self.slot().clone()
     }
 
+    /// Begins what a restore that comes soon will need to know.
+    pub fn expect_restore(&self) {
+        if let Some(session) = self.session() {
+            session.expect_restore();
+        }
+    }
+
     /// Brings the kernel's caches in line with a restore.
     pub fn apply_restored(&self, vfs: &Vfs, restored: &Restored) {
         match self.session() {

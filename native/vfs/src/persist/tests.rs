@@ -51,10 +51,18 @@ impl Store {
             }
             for id in wanted {
                 let page = &self.pages[&id];
-                if fed % 2 == 0 {
-                    loader.feed(id, page)?;
-                } else {
-                    loader.feed_decoded(DecodedPage::new(id, page.clone())?)?;
+                let decoded = DecodedPage::new(id, page.clone())?;
+                match (fed % 4, loader.leaf_index(id)) {
+                    (0, _) => loader.feed(id, page)?,
+                    (1, _) | (_, None) => loader.feed_decoded(decoded)?,
+                    (more, Some(index)) => {
+                        // One that was built for another place is built again for its own.
+                        let index = if more == 2 { index } else { index ^ 1 };
+                        match decoded.built(index, &loader.surroundings()) {
+                            Ok(built) => loader.feed_decoded(built)?,
+                            Err(_) => loader.feed(id, page)?,
+                        }
+                    }
                 }
                 fed += 1;
             }

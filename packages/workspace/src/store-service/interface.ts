@@ -81,14 +81,22 @@ export interface ForkPoint {
   sequence?: number;
   /** When that state was the live one, milliseconds since the epoch. */
   at: number;
+  /** What the history of that workspace says of it; which fork it is is added. */
+  event: Omit<NewEvent, "workspace" | "detail">;
+}
+
+export interface Forked {
+  checkpoint: Checkpoint;
+  /** Of the source. */
+  event: EventRow;
 }
 
 export interface WriterCalls {
   /** Answers when the store is open. */
   ready(): void;
   createWorkspace(row: NewWorkspace): void;
-  /** A workspace that begins with what is kept of another one; returns its checkpoint. */
-  fork(row: NewWorkspace, point: ForkPoint): Checkpoint;
+  /** A workspace that begins with what is kept of another one. */
+  fork(row: NewWorkspace, point: ForkPoint): Forked;
   /** The checkpoint of `other` is what both have in common now. */
   noteMerge(workspace: string, other: string, at: number): void;
   updateWorkspace(id: string, change: WorkspaceChange): void;

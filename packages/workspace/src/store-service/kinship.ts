@@ -1,5 +1,6 @@
 // What the writer does for forks and merges: rows only. A fork begins with a tree that the store
-// has as a whole, so it copies nothing, and it is durable with one transaction.
+// has as a whole, so it copies nothing, and it is durable with one transaction, which also notes it
+// in the history of its source.
 
 import {
   type Checkpoint,
@@ -10,11 +11,11 @@ import {
 } from "@devdev/store";
 
 import { numberedFrom } from "./inode-numbers.js";
-import type { ForkPoint, GoingBack } from "./interface.js";
+import type { Forked, ForkPoint, GoingBack } from "./interface.js";
 import { ADDED } from "./persist.js";
 
 /** Makes the workspace of `row`, with what it has in common with its source and all before that. */
-export function fork(store: Store, row: NewWorkspace, point: ForkPoint): Checkpoint {
+export function fork(store: Store, row: NewWorkspace, point: ForkPoint): Forked {
   const { metadata } = store;
   return store.transaction(() => {
     const source = metadata.workspace(point.workspace);
@@ -31,7 +32,9 @@ export function fork(store: Store, row: NewWorkspace, point: ForkPoint): Checkpo
     const { id: other, name } = source;
     metadata.setBase({ workspace: row.id, other, name, kind: "fork", root, at: point.at });
     metadata.history.addEvent(startOf(row, { id: other, name }));
-    return checkpoint;
+    const detail = { other: { id: row.id, name: row.name } };
+    const event = metadata.history.addEvent({ ...point.event, workspace: other, detail });
+    return { checkpoint, event };
   });
 }
 

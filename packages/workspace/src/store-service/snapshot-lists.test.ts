@@ -32,6 +32,13 @@ it("a list is read once, and again when it was forgotten", async () => {
   expect(sequences(await lists.of("w"))).toEqual([2]);
 });
 
+it("of a workspace that was made just now nothing is read", async () => {
+  const lists = new SnapshotLists(() => Promise.reject(new Error("it was read")));
+  lists.begin("w");
+  lists.add(row(1));
+  expect(sequences(await lists.of("w"))).toEqual([1]);
+});
+
 it("a list that was read while it changed is not kept", async () => {
   const { promise: go, resolve } = Promise.withResolvers<void>();
   let stored = [row(1)];

@@ -24,6 +24,12 @@ export class SnapshotLists {
     return [...rows];
   }
 
+  /** Of a workspace that was made just now. */
+  begin(workspace: string): void {
+    this.#changes += 1;
+    this.#lists.set(workspace, []);
+  }
+
   add(row: SnapshotRow): void {
     this.#changes += 1;
     this.#lists.get(row.workspace)?.push(row);

@@ -17,6 +17,7 @@ import { historyOf } from "./history.js";
 import { Loans } from "./loans.js";
 import { Quota } from "./quota.js";
 import type {
+  Forked,
   ForkPoint,
   GoingBack,
   ListedWorkspace,
@@ -88,13 +89,16 @@ export class StoreService {
     return this.#reader.call("workspace", id);
   }
 
-  createWorkspace(row: NewWorkspace): Promise<void> {
-    return this.#writer.call("createWorkspace", row);
+  async createWorkspace(row: NewWorkspace): Promise<void> {
+    await this.#writer.call("createWorkspace", row);
+    this.#lists.begin(row.id);
   }
 
   /** A new workspace over what another one has in the store; durable when it returns. */
-  fork(row: NewWorkspace, point: ForkPoint): Promise<Checkpoint> {
-    return this.#writer.call("fork", row, point);
+  async fork(row: NewWorkspace, point: ForkPoint): Promise<Forked> {
+    const forked = await this.#writer.call("fork", row, point);
+    this.#lists.begin(row.id);
+    return forked;
   }
 
   noteMerge(workspace: string, other: string, at: number): Promise<void> {
@@ -182,15 +186,18 @@ export class StoreService {
       try {
         return Tree.attach(handle);
       } finally {
-        await this.#reader.call("took", handle);
+        // Not waited for: it only lets go.
+        this.#reader.call("took", handle).catch(() => undefined);
       }
     });
   }
 
   /** Has the reader's thread answer what an engine needs. */
   async serve(engine: number, workspace: string): Promise<void> {
-    await this.#writer.call("attend", engine);
-    await this.#reader.call("serve", engine, workspace);
+    await Promise.all([
+      this.#writer.call("attend", engine),
+      this.#reader.call("serve", engine, workspace),
+    ]);
   }
 
   async leave(engine: number): Promise<void> {
