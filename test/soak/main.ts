@@ -36,20 +36,31 @@ const STEP_MS = 15 * 60_000;
 const BETWEEN_SNAPSHOTS_MS = 10_000;
 const LOOK_MS = 200;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "10" },
-    limit: { type: "string", default: "1024" },
-    as: { type: "string", default: identityNames[0]! },
-    transport: { type: "string", default: "classic" },
-  },
-});
-const [minutes, limitMiB] = [Number(values.minutes), Number(values.limit)];
-const who = identityNames.find((name) => name === values.as);
-if (!(minutes > 0) || !(limitMiB > 0) || who === undefined) {
+const OPTIONS = {
+  minutes: { type: "string", default: "10" },
+  limit: { type: "string", default: "1024" },
+  as: { type: "string", default: identityNames[0]! },
+  transport: { type: "string", default: "classic" },
+} as const;
+
+function refused(reason = ""): never {
+  if (reason !== "") console.error(reason);
   console.error("usage: scripts/soak [--minutes N] [--limit MIB] [--as root|user] [--transport T]");
   process.exit(2);
 }
+
+function given() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    return refused((error as Error).message);
+  }
+}
+
+const values = given();
+const [minutes, limitMiB] = [Number(values.minutes), Number(values.limit)];
+const who = identityNames.find((name) => name === values.as);
+if (!(minutes > 0) || !(limitMiB > 0) || who === undefined) refused();
 process.env["DEVDEV_TRANSPORT"] = values.transport;
 
 const errors: string[] = [];
