@@ -132,18 +132,15 @@ async function made(
     ...(mountPath !== undefined && { mountPath }),
   };
   const release = claim(store, row);
+  let parts: WorkspaceParts | undefined;
   try {
     // Checks the options before anything is written.
-    const parts = await assemble(store, row, options, tree, release);
-    try {
-      await store.createWorkspace(row);
-      return { ...parts, isNew: true };
-    } catch (error) {
-      await drop(parts);
-      throw error;
-    }
+    parts = await assemble(store, row, options, tree, release);
+    await store.createWorkspace(row);
+    return { ...parts, isNew: true };
   } catch (error) {
-    release();
+    if (parts) await drop(parts);
+    else release();
     throw error;
   }
 }
