@@ -209,7 +209,7 @@ impl Vfs {
         };
         let mode = S_IFREG | mode & 0o7777;
         let new = New { mode, rdev: 0, target: b"", caller, hold: Hold::Take };
-        let _pass = self.gate.enter();
+        let pass = self.gate.enter();
         let now = self.clock.now();
         let made = area.tree.get(parent.ino(), |dir| {
             if !dir.is_dir() {
@@ -225,6 +225,8 @@ impl Vfs {
         let attr = inode.attr(area.node(inode.ino));
         self.orphans.add(0);
         self.holds.keep_new(attr.node, inode);
+        // It is in no tree, but its number is used: a tree that was made meanwhile may have it.
+        self.note_change(&pass, area);
         Ok(Entry { attr, generation: 0 })
     }
 
@@ -494,7 +496,7 @@ impl Vfs {
         }
     }
 
-    /// Counts a change of names.
+    /// Counts a change of names or of the numbers that are used.
     pub(crate) fn note_change(&self, pass: &crate::gate::Pass<'_>, area: &Area) {
         if area.attachment == Attachment::LIVE {
             pass.changed(0);

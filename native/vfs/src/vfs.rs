@@ -228,7 +228,7 @@ impl Vfs {
     }
 
     /// Counts changes of the live tree: two equal values mean that nothing in it was changed in
-    /// between (`.devdev/tmp` and files without a name are not in it).
+    /// between, and no file without a name was made (`.devdev/tmp` is not in it).
     pub fn change_count(&self) -> u64 {
         self.gate.changes()
     }

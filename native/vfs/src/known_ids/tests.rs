@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::attr::{Caller, Clock, S_IFREG, SetAttr, Timespec};
+use crate::check::check;
 use crate::sample::Random;
 use crate::types::{Hold, Limits, RenameFlags, VfsOptions, WriteFlags};
 use crate::{NodeId, Vfs};
@@ -111,6 +112,7 @@ fn what_is_remembered_gives_the_ids_of_trees_hashed_from_scratch() {
             let mut change = Change { vfs: &vfs, random: Random(random.number()) };
             (0..change.random.below(12)).for_each(|_| change.make());
             let tree = vfs.freeze();
+            assert_eq!(check(&tree.root, tree.next_ino).map(|all| all.inodes), Ok(tree.inodes));
             // Some are never asked, and some only later.
             if random.below(4) > 0 {
                 assert_eq!(content_id(&tree), from_scratch(&tree));

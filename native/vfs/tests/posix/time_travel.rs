@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use devdev_vfs::{Errno, Hold, Invalidator, NodeId, SetAttr, Vfs};
+use devdev_vfs::{
+    Errno, Hold, Ino, Inode, Invalidator, NodeId, S_IFREG, SetAttr, Timespec, Tree, TreeBuilder,
+    Vfs,
+};
 
 use crate::setup::{Fs, PLAIN, ROOT, USER, done, fs, options};
 
@@ -186,5 +189,51 @@ fn a_tree_that_lacks_the_base_directories_gets_them() {
     assert!(fs.list(ROOT).is_empty() && fs.list(NodeId::HOME).is_empty());
     let made = fs.mkdir(ROOT, b"dir", 0o755, USER, Hold::None).map(|_| ());
     assert_eq!(made, Ok::<(), Errno>(()));
+    fs.check();
+}
+
+// A tree made over a frozen one, as a merge makes it: its new files have the numbers that follow.
+fn with_files(tree: &Tree, count: u64) -> Arc<Tree> {
+    let mut builder = TreeBuilder::over(tree);
+    for n in 0..count {
+        let inode = Inode::new(Ino(0), S_IFREG | 0o644, 0, 0, Ino(0), Timespec::default());
+        builder.add(Ino::ROOT, format!("made {n}").as_bytes(), inode).unwrap();
+    }
+    builder.freeze()
+}
+
+#[test]
+fn what_was_made_beside_the_live_tree_shares_no_number_with_what_comes_later() {
+    let fs = fs();
+    fs.file(ROOT, "kept");
+    let (frozen, count) = (fs.freeze(), fs.change_count());
+    let made = with_files(&frozen, 40);
+    // It fails, so it is no change; but it may begin a block of numbers.
+    for _ in 0..40 {
+        let again = fs.mknod(ROOT, b"kept", S_IFREG | 0o644, 0, USER, Hold::None);
+        assert_eq!(again.map(|_| ()), Err(Errno::Exist));
+    }
+    fs.restore_after(&made, Some(count)).expect("nothing was changed");
+    fs.files(ROOT, "later ", 100);
+    assert_eq!(fs.list(ROOT).len(), 141);
+    fs.check();
+}
+
+#[test]
+fn a_file_without_a_name_keeps_its_number() {
+    let fs = fs();
+    let (frozen, count) = (fs.freeze(), fs.change_count());
+    let made = with_files(&frozen, 40);
+    let unnamed = || fs.tmpfile(ROOT, 0o600, USER).unwrap().attr.node;
+    let unnamed = (0..20).map(|_| unnamed()).last().unwrap();
+    fs.put(unnamed, 0, b"of nobody else").unwrap();
+    assert!(made.next_ino > unnamed.ino());
+    assert!(fs.restore_after(&made, Some(count)).is_none(), "the number is used in the tree");
+    // It is not in what is made from now on.
+    let made = with_files(&fs.freeze(), 40);
+    fs.restore_after(&made, Some(fs.change_count())).expect("nothing was changed");
+    assert_eq!(fs.bytes(unnamed), b"of nobody else");
+    fs.link(unnamed, ROOT, b"named", Hold::None).unwrap();
+    assert_eq!(fs.list(ROOT).len(), 41);
     fs.check();
 }
