@@ -2,11 +2,19 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { refused } from "../harness/arguments.ts";
 import { CHECKOUT } from "../harness/base.ts";
 import { type Figures, limits } from "./limits.ts";
 
-const file = process.argv[2] ?? join(CHECKOUT, "docs/BENCHMARKS.json");
-const all = limits(JSON.parse(readFileSync(file, "utf8")) as Figures);
+function figures(file: string): Figures {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Figures;
+  } catch (error) {
+    return refused("scripts/bench check [FILE.json]", (error as Error).message);
+  }
+}
+
+const all = limits(figures(process.argv[2] ?? join(CHECKOUT, "docs/BENCHMARKS.json")));
 for (const { what, value, holds } of all) {
   console.log(`${holds ? "holds   " : "EXCEEDED"}  ${what}: ${value}`);
 }

@@ -1,8 +1,8 @@
 // scripts/bench: the steps on each file system in turn, one mounted at a time, in rounds whose
 // order rotates, so that a machine that changes its mind changes it for all of them.
 
-import { parseArgs } from "node:util";
 import { join } from "node:path";
+import { given, numberOf, patternOf } from "../harness/arguments.ts";
 import { CHECKOUT } from "../harness/base.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { isRoot } from "../harness/identity.ts";
@@ -17,13 +17,15 @@ import { write } from "./report.ts";
 import { record, type Results } from "./statistics.ts";
 import { type Sample, type StepContext, STEPS } from "./steps.ts";
 import { watchingStolen } from "./stolen.ts";
+import { USAGE } from "./usage.ts";
 import { warmMemory } from "./warm-up.ts";
 import { type Who, Worker } from "./workers.ts";
 import { execSteps, snapshotSteps } from "./workspace-steps.ts";
 
 sweepWhenInterrupted();
 
-const { values: options } = parseArgs({
+const options = given({
+  usage: USAGE,
   options: {
     rounds: { type: "string", default: "5" },
     quick: { type: "boolean", default: false },
@@ -40,9 +42,10 @@ const { values: options } = parseArgs({
 });
 
 if (options["as-user"] !== undefined) process.env["DEVDEV_TEST_USER"] = options["as-user"];
-const rounds = Number(options.rounds);
+const rounds = numberOf(USAGE, "rounds", options.rounds);
 const started = Date.now();
-const steps = STEPS.filter(({ name }) => options.only === undefined || name.match(options.only));
+const only = patternOf(USAGE, "only", options.only ?? "");
+const steps = STEPS.filter(({ name }) => only.test(name));
 const results: Results = new Map();
 const failures: string[] = [];
 const workers = new Map<Who, Worker>();
@@ -86,9 +89,9 @@ async function round(number: number, context: StepContext): Promise<void> {
   }
 }
 
+const contenders = chosen(options);
 const prepared = await prepare(options.quick);
 const context = { prepared, quick: options.quick, fsops: await buildFsops() };
-const contenders = chosen(options);
 /** Keeps what it has, so that there is something to snapshot. */
 const snapshotted = contenders.find(
   ({ about, who }) =>

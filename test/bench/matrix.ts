@@ -1,9 +1,11 @@
 // Which contenders a run has: those of the command line, or the whole matrix of kinds, transports
 // and users.
 
+import { patternOf, refused } from "../harness/arguments.ts";
 import { base } from "../harness/base.ts";
 import { isRoot } from "../harness/identity.ts";
 import { command, type Contender, contender, directoryIn, tmpfs, workspace } from "./contenders.ts";
+import { USAGE } from "./usage.ts";
 
 export interface Choice {
   workspace: string[];
@@ -38,8 +40,8 @@ export function chosen(choice: Choice): Contender[] {
   }
   const given = all.length > 2;
   if (!given) all.push(contender("workspace", () => workspace("")));
-  const { contenders } = choice;
-  return all.filter(({ name }) => contenders === undefined || name.match(contenders));
+  const wanted = patternOf(USAGE, "contenders", choice.contenders ?? "");
+  return all.filter(({ name }) => wanted.test(name));
 }
 
 /** Both transports, as root and as a user. */
@@ -66,7 +68,7 @@ function matrix(prototype: string | undefined): Contender[] {
 function pairs(options: string[]): [string, string][] {
   return options.map((text) => {
     const at = text.indexOf("=");
-    if (at < 1) throw new Error(`bench: ${text}: not NAME=VALUE`);
+    if (at < 1) refused(USAGE, `${text}: not NAME=VALUE`);
     return [text.slice(0, at), text.slice(at + 1)];
   });
 }

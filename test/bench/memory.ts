@@ -5,13 +5,14 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { given } from "../harness/arguments.ts";
 import { base, CHECKOUT } from "../harness/base.ts";
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, isRoot } from "../harness/identity.ts";
 import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { inDirectory, must } from "../harness/run.ts";
+import { USAGE } from "./usage.ts";
 import { warmMemory } from "./warm-up.ts";
 
 sweepWhenInterrupted();
@@ -22,7 +23,8 @@ const MIB = 2 ** 20;
 const REST_MS = 3000;
 const STEP_MS = 1_200_000;
 
-const { values: options } = parseArgs({
+const options = given({
+  usage: USAGE,
   options: {
     quick: { type: "boolean", default: false },
     out: { type: "string", default: join(CHECKOUT, "docs/BENCHMARKS-MEMORY.md") },

@@ -2,7 +2,7 @@
 // workspace, until the time is over.
 
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { given, refused } from "../harness/arguments.ts";
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
@@ -43,24 +43,12 @@ const OPTIONS = {
   transport: { type: "string", default: "classic" },
 } as const;
 
-function refused(reason = ""): never {
-  if (reason !== "") console.error(reason);
-  console.error("usage: scripts/soak [--minutes N] [--limit MIB] [--as root|user] [--transport T]");
-  process.exit(2);
-}
+const USAGE = "scripts/soak [--minutes N] [--limit MIB] [--as root|user] [--transport T]";
 
-function given() {
-  try {
-    return parseArgs({ options: OPTIONS }).values;
-  } catch (error) {
-    return refused((error as Error).message);
-  }
-}
-
-const values = given();
+const values = given({ usage: USAGE, options: OPTIONS });
 const [minutes, limitMiB] = [Number(values.minutes), Number(values.limit)];
 const who = identityNames.find((name) => name === values.as);
-if (!(minutes > 0) || !(limitMiB > 0) || who === undefined) refused();
+if (!(minutes > 0) || !(limitMiB > 0) || who === undefined) refused(USAGE);
 process.env["DEVDEV_TRANSPORT"] = values.transport;
 
 const errors: string[] = [];

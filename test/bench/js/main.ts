@@ -5,14 +5,16 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { given } from "../../harness/arguments.ts";
 import { CHECKOUT } from "../../harness/base.ts";
+import { USAGE } from "../usage.ts";
 import type { Answer, Order } from "./child.ts";
 import { type JsResults, writeJs } from "./report.ts";
 import { FILES_A_DIRECTORY, FORMS, STEPS } from "./steps.ts";
 import { SURFACES } from "./surfaces.ts";
 
-const { values: options } = parseArgs({
+const options = given({
+  usage: USAGE,
   options: {
     quick: { type: "boolean", default: false },
     out: { type: "string", default: join(CHECKOUT, "docs/BENCHMARKS-JS.md") },

@@ -4,8 +4,8 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 
+import { given, numberOf } from "../../harness/arguments.ts";
 import { base, CHECKOUT } from "../../harness/base.ts";
 import { sweepOwn } from "../../harness/global-setup.ts";
 import { sweepWhenInterrupted } from "../../harness/interrupted.ts";
@@ -18,10 +18,12 @@ import { MANY, manyFigures, QUICK_MANY } from "./many.ts";
 import { storeFigures } from "./ours.ts";
 import { writeSection } from "./report.ts";
 import { FULL, QUICK } from "./workload.ts";
+import { USAGE } from "../usage.ts";
 
 sweepWhenInterrupted();
 
-const { values: options } = parseArgs({
+const options = given({
+  usage: USAGE,
   options: {
     rounds: { type: "string", default: "3" },
     quick: { type: "boolean", default: false },
@@ -31,9 +33,11 @@ const { values: options } = parseArgs({
 });
 
 const whole = options.quick ? QUICK : FULL;
-const directories = options.files ? Math.ceil(Number(options.files) / whole.filesEach) : undefined;
+const directories = options.files
+  ? Math.ceil(numberOf(USAGE, "files", options.files) / whole.filesEach)
+  : undefined;
 const load = { ...whole, ...(directories !== undefined && { directories }) };
-const rounds = Number(options.rounds);
+const rounds = numberOf(USAGE, "rounds", options.rounds);
 const [loadAverage = 0] = loadavg();
 const directory = mkdtempSync(join(base(), "snapshots-"));
 const say = (text: string): void => console.error(`bench: ${text}`);
