@@ -224,8 +224,8 @@ fn a_file_without_a_name_keeps_its_number() {
     let fs = fs();
     let (frozen, count) = (fs.freeze(), fs.change_count());
     let made = with_files(&frozen, 40);
-    let unnamed = || fs.tmpfile(ROOT, 0o600, USER).unwrap().attr.node;
-    let unnamed = (0..20).map(|_| unnamed()).last().unwrap();
+    let unnamed = |_| fs.tmpfile(ROOT, 0o600, USER).unwrap().attr.node;
+    let unnamed = (0..20).map(unnamed).collect::<Vec<_>>()[19];
     fs.put(unnamed, 0, b"of nobody else").unwrap();
     assert!(made.next_ino > unnamed.ino());
     assert!(fs.restore_after(&made, Some(count)).is_none(), "the number is used in the tree");
