@@ -1,6 +1,7 @@
 // scripts/crash N [SEED [root|user [KIND,...]]]: the crash loop of crash.test.ts for N iterations
 // in all, of some kinds only if that is asked for.
 
+import { refused } from "../harness/arguments.ts";
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
@@ -17,9 +18,7 @@ const unknown =
   (process.argv[4] !== undefined && as === undefined) ||
   kinds?.some((kind) => !KINDS.includes(kind));
 if (!Number.isInteger(count) || count! < 1 || !Number.isInteger(first) || unknown) {
-  console.error("usage: scripts/crash [ITERATIONS [SEED [root|user [KIND,...]]]]");
-  console.error(`kinds: ${KINDS.join(", ")}`);
-  process.exit(2);
+  refused(`scripts/crash [ITERATIONS [SEED [root|user [KIND,...]]]]\nkinds: ${KINDS.join(", ")}`);
 }
 
 let seed = first!;

@@ -1,12 +1,12 @@
 // scripts/forks [FORKS [FILES]] [--json]: prints what many forks of one workspace take.
 
+import { refused } from "../harness/arguments.ts";
 import { type ForkFigures, manyForks } from "./run.ts";
 
 const given = process.argv.slice(2);
 const [forks = 1000, files = 20_000] = given.filter((word) => word !== "--json").map(Number);
 if (![forks, files].every((n) => Number.isInteger(n) && n > 0)) {
-  console.error("usage: scripts/forks [FORKS [FILES]] [--json]");
-  process.exit(2);
+  refused("scripts/forks [FORKS [FILES]] [--json]");
 }
 
 function text({ medianMs, p99Ms, sourceMiB, allMiB }: ForkFigures): string {

@@ -1,6 +1,7 @@
 // scripts/property SECONDS [SEED]: the random operations of property.test.ts for as long as wanted,
 // in rounds with fresh daemons, until something differs.
 
+import { refused } from "../harness/arguments.ts";
 import { Devdev } from "../harness/devdev.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
@@ -19,8 +20,7 @@ sweepWhenInterrupted();
 
 const [seconds = 600, first = Date.now() % 1_000_000_000] = process.argv.slice(2).map(Number);
 if (!(seconds > 0) || !Number.isInteger(first)) {
-  console.error("usage: scripts/property SECONDS [SEED]");
-  process.exit(2);
+  refused("scripts/property SECONDS [SEED]");
 }
 
 const ROUND_SECONDS = 60;

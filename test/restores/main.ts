@@ -1,6 +1,7 @@
 // scripts/restores N [SEED]: the restores of restores.test.ts, N in all, in rounds with fresh
 // daemons, as each identity in turn.
 
+import { refused } from "../harness/arguments.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { sweepWhenInterrupted } from "../harness/interrupted.ts";
@@ -11,8 +12,7 @@ sweepWhenInterrupted();
 
 const [count = 1000, first = Date.now() % 1_000_000] = process.argv.slice(2).map(Number);
 if (!Number.isInteger(count) || count < 1 || !Number.isInteger(first)) {
-  console.error("usage: scripts/restores [RESTORES [SEED]]");
-  process.exit(2);
+  refused("scripts/restores [RESTORES [SEED]]");
 }
 
 const ROUND = 250;

@@ -1,5 +1,6 @@
 // scripts/turns [TURNS [SNAPSHOTS [FILES]]]: prints what many turns and snapshots take.
 
+import { refused } from "../harness/arguments.ts";
 import { sweepOwn } from "../harness/global-setup.ts";
 import { identity, identityNames } from "../harness/identity.ts";
 import { sweepWhenInterrupted } from "../harness/interrupted.ts";
@@ -9,8 +10,7 @@ sweepWhenInterrupted();
 
 const [turns = 500, snapshots = 1000, files = 20_000] = process.argv.slice(2).map(Number);
 if (![turns, snapshots, files].every((n) => Number.isInteger(n) && n > 1)) {
-  console.error("usage: scripts/turns [TURNS [SNAPSHOTS [FILES]]]");
-  process.exit(2);
+  refused("scripts/turns [TURNS [SNAPSHOTS [FILES]]]");
 }
 const load = { ...TURN, files, turns, snapshots };
 const who = await identity(identityNames[0] ?? "user");
