@@ -7,7 +7,17 @@ import { expect, test } from "vitest";
 import { base, CHECKOUT } from "../harness/base.ts";
 import { must } from "../harness/run.ts";
 import { mounting } from "../harness/suite.ts";
+import { buildFsops } from "../property/fsops.ts";
 import { counted, median } from "./statistics.ts";
+import { WarmMemory } from "./warm-up.ts";
+
+test("memory is held, and held again after others took theirs", { timeout: 120_000 }, async () => {
+  await using memory = new WarmMemory(await buildFsops(), 512);
+  expect(await memory.fill()).toBe(512);
+  const taken = Buffer.alloc(128 << 20, 1);
+  expect(await memory.fill()).toBe(512);
+  expect(taken).toHaveLength(128 << 20);
+});
 
 mounting("the benchmark", () => {
   test("scripts/bench --quick writes a table and JSON", { timeout: 300_000 }, async () => {

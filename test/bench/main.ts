@@ -1,5 +1,5 @@
-// scripts/bench: the steps on each file system in turn, one mounted at a time, in rounds whose
-// order rotates, so that a machine that changes its mind changes it for all of them.
+// scripts/bench: the steps on each file system in turn, one mounted at a time, in rounds of
+// different order, so that a machine that changes its mind changes it for all of them.
 
 import { join } from "node:path";
 import { given, numberOf, patternOf } from "../harness/arguments.ts";
@@ -12,13 +12,14 @@ import { must } from "../harness/run.ts";
 import { buildFsops } from "../property/fsops.ts";
 import type { Contender } from "./contenders.ts";
 import { chosen } from "./matrix.ts";
+import { orderOf } from "./order.ts";
 import { prepare } from "./prepare.ts";
 import { write } from "./report.ts";
 import { record, type Results } from "./statistics.ts";
 import { type Sample, type StepContext, STEPS } from "./steps.ts";
 import { watchingStolen } from "./stolen.ts";
 import { USAGE } from "./usage.ts";
-import { warmMemory } from "./warm-up.ts";
+import { WarmMemory } from "./warm-up.ts";
 import { type Who, Worker } from "./workers.ts";
 import { execSteps, snapshotSteps } from "./workspace-steps.ts";
 
@@ -58,6 +59,7 @@ function say(text: string): void {
 /** All steps on one fresh file system. */
 async function measure(one: Contender, context: StepContext): Promise<Sample[]> {
   const worker = workers.get(one.who)!;
+  await memory?.fill();
   const samples: Sample[] = [];
   await using running = await one.start(worker);
   for (const step of steps) {
@@ -73,9 +75,7 @@ async function measure(one: Contender, context: StepContext): Promise<Sample[]> 
 }
 
 async function round(number: number, context: StepContext): Promise<void> {
-  // Each begins at another place.
-  const first = Math.floor((number * contenders.length) / rounds);
-  const order = contenders.map((_, i) => contenders[(i + first) % contenders.length]!);
+  const order = orderOf(contenders, number, rounds);
   for (const [i, one] of order.entries()) {
     const samples = await measure(one, context).catch((error: unknown) => {
       // The others go on: a run takes an hour.
@@ -91,7 +91,9 @@ async function round(number: number, context: StepContext): Promise<void> {
 
 const contenders = chosen(options);
 const prepared = await prepare(options.quick);
-const context = { prepared, quick: options.quick, fsops: await buildFsops() };
+const fsops = await buildFsops();
+await using memory = options.quick ? undefined : new WarmMemory(fsops);
+const context = { prepared, quick: options.quick, fsops };
 /** Keeps what it has, so that there is something to snapshot. */
 const snapshotted = contenders.find(
   ({ about, who }) =>
@@ -108,7 +110,6 @@ say(`${rounds} rounds of ${contenders.map(({ name }) => name).join(", ")}`);
   const wanted = contenders.some(({ transport }) => transport === "io_uring");
   await using offered = wanted ? await offerIoUring() : undefined;
   if (offered?.offered === false) throw new Error("bench: no FUSE over io_uring here");
-  if (!options.quick) await warmMemory();
   // Everything that is read lies in the page cache from then on.
   const warm = contenders.find(({ kind }) => kind === "tmpfs");
   if (warm !== undefined && !options.quick) await measure(warm, context);

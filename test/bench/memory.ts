@@ -13,7 +13,6 @@ import { identity, isRoot } from "../harness/identity.ts";
 import { sweepWhenInterrupted } from "../harness/interrupted.ts";
 import { inDirectory, must } from "../harness/run.ts";
 import { USAGE } from "./usage.ts";
-import { warmMemory } from "./warm-up.ts";
 
 sweepWhenInterrupted();
 
@@ -144,7 +143,6 @@ function row(place: string, one: Case, { made, left }: { made: number[]; left: n
 }
 
 if (!isRoot()) throw new Error("bench memory: only root can drop the kernel's caches");
-if (!options.quick) await warmMemory();
 const rows: string[] = [];
 for (const one of CASES) {
   const use = async (place: Place): Promise<void> =>

@@ -1,32 +1,36 @@
-// Memory that a virtual machine touches for the first time is several times slower, which makes
-// whatever is measured first look bad: more than a round needs is written before the first one. The
-// kernel hands out first what was freed last.
+// Memory that a virtual machine touches for the first time, or that its host has taken back, is
+// several times slower. So that no contender finds more of it than another, a helper
+// (native/fsops/src/warm.rs) holds memory that was touched and hands it out while they work.
 
-import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { base } from "../harness/base.ts";
-import { isRoot } from "../harness/identity.ts";
-import { must } from "../harness/run.ts";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 
-/** Of the free memory. */
-const PART = 0.8;
-const MOST_MIB = 8192;
+/** More than one contender takes in all steps. */
+const HELD_MIB = 6144;
 
-export async function warmMemory(): Promise<void> {
-  if (!isRoot()) {
-    console.error("bench: only root can warm the memory up: the first round may be slow");
-    return;
+export class WarmMemory implements AsyncDisposable {
+  readonly #helper: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(fsops: string, heldMib = HELD_MIB) {
+    const command = ["warm", "--mib", String(heldMib)];
+    this.#helper = spawn(fsops, command, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#lines = createInterface({ input: this.#helper.stdout! })[Symbol.asyncIterator]();
   }
-  const free = /^MemFree:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"))![1];
-  const mib = Math.min(MOST_MIB, Math.floor((Number(free) * PART) / 1024));
-  const at = join(base(), "warm-up");
-  mkdirSync(at, { recursive: true });
-  await must(["mount", "-t", "tmpfs", "-o", "size=100%", "tmpfs", at]);
-  try {
-    const fill = ["sh", "-c", `head -c ${mib}M /dev/zero >"$0"`, join(at, "zeros")];
-    const { durationMs } = await must(fill, { timeoutMs: 300_000 });
-    console.error(`bench: wrote ${mib} MiB of memory in ${(durationMs / 1000).toFixed(1)} s`);
-  } finally {
-    await must(["umount", at]);
+
+  /** Takes free memory up to what is held, before a contender begins; resolves to that in MiB. */
+  async fill(): Promise<number> {
+    this.#helper.stdin!.write("fill\n");
+    const { value, done } = await this.#lines.next();
+    const filled = /^filled (\d+)$/.exec(done === true ? "" : value);
+    if (filled === null) throw new Error(`bench: the memory's keeper ended: ${String(value)}`);
+    return Number(filled[1]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#helper.exitCode !== null) return;
+    this.#helper.stdin!.end();
+    await once(this.#helper, "exit");
   }
 }

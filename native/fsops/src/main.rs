@@ -3,7 +3,8 @@
 //! `engine A` compares a directory with the engine without a mount; `race DIR` lets threads collide
 //! in one directory and checks what must hold in any order; `conform A B` tries a table of calls.
 //! `advance A B` goes on from what is in two equal directories and leaves it there, `same A B` only
-//! compares them: with these others move the directories through time meanwhile.
+//! compares them: with these others move the directories through time meanwhile. `warm` keeps
+//! memory ready for what is measured.
 //! It is a program of its own because a process that touches a mount must be one that can be
 //! killed.
 
@@ -18,6 +19,7 @@ mod op;
 mod race;
 mod rng;
 mod tree;
+mod warm;
 mod world;
 
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ use op::Caps;
 
 const USAGE: &str = "usage: devdev-fsops diff A B | engine A | conform A B | race DIR
     | advance A B | same A B
-    | small DIR | io DIR | getattr DIR
+    | small DIR | io DIR | getattr DIR | warm
   --seed N       first seed (default: from the clock)
   --seconds S    how long (default 10)
   --sequences N  stop after so many sequences
@@ -45,7 +47,7 @@ const USAGE: &str = "usage: devdev-fsops diff A B | engine A | conform A B | rac
   --files N      in small: how many files (default 20000)
   --calls N      in getattr: how many (default 50000)
   --part N       in conform: make every Nth call of the table (default 1)
-  --mib N        in io: how large the file is (default 1024)";
+  --mib N        in io: how large the file is; in warm: how much is held (default 1024)";
 
 struct Options {
     seed: u64,
@@ -122,6 +124,7 @@ fn main() -> ExitCode {
             ("getattr", [dir]) => {
                 bench::getattr(dir, o.calls).map_err(|e| format!("getattr: {e:?}"))
             }
+            ("warm", []) => warm::warm(o.mib),
             ("race", [dir]) => race::race(dir, o.seed, o.seconds, o.threads.max(4)),
             _ => Err(USAGE.into()),
         },

@@ -9,8 +9,9 @@ import { given, numberOf } from "../../harness/arguments.ts";
 import { base, CHECKOUT } from "../../harness/base.ts";
 import { sweepOwn } from "../../harness/global-setup.ts";
 import { sweepWhenInterrupted } from "../../harness/interrupted.ts";
+import { buildFsops } from "../../property/fsops.ts";
 import { show } from "../statistics.ts";
-import { warmMemory } from "../warm-up.ts";
+import { WarmMemory } from "../warm-up.ts";
 import { others } from "./others.ts";
 import { type Figure, judge } from "./figure.ts";
 import { freezeFigures } from "./freezes.ts";
@@ -59,13 +60,17 @@ function inside(name: string): string {
   return made;
 }
 
-await warmMemory();
+await using memory = options.quick ? undefined : new WarmMemory(await buildFsops());
+await memory?.fill();
 say("snapshots and restores of a workspace");
 const kept = told(await storeFigures({ directory: inside("kept"), load, rounds }));
+await memory?.fill();
 say("freezes of a workspace");
 const frozen = told(await freezeFigures({ directory: inside("frozen"), load, rounds }));
+await memory?.fill();
 say("many forks, turns and snapshots");
 const many = told(await manyFigures(options.quick ? QUICK_MANY : MANY));
+await memory?.fill();
 const beside = await others(inside("others"), load, rounds, say);
 const figures = [...frozen, ...kept, ...many];
 writeSection({ load, rounds, loadAverage, figures, others: beside }, options.out);
