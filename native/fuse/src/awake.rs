@@ -6,8 +6,10 @@
 //! may ask the kernel for idle CPUs that answer at once: `/dev/cpu_dma_latency`
 //! (Documentation/power/pm_qos_interface.rst), which holds while the file is open, no longer than
 //! this process lives. For others a helper process spins. Both only while requests come in quickly,
-//! and for short work that goes from thread to thread while somebody waits for it.
+//! and for short work that goes from thread to thread while somebody waits for it. Meanwhile the
+//! workers give way to their clients where they can, so that these stay where they are.
 
+mod below;
 mod groups;
 mod spinner;
 
@@ -19,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use below::{Entry, LOOK, Watch, Workers};
 use spinner::Spinner;
 
 const DEVICE: &str = "/dev/cpu_dma_latency";
@@ -46,6 +49,7 @@ static KEEPER: OnceLock<Option<Keeper>> = OnceLock::new();
 /// mounted before.
 pub fn stay_awake() {
     if let Some(Some(keeper)) = KEEPER.get() {
+        keeper.shared.works.fetch_add(1, Ordering::Relaxed);
         keeper.beat();
     }
 }
@@ -55,13 +59,15 @@ pub(crate) struct Pulse {
     keeper: Option<&'static Keeper>,
     left: u32,
     since: Instant,
+    /// Its thread among those that run below others; tried with its first series.
+    entry: Option<Option<Entry>>,
 }
 
 impl Pulse {
     /// `helper`: the helper binary. The first one counts for the whole process.
     pub fn new(helper: Option<&Path>) -> Pulse {
         let keeper = KEEPER.get_or_init(|| is_wanted().then(|| Keeper::new(helper)).flatten());
-        Pulse { keeper: keeper.as_ref(), left: SOME, since: Instant::now() }
+        Pulse { keeper: keeper.as_ref(), left: SOME, since: Instant::now(), entry: None }
     }
 
     /// To be called for each request, with the time at which it came and the bytes that it moves.
@@ -71,6 +77,7 @@ impl Pulse {
         if self.left == 0 {
             if now.saturating_duration_since(self.since) < QUICKLY {
                 keeper.beat();
+                self.entry.get_or_insert_with(|| keeper.workers.as_ref()?.enter());
             }
             self.left = SOME;
             self.since = now;
@@ -97,11 +104,14 @@ fn halts_at_once(driver: &std::io::Result<String>, polling: &std::io::Result<Str
 struct Keeper {
     shared: Arc<Shared>,
     thread: Thread,
+    workers: Option<Arc<Workers>>,
 }
 
 #[derive(Default)]
 struct Shared {
     series: AtomicU64,
+    /// How often this process said that it has work for several threads.
+    works: AtomicU64,
     /// The thread is not asleep.
     busy: AtomicBool,
 }
@@ -126,15 +136,17 @@ impl Keeper {
     fn start(mut means: impl Means) -> Option<Keeper> {
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
+        let workers = Workers::new().map(Arc::new);
+        let mut watch = workers.clone().map(Watch::new);
         let keep = move || loop {
             theirs.wait_for_series(&mut means);
             means.begin();
-            theirs.wait_for_pause();
+            theirs.wait_for_pause(watch.as_mut());
             means.end();
             theirs.busy.store(false, Ordering::Release);
         };
         let thread = thread::Builder::new().name("devdev-awake".into()).spawn(keep).ok()?;
-        Some(Keeper { thread: thread.thread().clone(), shared })
+        Some(Keeper { thread: thread.thread().clone(), shared, workers })
     }
 
     fn beat(&self) {
@@ -162,15 +174,21 @@ impl Shared {
         }
     }
 
-    fn wait_for_pause(&self) {
-        let mut seen = self.series();
+    fn wait_for_pause(&self, mut watch: Option<&mut Watch>) {
+        let mut seen = (self.series(), Instant::now());
         loop {
-            thread::sleep(PAUSE);
-            let now = self.series();
-            if now == seen {
-                return;
+            let works = self.works.load(Ordering::Relaxed);
+            let is_below = watch.as_mut().is_some_and(|watch| watch.look(works));
+            thread::sleep(if is_below { LOOK } else { PAUSE });
+            let now = (self.series(), Instant::now());
+            if now.0 != seen.0 {
+                seen = now;
+            } else if now.1 - seen.1 >= PAUSE {
+                break;
             }
-            seen = now;
+        }
+        if let Some(watch) = watch {
+            watch.lift();
         }
     }
 }
@@ -247,7 +265,7 @@ mod tests {
         let (keeper, device) = keeper("quick");
         let keeper: &'static Keeper = Box::leak(Box::new(keeper));
         let start = Instant::now();
-        let mut pulse = Pulse { keeper: Some(keeper), left: SOME, since: start };
+        let mut pulse = Pulse { keeper: Some(keeper), left: SOME, since: start, entry: None };
         for number in 0..10 * SOME {
             pulse.beat(start + Duration::from_millis(number.into()), 0);
         }

@@ -235,6 +235,8 @@ impl Session {
     }
 
     fn start(&self, channels: Vec<ClassicChannel>, rings: Option<Rings>) -> std::io::Result<()> {
+        // Workers give way to others at times, and so would what they start.
+        devdev_vfs::start_threads();
         let readers = channels.len();
         let mut threads = self.threads.lock();
         if let Some(jobs) = self.inner.core.late.take_jobs() {

@@ -59,6 +59,7 @@ mod rename;
 mod room;
 mod setattr;
 mod space;
+mod threads;
 mod tree;
 mod types;
 mod usage;
@@ -101,6 +102,7 @@ pub use path_diff::{
 };
 pub use persist::Persist;
 pub use room::{held_bytes, is_pressing};
+pub use threads::start_threads;
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
 pub use types::{
     DirEntry, Entry, Hold, Invalidator, Limits, ReadPiece, RenameFlags, Restored, SetXattr, StatFs,

@@ -75,7 +75,7 @@ pub(crate) fn free_later(dead: impl Send + 'static) {
 }
 
 // One thread for the process; `None` where there are no threads.
-fn reclaimer() -> Option<&'static Sender<Dead>> {
+pub(crate) fn reclaimer() -> Option<&'static Sender<Dead>> {
     static RECLAIMER: OnceLock<Option<Sender<Dead>>> = OnceLock::new();
     let start = || {
         let (sender, receiver) = channel::<Dead>();

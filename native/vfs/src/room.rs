@@ -227,7 +227,7 @@ pub(crate) fn wait(waker: Waker) {
 }
 
 // One thread for the process, asleep while nobody waits; `None` where there are no threads.
-fn watcher() -> Option<&'static Thread> {
+pub(crate) fn watcher() -> Option<&'static Thread> {
     static WATCHER: OnceLock<Option<Thread>> = OnceLock::new();
     let start = || {
         let thread = std::thread::Builder::new().name("devdev-room".into()).spawn(watch).ok()?;
