@@ -37,13 +37,30 @@ function givingWay(pid: number): string[] {
   });
 }
 
+/** Looks at something every few milliseconds for as long as the work takes. */
+async function during(work: Promise<unknown>, look: () => void): Promise<void> {
+  const state = { over: false };
+  const looking = (async () => {
+    while (!state.over) {
+      look();
+      await sleep(1);
+    }
+  })();
+  await work.finally(() => (state.over = true));
+  await looking;
+}
+
 forEachIdentity("idle CPUs", (who) => {
   const devdev = useDevdev(who, "idle-cpus");
 
-  test("stay awake during a snapshot and a restore, and halt again after it", async (context) => {
+  /** Whether they are kept awake on this machine, which doctor knows. */
+  async function areKeptAwake(): Promise<boolean> {
     const { checks } = await devdev().json<{ checks: DoctorCheck[] }>(["doctor"]);
-    const { detail } = checks.find(({ name }) => name === "idle CPUs")!;
-    if (!detail.startsWith("kept awake")) return context.skip(`idle CPUs: ${detail}`);
+    return checks.find(({ name }) => name === "idle CPUs")!.detail.startsWith("kept awake");
+  }
+
+  test("stay awake during a snapshot and a restore, and halt again after it", async () => {
+    const kept = await areKeptAwake();
     const pid = await devdev().daemonPid();
     const rest = async (): Promise<boolean> => {
       const seen = keepsAwake(pid);
@@ -52,45 +69,27 @@ forEachIdentity("idle CPUs", (who) => {
     };
     for (const work of [["snapshot"], ["restore", "#1"]]) {
       await until("idle CPUs may halt", rest, 60_000);
-      const state = { seen: false, over: false };
-      const looking = (async () => {
-        while (!state.over && !state.seen) {
-          state.seen = keepsAwake(pid);
-          await sleep(1);
-        }
-      })();
-      for (let n = 0; n < 50 && !state.seen; n++) {
-        await devdev().ok([...work, "-w", "ws"]);
+      let seen = false;
+      for (let n = 0; n < 50 && !seen; n++) {
+        await during(devdev().ok([...work, "-w", "ws"]), () => (seen ||= keepsAwake(pid)));
       }
-      state.over = true;
-      await looking;
-      expect({ work, seen: state.seen }).toEqual({ work, seen: true });
+      expect({ work, seen }).toEqual({ work, seen: kept });
     }
     await until("idle CPUs may halt", rest, 60_000);
   });
 
-  test("workers give way while requests come, and no longer", async (context) => {
-    const { checks } = await devdev().json<{ checks: DoctorCheck[] }>(["doctor"]);
-    const { detail } = checks.find(({ name }) => name === "idle CPUs")!;
-    if (!detail.startsWith("kept awake")) return context.skip(`idle CPUs: ${detail}`);
+  test("workers give way while requests come, and no longer", async () => {
+    const kept = await areKeptAwake();
     const pid = await devdev().daemonPid();
     const script = "for n in $(seq 3000); do echo $n >file; rm file; done";
     const seen = new Set<string>();
-    const state = { over: false };
-    const working = devdev().ok(["exec", "-w", "ws", "--", "sh", "-euc", script]);
-    const looking = (async () => {
-      while (!state.over) {
-        givingWay(pid).forEach((name) => seen.add(name));
-        await sleep(2);
-      }
-    })();
-    await working;
-    state.over = true;
-    await looking;
+    await during(devdev().ok(["exec", "-w", "ws", "--", "sh", "-euc", script]), () =>
+      givingWay(pid).forEach((name) => seen.add(name)),
+    );
     const workers = [...seen].filter((name) => /^devdev-(fuse|ring|parked)$/.test(name));
     expect([...seen]).toEqual(workers);
     // Others could not take it back.
-    expect(workers.length > 0).toBe(devdev().identity.uid === 0);
+    expect(workers.length > 0).toBe(kept && devdev().identity.uid === 0);
     await until("they run as others do", () => givingWay(pid).length === 0, 60_000);
   });
 });
