@@ -69,11 +69,11 @@ forEachIdentity("idle CPUs", (who) => {
     };
     for (const work of [["snapshot"], ["restore", "#1"]]) {
       await until("idle CPUs may halt", rest, 60_000);
-      let seen = false;
-      for (let n = 0; n < 50 && !seen; n++) {
-        await during(devdev().ok([...work, "-w", "ws"]), () => (seen ||= keepsAwake(pid)));
+      const state = { seen: false };
+      for (let n = 0; n < 50 && !state.seen; n++) {
+        await during(devdev().ok([...work, "-w", "ws"]), () => (state.seen ||= keepsAwake(pid)));
       }
-      expect({ work, seen }).toEqual({ work, seen: kept });
+      expect({ work, ...state }).toEqual({ work, seen: kept });
     }
     await until("idle CPUs may halt", rest, 60_000);
   });
