@@ -46,8 +46,7 @@ async function during(work: Promise<unknown>, look: () => void): Promise<void> {
       await sleep(1);
     }
   })();
-  await work.finally(() => (state.over = true));
-  await looking;
+  await Promise.all([work.finally(() => (state.over = true)), looking]);
 }
 
 forEachIdentity("idle CPUs", (who) => {
