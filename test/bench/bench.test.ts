@@ -19,6 +19,14 @@ test("memory is held, and held again after others took theirs", { timeout: 120_0
   expect(taken).toHaveLength(128 << 20);
 });
 
+test("memory whose keeper was killed says so, and is given back", async () => {
+  const fsops = await buildFsops();
+  await using memory = new WarmMemory(fsops, 16);
+  expect(await memory.fill()).toBe(16);
+  await must(["pkill", "-KILL", "-P", String(process.pid), "-f", `^${fsops} warm --mib 16$`]);
+  await expect(memory.fill()).rejects.toThrow("the memory's keeper ended");
+});
+
 mounting("the benchmark", () => {
   test("scripts/bench --quick writes a table and JSON", { timeout: 300_000 }, async () => {
     const out = join(base(), "BENCHMARKS.md");

@@ -56,10 +56,15 @@ function say(text: string): void {
   console.error(`bench ${minutes.toFixed(1).padStart(5)} min: ${text}`);
 }
 
+interface RunContext extends StepContext {
+  /** None in a quick run. */
+  readonly memory: WarmMemory | undefined;
+}
+
 /** All steps on one fresh file system. */
-async function measure(one: Contender, context: StepContext): Promise<Sample[]> {
+async function measure(one: Contender, context: RunContext): Promise<Sample[]> {
   const worker = workers.get(one.who)!;
-  await memory?.fill();
+  await context.memory?.fill();
   const samples: Sample[] = [];
   await using running = await one.start(worker);
   for (const step of steps) {
@@ -74,7 +79,7 @@ async function measure(one: Contender, context: StepContext): Promise<Sample[]> 
   return samples;
 }
 
-async function round(number: number, context: StepContext): Promise<void> {
+async function round(number: number, context: RunContext): Promise<void> {
   const order = orderOf(contenders, number, rounds);
   for (const [i, one] of order.entries()) {
     const samples = await measure(one, context).catch((error: unknown) => {
@@ -92,8 +97,6 @@ async function round(number: number, context: StepContext): Promise<void> {
 const contenders = chosen(options);
 const prepared = await prepare(options.quick);
 const fsops = await buildFsops();
-await using memory = options.quick ? undefined : new WarmMemory(fsops);
-const context = { prepared, quick: options.quick, fsops };
 /** Keeps what it has, so that there is something to snapshot. */
 const snapshotted = contenders.find(
   ({ about, who }) =>
@@ -110,6 +113,9 @@ say(`${rounds} rounds of ${contenders.map(({ name }) => name).join(", ")}`);
   const wanted = contenders.some(({ transport }) => transport === "io_uring");
   await using offered = wanted ? await offerIoUring() : undefined;
   if (offered?.offered === false) throw new Error("bench: no FUSE over io_uring here");
+  // Ended before the sweep below, which would take it for something left behind.
+  await using memory = options.quick ? undefined : new WarmMemory(fsops);
+  const context = { prepared, quick: options.quick, fsops, memory };
   // Everything that is read lies in the page cache from then on.
   const warm = contenders.find(({ kind }) => kind === "tmpfs");
   if (warm !== undefined && !options.quick) await measure(warm, context);

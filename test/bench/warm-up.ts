@@ -12,10 +12,14 @@ const HELD_MIB = 6144;
 export class WarmMemory implements AsyncDisposable {
   readonly #helper: ChildProcess;
   readonly #lines: AsyncIterator<string>;
+  readonly #ended: Promise<unknown>;
 
   constructor(fsops: string, heldMib = HELD_MIB) {
     const command = ["warm", "--mib", String(heldMib)];
     this.#helper = spawn(fsops, command, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#ended = once(this.#helper, "exit");
+    // That it has ended is what `fill` says, not an EPIPE that nobody waits for.
+    this.#helper.stdin!.on("error", () => undefined);
     this.#lines = createInterface({ input: this.#helper.stdout! })[Symbol.asyncIterator]();
   }
 
@@ -29,8 +33,7 @@ export class WarmMemory implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#helper.exitCode !== null) return;
     this.#helper.stdin!.end();
-    await once(this.#helper, "exit");
+    await this.#ended;
   }
 }
