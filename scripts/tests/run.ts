@@ -1,9 +1,9 @@
 // Runs every test runner, whatever the ones before it did, and closes with what failed and one line
 // that counts the tests of all of them. A runner that dies, hangs or counts nothing is a failure of
 // its own.
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { type Failure, told, unnamed, within } from "./failures.ts";
+import { interruptible, runGroup } from "./group.ts";
 import { runners, type Counts, type Runner } from "./runners.ts";
 import { unsteady, worthRepeating } from "./unsteady.ts";
 
@@ -16,55 +16,10 @@ interface Result extends Counts {
   unsteady: string[];
 }
 
-const KILL_AFTER_MS = 10_000;
-
-interface Run {
-  output: string;
-  code: number | null;
-  timedOut: boolean;
-}
-
-function run(command: string[], timeoutMs: number): Promise<Run> {
-  const [program = "", ...args] = command;
-  return new Promise((resolve) => {
-    // A group of its own, so that a runner that hangs takes its children along.
-    const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
-    let output = "";
-    let timedOut = false;
-    const show = (chunk: string): void => {
-      output += chunk;
-      process.stdout.write(chunk);
-    };
-    const signal = (name: NodeJS.Signals): void => {
-      try {
-        if (child.pid !== undefined) process.kill(-child.pid, name);
-      } catch {
-        // The group is gone already.
-      }
-    };
-    const timer = setTimeout(() => {
-      timedOut = true;
-      signal("SIGTERM");
-      setTimeout(() => signal("SIGKILL"), KILL_AFTER_MS).unref();
-    }, timeoutMs);
-    child.stdout.setEncoding("utf8").on("data", show);
-    child.stderr.setEncoding("utf8").on("data", show);
-    child.on("error", (error) => {
-      clearTimeout(timer);
-      resolve({ output: `${output}${error.message}`, code: 127, timedOut });
-    });
-    child.on("exit", (code) => {
-      clearTimeout(timer);
-      // Orphans that hold the pipes must not hold us.
-      setTimeout(() => resolve({ output, code, timedOut }), 200);
-    });
-  });
-}
-
 async function measure(runner: Runner): Promise<Result> {
   console.log(`\n== ${runner.name}: ${runner.command.join(" ")}`);
   const started = Date.now();
-  const { output, code, timedOut } = await run(runner.command, runner.timeoutMs);
+  const { output, code, timedOut } = await runGroup(runner.command, runner);
   const counted = runner.count(output);
   const counts = counted ?? { passed: 0, failed: 0, skipped: 0 };
   const seconds = (Date.now() - started) / 1000;
@@ -86,7 +41,7 @@ async function repeat(runner: Runner, result: Result, output: string): Promise<v
   const names = worthRepeating(output);
   if (runner.again === undefined || names.length !== result.failed) return;
   console.log(`\n== ${runner.name}, once more: ${names.join(" ")}`);
-  const again = await run(runner.again(names), runner.timeoutMs);
+  const again = await runGroup(runner.again(names), runner);
   const passed = runner.count(again.output)?.passed ?? 0;
   if (again.timedOut || again.code !== 0 || passed < names.length) return;
   result.passed += names.length;
@@ -111,25 +66,29 @@ function hostMounts(): string[] {
   }
 }
 
-const mountsBefore = new Set(hostMounts());
-const results: Result[] = [];
-for (const runner of runners()) results.push(await measure(runner));
-const left = hostMounts().filter((line) => !mountsBefore.has(line));
-const total = { passed: 0, failed: left.length, skipped: 0 };
-console.log("");
-for (const { name, passed, failed, skipped, seconds, problem } of results) {
-  total.passed += passed;
-  total.failed += failed;
-  total.skipped += skipped;
-  const note = problem === undefined ? "" : `  <- ${problem}`;
-  console.log(
-    `${name}: ${passed} ok, ${failed} not, ${skipped} skipped, ${seconds.toFixed(0)} s${note}`,
-  );
+async function main(): Promise<void> {
+  const mountsBefore = new Set(hostMounts());
+  const results: Result[] = [];
+  for (const runner of runners()) results.push(await measure(runner));
+  const left = hostMounts().filter((line) => !mountsBefore.has(line));
+  const total = { passed: 0, failed: left.length, skipped: 0 };
+  console.log("");
+  for (const { name, passed, failed, skipped, seconds, problem } of results) {
+    total.passed += passed;
+    total.failed += failed;
+    total.skipped += skipped;
+    const note = problem === undefined ? "" : `  <- ${problem}`;
+    console.log(
+      `${name}: ${passed} ok, ${failed} not, ${skipped} skipped, ${seconds.toFixed(0)} s${note}`,
+    );
+  }
+  for (const line of left) console.log(`a host mount was left behind: ${line}`);
+  for (const line of told(results.flatMap((result) => result.failures))) console.log(line);
+  for (const { name, unsteady: names } of results)
+    for (const test of names) console.log(`passed at the second attempt only: ${name}: ${test}`);
+  const skips = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
+  console.log(`${total.passed} passed, ${total.failed} failed${skips}`);
+  process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 }
-for (const line of left) console.log(`a host mount was left behind: ${line}`);
-for (const line of told(results.flatMap((result) => result.failures))) console.log(line);
-for (const { name, unsteady: names } of results)
-  for (const test of names) console.log(`passed at the second attempt only: ${name}: ${test}`);
-const skips = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
-console.log(`${total.passed} passed, ${total.failed} failed${skips}`);
-process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+
+await interruptible(main);

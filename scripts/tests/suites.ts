@@ -1,6 +1,5 @@
 // scripts/suites: runs the suites once for each transport and identity that was asked for, and adds
 // up what vitest counts. Separate from run.ts, whose runners each run once, as whoever calls.
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -10,6 +9,7 @@ import { type Identity, identity, identityNames } from "../../test/harness/ident
 import { run } from "../../test/harness/run.ts";
 import { buildFsops } from "../../test/property/fsops.ts";
 import { type Failure, told, unnamed, vitestFailures, within } from "./failures.ts";
+import { interruptible, runGroup } from "./group.ts";
 import { countVitest, type Counts } from "./runners.ts";
 
 /** What with-io-uring exits with where the kernel's switch cannot be moved. */
@@ -95,22 +95,6 @@ function clean(who: Identity, home: string): Record<string, string> {
   };
 }
 
-function execute(argv: string[]): Promise<{ code: number | null; output: string }> {
-  const [file, ...args] = argv as [string, ...string[]];
-  const child = spawn(file, args, { cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  for (const [from, to] of [
-    [child.stdout, process.stdout],
-    [child.stderr, process.stderr],
-  ] as const) {
-    from.setEncoding("utf8").on("data", (chunk: string) => {
-      output += chunk;
-      to.write(chunk);
-    });
-  }
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, output })));
-}
-
 async function main(): Promise<void> {
   const all = wanted(process.argv.slice(2));
   const total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -120,7 +104,7 @@ async function main(): Promise<void> {
     const { transport, as } = combination;
     const how = all.writeback ? " with writeback" : "";
     console.log(`\n== suites over ${transport} as ${as}${how}`);
-    const { code, output } = await execute(await command(combination, all));
+    const { code, output } = await runGroup(await command(combination, all), { cwd: "/" });
     if (code === UNAVAILABLE) {
       lines.push(`over ${transport} as ${as}: skipped: io_uring not available`);
       total.skipped++;
@@ -143,7 +127,7 @@ async function main(): Promise<void> {
   process.exitCode = total.failed === 0 ? 0 : 1;
 }
 
-await main().catch((error: unknown) => {
+await interruptible(main).catch((error: unknown) => {
   if (!(error instanceof UsageError || error instanceof TypeError)) throw error;
   console.error(`suites: ${error.message}; see the head of scripts/suites`);
   process.exitCode = 2;

@@ -37,9 +37,12 @@ export async function unbind(): Promise<void> {
   }
 }
 
-/** Ends daemons, mounts and files of a run; returns what was there of the first two. */
-export async function sweep(directory: string): Promise<string[]> {
-  const processes = await endProcesses(directory);
+/**
+ * Ends daemons, mounts and files of a run, and with `runners` what still runs tests in it; returns
+ * what was there of processes and mounts.
+ */
+export async function sweep(directory: string, runners = false): Promise<string[]> {
+  const processes = await endProcesses(directory, runners);
   const mounts = await clearMounts(directory);
   if (mountsBelow(directory).length === 0) {
     await run(["rm", "-rf", "--one-file-system", directory], { timeoutMs: 60_000 });
@@ -53,6 +56,6 @@ export async function sweepOld(): Promise<void> {
   for (const path of readdirSync(parent).map((name) => join(parent, name))) {
     const owner = path.startsWith(BASE_PREFIX) ? path.slice(BASE_PREFIX.length) : "";
     const pid = /^(\d+)-/.exec(owner)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) await sweep(path);
+    if (pid !== undefined && !isAlive(Number(pid))) await sweep(path, true);
   }
 }

@@ -41,8 +41,16 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
-/** Processes that carry `directory` in DEVDEV_HOME, HOME or their arguments. */
-export function processesOf(directory: string): ProcessEntry[] {
+/** Where a process names the directory of its run: what tests give it, and what runners have. */
+const GIVEN = /^(DEVDEV_HOME|HOME|TMPDIR)=/;
+const GIVEN_OR_OWN = /^(DEVDEV_HOME|HOME|TMPDIR|DEVDEV_TEST_BASE)=/;
+
+/**
+ * Processes that carry `directory` in DEVDEV_HOME, HOME, TMPDIR or their arguments; with `runners`
+ * also those that run tests in it.
+ */
+export function processesOf(directory: string, runners = false): ProcessEntry[] {
+  const variables = runners ? GIVEN_OR_OWN : GIVEN;
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   const found: ProcessEntry[] = [];
   for (const pid of pids.map(Number)) {
@@ -50,7 +58,7 @@ export function processesOf(directory: string): ProcessEntry[] {
     const command = read(pid, "cmdline").replaceAll("\0", " ").trim();
     const environment = read(pid, "environ").split("\0");
     const names = environment.some((entry) =>
-      /^(DEVDEV_HOME|HOME|TMPDIR)=/.test(entry) ? entry.includes(directory) : false,
+      variables.test(entry) ? entry.includes(directory) : false,
     );
     if ((names || command.includes(directory)) && isAlive(pid)) found.push({ pid, command });
   }
@@ -58,8 +66,8 @@ export function processesOf(directory: string): ProcessEntry[] {
 }
 
 /** Kills them; returns what was there. */
-export async function endProcesses(directory: string): Promise<string[]> {
-  const found = processesOf(directory);
+export async function endProcesses(directory: string, runners = false): Promise<string[]> {
+  const found = processesOf(directory, runners);
   for (const { pid } of found) {
     try {
       process.kill(pid, "SIGKILL");
