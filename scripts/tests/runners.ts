@@ -140,10 +140,17 @@ export function countFuzz(output: string): Counts | undefined {
 }
 
 /** Suites that measure, fill the memory, or switch the kernel's settings. */
-const ALONE = ["large", "limits", "memory", "mount", "stats", "toolchains", "watchdog"].map(
-  (name) => `integration/${name}`,
-);
-const OVER_RINGS = ["visibility", "both-sides", "library", "snapshots", "watchdog"];
+const ALONE = [
+  "crowded",
+  "large",
+  "limits",
+  "memory",
+  "mount",
+  "stats",
+  "toolchains",
+  "watchdog",
+].map((name) => `integration/${name}`);
+const OVER_RINGS = ["visibility", "both-sides", "crowded", "library", "snapshots", "watchdog"];
 const CHECKS = ["rustfmt", "format", "tidy", "types", "lint", "clippy", "generated"];
 
 function cargo(name: string, what: string[], timeoutMs: number, ...env: string[]): Runner {

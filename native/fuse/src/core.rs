@@ -208,7 +208,7 @@ impl Worker {
         let deadline = parking.deadline(&until);
         match exchange.keep() {
             Some(exchange) => {
-                parking.park(&self.core, Parked { exchange, unique, deadline }, until);
+                parking.park(&self.core, Parked::new(exchange, unique, deadline), until);
             }
             None => {
                 self.core.log(LogLevel::Warn, "fuse: too many requests wait for the store");

@@ -20,6 +20,9 @@ const MAX_PAGES: u16 = (MAX_WRITE / 4096) as u16;
 /// from how many on it holds back.
 const MAX_BACKGROUND: u16 = 128;
 const CONGESTION: u16 = 96;
+/// The same where it keeps writes back: while these wait for room their data is in our memory.
+const MAX_BACKGROUND_WRITEBACK: u16 = 32;
+const CONGESTION_WRITEBACK: u16 = 24;
 /// The kernel sends INIT by itself as soon as it has mounted.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -136,8 +139,12 @@ fn answer(offer: &InitIn, wanted: u64) -> (Vec<u8>, Result<Option<Agreed>, Strin
     out.max_readahead = offer.max_readahead;
     out.flags = flags as u32;
     out.flags2 = (flags >> 32) as u32;
-    out.max_background = MAX_BACKGROUND;
-    out.congestion_threshold = CONGESTION;
+    let is_writeback = flags & init::WRITEBACK_CACHE != 0;
+    (out.max_background, out.congestion_threshold) = if is_writeback {
+        (MAX_BACKGROUND_WRITEBACK, CONGESTION_WRITEBACK)
+    } else {
+        (MAX_BACKGROUND, CONGESTION)
+    };
     out.max_write = MAX_WRITE;
     out.time_gran = 1;
     out.max_pages = if flags & init::MAX_PAGES != 0 { MAX_PAGES } else { 0 };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use devdev_vfs::{Need, NodeId};
+use devdev_vfs::{Beside, Need, NodeId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::core::{Core, Worker};
@@ -40,6 +40,15 @@ pub(crate) struct Parked {
     pub exchange: Box<dyn Exchange>,
     pub unique: u64,
     pub deadline: Instant,
+    // Its data lies in memory until it is answered.
+    _beside: Beside,
+}
+
+impl Parked {
+    pub fn new(exchange: Box<dyn Exchange>, unique: u64, deadline: Instant) -> Parked {
+        let beside = Beside::new(exchange.frame().len() as u64);
+        Parked { exchange, unique, deadline, _beside: beside }
+    }
 }
 
 #[derive(Default)]

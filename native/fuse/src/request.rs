@@ -137,7 +137,8 @@ impl<'a> Frame<'a> {
         InHeader::decode(self.head)
     }
 
-    fn len(&self) -> usize {
+    /// Bytes of all of it.
+    pub fn len(&self) -> usize {
         self.head.len() + self.fixed.len() + self.rest.len()
     }
 

@@ -101,7 +101,7 @@ pub use path_diff::{
     Change, ChangeKind, DiffScope, Differences, Seen, count_changes, path_diff, path_diff_of,
 };
 pub use persist::Persist;
-pub use room::{held_bytes, is_pressing};
+pub use room::{Beside, held_bytes, is_pressing};
 pub use threads::start_threads;
 pub use tree::{Child, LEAF_BITS, Leaf, LiveTree, NODE_BITS, NODE_CHILDREN, Node, Root};
 pub use types::{

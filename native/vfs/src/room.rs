@@ -27,6 +27,8 @@ const BATCH: i64 = 256 << 10;
 const SLACK: u64 = if cfg!(test) { 1 << 40 } else { 4 << 20 };
 /// What there may be more for content is this part of the limits.
 const PART: u64 = 64;
+/// This part of the limits is left to what is on its way to the system or the allocator's.
+const PRESSING: u64 = 8;
 /// A limit counts no more than this.
 const MAX_LIMIT: u64 = 1 << 44;
 /// Looks that a write waits for room, 20 s: less than the bridge and the API wait for the store.
@@ -40,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 static HELD: AtomicI64 = AtomicI64::new(0);
 static LIMITS: AtomicU64 = AtomicU64::new(0);
+/// What others say that they hold meanwhile (`Beside`).
+static BESIDE: AtomicU64 = AtomicU64::new(0);
 /// Frozen trees that are on their way into a store.
 static LEAVING: AtomicUsize = AtomicUsize::new(0);
 /// Somebody has lost patience with those.
@@ -86,10 +90,30 @@ fn beyond(held: u64, part: u64, slack: u64) -> bool {
     held > limits.saturating_add(limits / part).saturating_add(slack)
 }
 
-/// Whether the engines would take more than the limits if `freed` bytes, which were given back to
-/// the allocator, still belong to the process.
+/// Memory that somebody else has for a while, as data that waits for room. It limits nothing: room
+/// for it would have to come from itself. But what is freed is not kept beside it.
+pub struct Beside(u64);
+
+impl Beside {
+    /// So many bytes, until it is dropped.
+    pub fn new(bytes: u64) -> Beside {
+        BESIDE.fetch_add(bytes, Ordering::Relaxed);
+        Beside(bytes)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        BESIDE.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+/// Whether the engines, and what there is beside them, would take nearly the limits if `freed`
+/// bytes, which were given back to the allocator, still belong to the process.
 pub fn is_pressing(freed: u64) -> bool {
-    held_bytes().saturating_add(freed) > LIMITS.load(Ordering::Relaxed)
+    let limits = LIMITS.load(Ordering::Relaxed);
+    let taken = held_bytes().saturating_add(BESIDE.load(Ordering::Relaxed));
+    taken.saturating_add(freed) > limits - limits / PRESSING
 }
 
 // Above this content is not added. While a tree is on its way into a store, which takes memory of

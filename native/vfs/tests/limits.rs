@@ -10,8 +10,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use devdev_vfs::{
-    Caller, Errno, Hold, Need, NodeId, Outcome, RenameFlags, Result, SetXattr, Vfs, WriteFlags,
-    held_bytes, sample,
+    Beside, Caller, Errno, Hold, Need, NodeId, Outcome, RenameFlags, Result, SetXattr, Vfs,
+    WriteFlags, held_bytes, is_pressing, sample,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -217,8 +217,20 @@ fn pinned() {
     assert_eq!(result, Err(Errno::NoSpc));
 }
 
+// What is freed is kept by the allocator as long as there is room for it within the limits, less
+// for what others have beside the engines.
+fn pressing() {
+    let _vfs = vfs();
+    assert!(!is_pressing(LIMIT / 2) && is_pressing(LIMIT));
+    let beside = Beside::new(LIMIT / 2);
+    assert!(is_pressing(LIMIT / 2));
+    drop(beside);
+    assert!(!is_pressing(LIMIT / 2));
+}
+
 #[test]
 fn the_limit_bounds_memory() {
+    pressing();
     bounded();
     refused_everywhere();
     pinned();

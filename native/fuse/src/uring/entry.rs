@@ -26,6 +26,8 @@ use crate::transport::{Exchange, Port, SendError};
 const PAYLOAD: usize = MAX_WRITE as usize;
 /// Bytes for headers: a page, so that the payload begins at one.
 const HEADERS: usize = 4096;
+/// From here on a payload is worth giving back.
+const LARGE: usize = 64 << 10;
 const OP_IN_AT: usize = std::mem::offset_of!(RingReqHeader, op_in);
 const OP_IN_MAX: usize = 128;
 const IN_OUT_AT: usize = std::mem::offset_of!(RingReqHeader, ring_ent_in_out);
@@ -159,6 +161,8 @@ pub(super) struct Entry {
     marks: AtomicU8,
     /// Of the request in it.
     unique: AtomicU64,
+    /// How much of its payload the request, or the reply to it, takes.
+    carried: AtomicUsize,
 }
 
 impl Entry {
@@ -174,6 +178,7 @@ impl Entry {
             vectors: [headers, payload],
             marks: AtomicU8::new(CLAIMED),
             unique: AtomicU64::new(0),
+            carried: AtomicUsize::new(0),
         }))
     }
 
@@ -186,8 +191,10 @@ impl Entry {
     pub fn arrived(&self) {
         // SAFETY: the kernel has just given the entry back, and nobody else looks at it while it
         // is claimed.
-        let head = unsafe { std::slice::from_raw_parts(self.buffers.0, InHeader::SIZE) };
-        self.unique.store(InHeader::get(head).unique, Ordering::Relaxed);
+        let headers = unsafe { std::slice::from_raw_parts(self.buffers.0, HEADERS) };
+        self.unique.store(InHeader::get(headers).unique, Ordering::Relaxed);
+        let carried = RingEntInOut::get(&headers[IN_OUT_AT..]).payload_sz as usize;
+        self.carried.store(carried, Ordering::Relaxed);
         self.marks.store(0, Ordering::Release);
     }
 
@@ -204,6 +211,11 @@ impl Entry {
     /// Whether the request in it waits for something, or has waited.
     pub fn is_kept(&self) -> bool {
         self.marks.load(Ordering::Relaxed) & KEPT != 0
+    }
+
+    /// Whether much of its payload is in memory by the request in it, or by the reply.
+    pub fn is_large(&self) -> bool {
+        self.carried.load(Ordering::Relaxed) >= LARGE
     }
 
     /// Whether the reply was sent back and no new request has arrived.
@@ -252,6 +264,7 @@ impl Entry {
         let in_out = &mut headers[IN_OUT_AT..];
         let before = RingEntInOut::get(in_out);
         RingEntInOut { payload_sz: len as u32, ..before }.put(in_out);
+        self.carried.fetch_max(len, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ use crate::uring::ring::{Completion, Ring};
 
 /// The completion that tells of replies by other threads.
 const HANDED: u64 = u64::MAX;
+/// Spares of a ring that keep their memory.
+const WARM: usize = 4;
 
 /// Which queues a thread serves.
 pub(super) struct Place {
@@ -51,7 +53,10 @@ pub(super) struct QueueWorker {
     count: Box<u64>,
     /// Entries in the kernel's hands.
     open: usize,
-    /// Spares that were used: sent back just now, and known to be with the kernel.
+    /// Spares that served something large, the last ones: they keep their memory, as the kernel
+    /// takes first what was used last.
+    warm: Vec<usize>,
+    /// Spares that are to give it back: sent back just now, and known to be with the kernel.
     used: Vec<usize>,
     settled: Vec<usize>,
     /// The connection is over.
@@ -82,6 +87,7 @@ impl QueueWorker {
             depth,
             count: Box::new(0),
             open: 0,
+            warm: Vec::new(),
             used: Vec::new(),
             settled: Vec::new(),
             lost: false,
@@ -234,14 +240,14 @@ impl QueueWorker {
         let entry = &self.entries[number];
         if entry.is_kept() {
             entry.queue.parked.fetch_sub(1, Ordering::Relaxed);
-            if number >= self.first_spare() {
-                self.used.push(number);
-            }
+        }
+        if number >= self.first_spare() {
+            self.note_use(number);
         }
         if !self.settled.is_empty() {
             self.settled.retain(|settled| *settled != number);
         }
-        let id = entry.commit_id();
+        let id = self.entries[number].commit_id();
         self.submit(core, number, RING_COMMIT_AND_FETCH, (0, 0), id)
     }
 
@@ -264,8 +270,22 @@ impl QueueWorker {
         unsafe { self.ring.push_command(file, op, buffers, &command, number as u64) }
     }
 
-    // A spare is used rarely, so what was read through it need not stay in memory. Its reply is
-    // out after the next `enter`; from then on it is empty until a completion says otherwise.
+    // Many spares are used at a time, and rarely: what was read through them need not stay in
+    // memory. Those in which nothing waited may be the ones that serve everything from now on.
+    fn note_use(&mut self, number: usize) {
+        if self.entries[number].is_kept() {
+            self.used.push(number);
+        } else if self.entries[number].is_large() {
+            self.warm.retain(|warm| *warm != number);
+            self.warm.push(number);
+            if self.warm.len() > WARM {
+                self.used.push(self.warm.remove(0));
+            }
+        }
+    }
+
+    // The reply of a used spare is out after the next `enter`; from then on it is empty until a
+    // completion says otherwise.
     //
     // INVARIANT: nothing is given back while there is a completion to be looked at: its request
     // may lie in there already.
