@@ -16,13 +16,13 @@ use crate::transport::{Channel, Port, Received};
 pub(crate) const MAX_WRITE: u32 = 1 << 20;
 /// The same in pages.
 const MAX_PAGES: u16 = (MAX_WRITE / 4096) as u16;
-/// Requests that the kernel may have under way on its own account (read-ahead, write-back), and
-/// from how many on it holds back.
+/// Requests that the kernel may have under way on its own account (read-ahead, write-back).
 const MAX_BACKGROUND: u16 = 128;
-const CONGESTION: u16 = 96;
-/// The same where it keeps writes back: while these wait for room their data is in our memory.
-const MAX_BACKGROUND_WRITEBACK: u16 = 32;
-const CONGESTION_WRITEBACK: u16 = 24;
+/// The most where it keeps writes back, and the part of the byte limit that they may carry: while
+/// they wait for room their data is in our memory.
+const MAX_WRITES: u64 = 32;
+const MIN_WRITES: u64 = 4;
+const WRITES_PART: u64 = 16;
 /// The kernel sends INIT by itself as soon as it has mounted.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -74,13 +74,13 @@ impl Agreed {
     }
 }
 
-/// Waits for INIT and answers it; `rings`: whether they are there to be used; `writeback`: whether
-/// the kernel may keep writes back.
+/// Waits for INIT and answers it; `rings`: whether they are there to be used; `writes`: how many of
+/// them may be under way, if the kernel may keep writes back.
 pub(crate) fn shake_hands(
     file: &DeviceFile,
     channel: &mut dyn Channel,
     rings: bool,
-    writeback: bool,
+    writes: Option<u16>,
 ) -> Result<Agreed, HostMountError> {
     let failed = |reason: &str| HostMountError::Handshake(reason.to_owned());
     let mut buffer = vec![0; MAX_WRITE as usize + 4096];
@@ -102,10 +102,10 @@ pub(crate) fn shake_hands(
             return Err(failed("its first request was not INIT"));
         };
         let mut wanted = if rings { WANTED | init::OVER_IO_URING } else { WANTED };
-        if writeback && offer.minor >= WRITEBACK_MINOR {
+        if writes.is_some() && offer.minor >= WRITEBACK_MINOR {
             wanted |= init::WRITEBACK_CACHE;
         }
-        let (reply, agreed) = answer(&offer, wanted);
+        let (reply, agreed) = answer(&offer, wanted, writes.unwrap_or_default());
         send(file, request.header.unique, &reply)?;
         match agreed {
             Ok(Some(agreed)) => return Ok(agreed),
@@ -116,8 +116,13 @@ pub(crate) fn shake_hands(
     }
 }
 
+/// How many writes may be under way that a kernel keeps back, under this byte limit.
+pub(crate) fn writes_under_way(limit: u64) -> u16 {
+    (limit / WRITES_PART / u64::from(MAX_WRITE)).clamp(MIN_WRITES, MAX_WRITES) as u16
+}
+
 // The bytes behind the header, and what they agree to; an error where nothing can be agreed.
-fn answer(offer: &InitIn, wanted: u64) -> (Vec<u8>, Result<Option<Agreed>, String>) {
+fn answer(offer: &InitIn, wanted: u64, writes: u16) -> (Vec<u8>, Result<Option<Agreed>, String>) {
     let mut out = InitOut { major: KERNEL_VERSION, minor: KERNEL_MINOR, ..InitOut::default() };
     let mut bytes = Vec::new();
     if offer.major != KERNEL_VERSION || offer.minor < OLDEST_MINOR {
@@ -139,12 +144,10 @@ fn answer(offer: &InitIn, wanted: u64) -> (Vec<u8>, Result<Option<Agreed>, Strin
     out.max_readahead = offer.max_readahead;
     out.flags = flags as u32;
     out.flags2 = (flags >> 32) as u32;
-    let is_writeback = flags & init::WRITEBACK_CACHE != 0;
-    (out.max_background, out.congestion_threshold) = if is_writeback {
-        (MAX_BACKGROUND_WRITEBACK, CONGESTION_WRITEBACK)
-    } else {
-        (MAX_BACKGROUND, CONGESTION)
-    };
+    let keeps_back = flags & init::WRITEBACK_CACHE != 0;
+    out.max_background = if keeps_back { writes } else { MAX_BACKGROUND };
+    // From so many on it holds back.
+    out.congestion_threshold = out.max_background / 4 * 3;
     out.max_write = MAX_WRITE;
     out.time_gran = 1;
     out.max_pages = if flags & init::MAX_PAGES != 0 { MAX_PAGES } else { 0 };
@@ -181,39 +184,50 @@ mod tests {
     #[test]
     fn a_present_kernel_gets_all_it_offers_of_what_is_wanted() {
         let writeback = 1 << 16;
-        let (bytes, agreed) = answer(&offer(45, WANTED | writeback), WANTED);
+        let (bytes, agreed) = answer(&offer(45, WANTED | writeback), WANTED, 8);
         let agreed = agreed.unwrap().unwrap();
         assert_eq!((agreed.minor, agreed.flags), (45, WANTED));
         assert!(agreed.long_setxattr());
         let out = InitOut::decode(&bytes).unwrap();
         assert_eq!((bytes.len(), out.max_write, out.max_pages), (64, 1 << 20, 256));
+        assert_eq!((out.max_background, out.congestion_threshold), (128, 96));
         assert_eq!(out.flags2, 1 << 7);
         let rings = WANTED | init::OVER_IO_URING;
-        assert!(!answer(&offer(45, rings), WANTED).1.unwrap().unwrap().over_rings());
-        assert!(answer(&offer(45, rings), rings).1.unwrap().unwrap().over_rings());
-        assert!(!answer(&offer(45, WANTED), rings).1.unwrap().unwrap().over_rings());
-        let (bytes, agreed) = answer(&offer(60, WANTED), WANTED);
+        assert!(!answer(&offer(45, rings), WANTED, 8).1.unwrap().unwrap().over_rings());
+        assert!(answer(&offer(45, rings), rings, 8).1.unwrap().unwrap().over_rings());
+        assert!(!answer(&offer(45, WANTED), rings, 8).1.unwrap().unwrap().over_rings());
+        let (bytes, agreed) = answer(&offer(60, WANTED), WANTED, 8);
         assert_eq!(agreed.unwrap().unwrap().minor, 45);
         assert_eq!(InitOut::decode(&bytes).unwrap().minor, 45);
     }
 
     #[test]
+    fn few_writes_are_under_way_below_a_small_limit() {
+        let limits = [0, 128 << 20, 384 << 20, 1 << 40];
+        assert_eq!(limits.map(writes_under_way), [4, 8, 24, 32]);
+        let wanted = WANTED | init::WRITEBACK_CACHE;
+        let (bytes, _) = answer(&offer(45, wanted), wanted, 8);
+        let out = InitOut::decode(&bytes).unwrap();
+        assert_eq!((out.max_background, out.congestion_threshold), (8, 6));
+    }
+
+    #[test]
     fn old_kernels_get_short_replies_and_few_flags() {
-        let (bytes, agreed) = answer(&offer(22, init::ASYNC_READ | init::BIG_WRITES), WANTED);
+        let (bytes, agreed) = answer(&offer(22, init::ASYNC_READ | init::BIG_WRITES), WANTED, 8);
         assert_eq!(bytes.len(), COMPAT_22_INIT_OUT_SIZE);
         assert_eq!(agreed.unwrap().unwrap().flags, init::ASYNC_READ | init::BIG_WRITES);
         // Without INIT_EXT the second word is not there.
-        let (_, agreed) = answer(&offer(31, init::HAS_RESEND | init::MAX_PAGES), WANTED);
+        let (_, agreed) = answer(&offer(31, init::HAS_RESEND | init::MAX_PAGES), WANTED, 8);
         assert_eq!(agreed.unwrap().unwrap().flags, init::MAX_PAGES);
     }
 
     #[test]
     fn other_major_versions_are_negotiated_or_refused() {
-        let (_, agreed) = answer(&InitIn { major: 8, minor: 1, ..InitIn::default() }, WANTED);
+        let (_, agreed) = answer(&InitIn { major: 8, minor: 1, ..InitIn::default() }, WANTED, 8);
         assert!(agreed.unwrap().is_none());
-        let (_, agreed) = answer(&InitIn { major: 6, minor: 9, ..InitIn::default() }, WANTED);
+        let (_, agreed) = answer(&InitIn { major: 6, minor: 9, ..InitIn::default() }, WANTED, 8);
         assert!(agreed.is_err());
-        let (_, agreed) = answer(&offer(11, 0), WANTED);
+        let (_, agreed) = answer(&offer(11, 0), WANTED, 8);
         assert!(agreed.is_err());
     }
 }

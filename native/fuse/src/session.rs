@@ -16,7 +16,7 @@ use crate::core::{Core, Progress, Worker};
 use crate::counters::{Counted, Counters, OpCount};
 use crate::errors::{HostMountError, UnmountError};
 use crate::flush::{Barrier, FlushReport};
-use crate::handshake::{Agreed, shake_hands};
+use crate::handshake::{Agreed, shake_hands, writes_under_way};
 use crate::host_mount::{
     DetachError, Fusermount, HostMounted, abort, detach, force_detach, mount, read_further_ahead,
     remove_created,
@@ -142,7 +142,8 @@ impl Session {
         let undo = Undo::of(&mounted, options);
         let file = DeviceFile::new(mounted.device_file);
         let mut first = ClassicChannel::new(file.clone());
-        let agreed = shake_hands(&file, &mut first, rings.is_some(), options.writeback)?;
+        let writes = options.writeback.then(|| writes_under_way(vfs.usage().max_bytes));
+        let agreed = shake_hands(&file, &mut first, rings.is_some(), writes)?;
         read_further_ahead(mounted.device);
         if rings.is_some() && !agreed.over_rings() {
             return Err(Failure::Rings("the kernel does not offer it".to_owned()));

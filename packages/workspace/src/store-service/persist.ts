@@ -12,10 +12,12 @@ import { passPhase } from "../fault.js";
 import { numberedFrom } from "./inode-numbers.js";
 import type { PersistRequest, PersistResult, SnapshotEvent } from "./interface.js";
 
-/** In the background, so that a hurry takes effect soon; else larger ones. */
-const BACKGROUND_BATCH = 2 << 20;
+/** In the background, so that a hurry takes effect soon, and of small trees; else larger ones. */
+const SMALL_BATCH = 2 << 20;
 // Two of them are in use at a time.
 const BATCH = 8 << 20;
+/** Bytes of a tree that is no longer small: beside it, two large batches count for little. */
+const LARGE_TREE = 256 << 20;
 
 /** What is small: blocks and their bytes before packing. */
 const SMALL = { blocks: 128, bytes: 1 << 20 };
@@ -63,7 +65,8 @@ export class Persisting {
 
   async run(): Promise<PersistResult> {
     using tree = Tree.attach(this.#request.tree);
-    const batchBytes = this.#request.background ? BACKGROUND_BATCH : BATCH;
+    const isLarge = tree.bytes >= LARGE_TREE && this.#request.background !== true;
+    const batchBytes = isLarge ? BATCH : SMALL_BATCH;
     using job = PersistJob.start(tree, { batchBytes });
     const blocks = await job.hash(this.#pace);
     this.#rely(blocks);
