@@ -18,11 +18,12 @@ pub(crate) const MAX_WRITE: u32 = 1 << 20;
 const MAX_PAGES: u16 = (MAX_WRITE / 4096) as u16;
 /// Requests that the kernel may have under way on its own account (read-ahead, write-back).
 const MAX_BACKGROUND: u16 = 128;
-/// The most where it keeps writes back, and the part of the byte limit that they may carry: while
-/// they wait for room their data is in our memory.
-const MAX_WRITES: u64 = 32;
-const MIN_WRITES: u64 = 4;
-const WRITES_PART: u64 = 16;
+/// The least where it keeps writes back. Those that wait for room have their data in our memory, so
+/// a quarter of the byte limit, less what the daemon itself needs then, is all they may carry. It
+/// should be more than the kernel keeps back: read-ahead waits when all are under way.
+const MIN_BACKGROUND: u16 = 4;
+const WRITES_PART: u64 = 4;
+const WRITES_LESS: u64 = 16 << 20;
 /// The kernel sends INIT by itself as soon as it has mounted.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -118,7 +119,8 @@ pub(crate) fn shake_hands(
 
 /// How many writes may be under way that a kernel keeps back, under this byte limit.
 pub(crate) fn writes_under_way(limit: u64) -> u16 {
-    (limit / WRITES_PART / u64::from(MAX_WRITE)).clamp(MIN_WRITES, MAX_WRITES) as u16
+    let writes = (limit / WRITES_PART).saturating_sub(WRITES_LESS) / u64::from(MAX_WRITE);
+    u16::try_from(writes).map_or(MAX_BACKGROUND, |n| n.clamp(MIN_BACKGROUND, MAX_BACKGROUND))
 }
 
 // The bytes behind the header, and what they agree to; an error where nothing can be agreed.
@@ -147,7 +149,7 @@ fn answer(offer: &InitIn, wanted: u64, writes: u16) -> (Vec<u8>, Result<Option<A
     let keeps_back = flags & init::WRITEBACK_CACHE != 0;
     out.max_background = if keeps_back { writes } else { MAX_BACKGROUND };
     // From so many on it holds back.
-    out.congestion_threshold = out.max_background / 4 * 3;
+    out.congestion_threshold = out.max_background * 3 / 4;
     out.max_write = MAX_WRITE;
     out.time_gran = 1;
     out.max_pages = if flags & init::MAX_PAGES != 0 { MAX_PAGES } else { 0 };
@@ -204,7 +206,7 @@ mod tests {
     #[test]
     fn few_writes_are_under_way_below_a_small_limit() {
         let limits = [0, 128 << 20, 384 << 20, 1 << 40];
-        assert_eq!(limits.map(writes_under_way), [4, 8, 24, 32]);
+        assert_eq!(limits.map(writes_under_way), [4, 16, 80, 128]);
         let wanted = WANTED | init::WRITEBACK_CACHE;
         let (bytes, _) = answer(&offer(45, wanted), wanted, 8);
         let out = InitOut::decode(&bytes).unwrap();
