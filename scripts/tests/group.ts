@@ -1,9 +1,9 @@
 // Runs a command in a process group of its own and shows what it says: who stops it, for its time
 // is up or at Ctrl-C, stops what it has started as well.
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { sweepOld, sweepOwn } from "../../test/harness/global-setup.ts";
+import { followersOf } from "../../test/harness/processes.ts";
 
 export interface GroupOptions {
   /** Default: the directory of the caller. */
@@ -40,19 +40,6 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** The processes of a group but for its leader, which may have to put something back. */
-function followers(leader: number): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== leader);
-  return pids.map(Number).filter((pid) => {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      return Number(stat.slice(stat.lastIndexOf(")")).split(" ")[3]) === leader;
-    } catch {
-      return false; // ended meanwhile
-    }
-  });
-}
-
 /** Throws Interrupted when a signal comes meanwhile; whatever the command does is a result. */
 export function runGroup(argv: string[], options: GroupOptions = {}): Promise<GroupResult> {
   const [program = "", ...args] = argv;
@@ -66,8 +53,10 @@ export function runGroup(argv: string[], options: GroupOptions = {}): Promise<Gr
   const stop = (signal: NodeJS.Signals): void => {
     if (pid === undefined) return;
     send(-pid, signal);
+    // The leader may have to put something back.
+    const killFollowers = (): void => followersOf(pid).forEach((one) => send(one, "SIGKILL"));
     timers.push(
-      setTimeout(() => followers(pid).forEach((one) => send(one, "SIGKILL")), KILL_AFTER_MS),
+      setTimeout(killFollowers, KILL_AFTER_MS),
       setTimeout(() => send(-pid, "SIGKILL"), 2 * KILL_AFTER_MS),
     );
   };

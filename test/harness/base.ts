@@ -9,15 +9,16 @@ import { fileURLToPath } from "node:url";
 /** The checkout under test. */
 export const CHECKOUT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-const VARIABLE = "DEVDEV_TEST_BASE";
+/** Tells what a run starts of its directory. */
+export const BASE_VARIABLE = "DEVDEV_TEST_BASE";
 export const BASE_PREFIX = join(tmpdir(), "devdev-suite-");
 
 /** The directory of this run; anybody may enter, as the ordinary user must. */
 export function base(): string {
-  const known = process.env[VARIABLE];
+  const known = process.env[BASE_VARIABLE];
   if (known !== undefined) return known;
   const made = mkdtempSync(`${BASE_PREFIX}${process.pid}-`);
-  process.env[VARIABLE] = made;
+  process.env[BASE_VARIABLE] = made;
   process.umask(0o022);
   chmodSync(made, 0o755);
   return made;

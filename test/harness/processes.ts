@@ -2,11 +2,18 @@
 // is how a daemon is found that no pid file tells of, and no other process is ever touched.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { BASE_VARIABLE } from "./base.ts";
 import { sleep } from "./run.ts";
 
 export interface ProcessEntry {
   pid: number;
   command: string;
+}
+
+function pids(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 }
 
 function read(pid: number, file: string): string {
@@ -34,31 +41,36 @@ export function argvOf(pid: number): string[] {
 
 /** The processes that this one has started, those of its threads included. */
 export function childrenOf(pid: number): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.map(Number).filter((other) => {
+  return pids().filter((other) => {
     const parent = /^PPid:\s+(\d+)/m.exec(read(other, "status"))?.[1];
     return Number(parent) === pid;
   });
 }
 
-/** Where a process names the directory of its run: what tests give it, and what runners have. */
-const GIVEN = /^(DEVDEV_HOME|HOME|TMPDIR)=/;
-const GIVEN_OR_OWN = /^(DEVDEV_HOME|HOME|TMPDIR|DEVDEV_TEST_BASE)=/;
+/** The processes of a group but for its leader. */
+export function followersOf(leader: number): number[] {
+  return pids().filter((pid) => {
+    const group = /^NSpgid:\s+(\d+)/m.exec(read(pid, "status"))?.[1];
+    return pid !== leader && Number(group) === leader;
+  });
+}
+
+/** Where a process that a test has started names its directory. */
+const GIVEN = ["DEVDEV_HOME", "HOME", "TMPDIR"];
 
 /**
  * Processes that carry `directory` in DEVDEV_HOME, HOME, TMPDIR or their arguments; with `runners`
  * also those that run tests in it.
  */
 export function processesOf(directory: string, runners = false): ProcessEntry[] {
-  const variables = runners ? GIVEN_OR_OWN : GIVEN;
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const variables = runners ? [...GIVEN, BASE_VARIABLE] : GIVEN;
   const found: ProcessEntry[] = [];
-  for (const pid of pids.map(Number)) {
+  for (const pid of pids()) {
     if (pid === process.pid || pid === process.ppid) continue;
     const command = read(pid, "cmdline").replaceAll("\0", " ").trim();
     const environment = read(pid, "environ").split("\0");
     const names = environment.some((entry) =>
-      variables.test(entry) ? entry.includes(directory) : false,
+      variables.includes(entry.split("=", 1)[0]!) ? entry.includes(directory) : false,
     );
     if ((names || command.includes(directory)) && isAlive(pid)) found.push({ pid, command });
   }
